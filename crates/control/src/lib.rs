@@ -1,0 +1,1 @@
+//! Changes and watches the proxy while it runs.

@@ -1,0 +1,1 @@
+//! Scripted origins, clients, peers and ports for tests.

@@ -1,0 +1,43 @@
+//! The checked configuration: plain data, defaults filled in, nothing left to interpret.
+//!
+//! `Default` of each section is what stands in for every key that the operator left out, and is the only
+//! place where a default is written down.
+
+pub(crate) mod listener;
+pub(crate) mod pool;
+pub(crate) mod probe;
+pub(crate) mod route;
+
+use ipnet::IpNet;
+
+use listener::{AccessLog, Admin, ClientTimeouts, ForwardedHeaders, Limits, Listener};
+use pool::Pool;
+use route::Route;
+
+/// Everything that one `config.json` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Worker threads; 0 is one per core.
+    pub workers: usize,
+    /// Bound addresses in written order; at least one.
+    pub listeners: Vec<Listener>,
+    /// Rules that pick a pool; the first that matches wins. Never empty: with one pool and no routes, a route
+    /// for everything is filled in.
+    pub routes: Vec<Route>,
+    /// Groups of servers in written order; at least one.
+    pub pools: Vec<Pool>,
+    /// How long a client may take.
+    pub timeouts: ClientTimeouts,
+    /// How much a client or a server may send.
+    pub limits: Limits,
+    /// Networks whose `X-Forwarded-*` and `Forwarded` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which headers tell a server about the client.
+    pub forwarded_headers: ForwardedHeaders,
+    /// The pseudonym that is written into `Via` (RFC 9110, 7.6.3); none writes no `Via`.
+    pub via: Option<String>,
+    /// The admin listener, if there is one.
+    pub admin: Option<Admin>,
+    /// Where a line about each exchange goes.
+    pub access_log: AccessLog,
+}

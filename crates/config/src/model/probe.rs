@@ -1,0 +1,123 @@
+//! Health: active probes, passive observation, and ranges of status codes.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How the servers of a pool are probed (key `healthCheck`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthCheck {
+    /// What a probe does.
+    pub kind: ProbeKind,
+    /// What an `http` probe asks for.
+    pub path: String,
+    /// The `Host` that an `http` probe sends; none sends the server's own address.
+    pub host: Option<String>,
+    /// From the start of one probe of a server to the start of the next.
+    pub interval: Duration,
+    /// When an unanswered probe has failed.
+    pub timeout: Duration,
+    /// Good probes in a row that bring a server back.
+    pub rise: u32,
+    /// Bad probes in a row that take a server out.
+    pub fall: u32,
+    /// Statuses that are a good answer to an `http` probe.
+    pub expect_status: Vec<StatusRange>,
+    /// A slower probe is a bad one; none is no such limit.
+    pub max_latency: Option<Duration>,
+    /// Whether an unknown server gets no traffic before its first good probe (key `startDown`).
+    pub start_down: bool,
+}
+
+impl Default for HealthCheck {
+    /// What holds when `healthCheck` is left out: a TCP connect, since that is how a server that passive
+    /// health took out comes back.
+    fn default() -> Self {
+        Self {
+            kind: ProbeKind::Tcp,
+            path: "/".to_owned(),
+            host: None,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(3),
+            rise: 2,
+            fall: 3,
+            expect_status: vec![StatusRange { first: 200, last: 399 }],
+            max_latency: None,
+            start_down: false,
+        }
+    }
+}
+
+/// What a probe does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// Nothing: there are no probes.
+    Off,
+    /// Opens a connection.
+    Tcp,
+    /// Sends a GET and looks at the status.
+    Http,
+}
+
+impl ProbeKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Tcp, Self::Http];
+
+    /// The word that stands in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// When failures of real requests take a server out (key `passiveHealth`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassiveHealth {
+    /// So many failures within `window` take a server out; 0 turns this off.
+    pub failures: u32,
+    /// How far back failures count.
+    pub window: Duration,
+    /// Statuses of a server's answer that count as failures.
+    pub on_status: Vec<StatusRange>,
+    /// How long a server that was taken out this way stays out at the least.
+    pub hold: Duration,
+}
+
+impl Default for PassiveHealth {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            window: Duration::from_secs(10),
+            on_status: Vec::new(),
+            hold: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Status codes from `first` to `last`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest; never below `first`.
+    pub last: u16,
+}
+
+impl StatusRange {
+    /// Whether `status` lies in it.
+    pub const fn contains(self, status: u16) -> bool {
+        self.first <= status && status <= self.last
+    }
+}
+
+impl fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}

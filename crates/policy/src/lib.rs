@@ -1,1 +1,9 @@
 //! Decides, never does.
+//!
+//! Every question that an exchange raises and that needs no socket to answer is answered here: which route,
+//! which server, is that server well, may this attempt be repeated, what does this failure mean. Time is a
+//! [`Duration`](std::time::Duration) since the process started and randomness is an argument, so each
+//! decision can be replayed by a test to the last bit.
+
+/// What can go wrong with an exchange, and what follows from it.
+pub mod failure;

@@ -1,0 +1,127 @@
+//! A body, read: which bytes of the input are its data, and where it ends.
+
+use crate::chunked::Chunked;
+use crate::error::BodyError;
+use crate::framing::Framing;
+use crate::headers::Headers;
+
+/// Reads one body. It holds no data: it says which bytes of the caller's buffer are data.
+#[derive(Debug, Default, Clone)]
+pub struct Body {
+    state: State,
+}
+
+#[derive(Debug, Default, Clone)]
+enum State {
+    #[default]
+    Done,
+    Length {
+        left: u64,
+    },
+    // Boxed: few bodies are chunked, and the decoder is far larger than a length.
+    Chunked(Box<Chunked>),
+    UntilClose,
+}
+
+/// What stands at the start of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// After `skip` bytes of framing come `len` bytes of data; both count as read.
+    Data {
+        /// Bytes of framing before the data.
+        skip: usize,
+        /// Bytes of data, at least one.
+        len: usize,
+    },
+    /// The input ends within the body; `consumed` bytes of framing count as read.
+    NeedMore {
+        /// Bytes of framing.
+        consumed: usize,
+    },
+    /// The body ended; `consumed` bytes of framing count as read.
+    End {
+        /// Bytes of framing.
+        consumed: usize,
+    },
+}
+
+impl Body {
+    /// A reader for a body with this framing; `trailer_limit` bounds its trailers in bytes.
+    pub fn new(framing: Framing, trailer_limit: usize) -> Self {
+        let state = match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(left) => State::Length { left },
+            Framing::Chunked => State::Chunked(Box::new(Chunked::new(trailer_limit))),
+            Framing::UntilClose => State::UntilClose,
+        };
+        Self { state }
+    }
+
+    /// Reads the next piece of `input`.
+    #[inline]
+    pub fn decode(&mut self, input: &[u8]) -> Result<Piece, BodyError> {
+        match &mut self.state {
+            State::Done => Ok(Piece::End { consumed: 0 }),
+            State::Length { left } => {
+                if input.is_empty() {
+                    return Ok(Piece::NeedMore { consumed: 0 });
+                }
+                let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                *left -= len as u64;
+                if *left == 0 {
+                    self.state = State::Done;
+                }
+                Ok(Piece::Data { skip: 0, len })
+            }
+            State::Chunked(chunked) => chunked.decode(input),
+            State::UntilClose if input.is_empty() => Ok(Piece::NeedMore { consumed: 0 }),
+            State::UntilClose => Ok(Piece::Data { skip: 0, len: input.len() }),
+        }
+    }
+
+    /// The connection has ended: right for a body that ends with it, a cut for every other.
+    pub fn end_of_input(&mut self) -> Result<(), BodyError> {
+        match self.state {
+            State::Done => Ok(()),
+            State::UntilClose => {
+                self.state = State::Done;
+                Ok(())
+            }
+            State::Length { .. } | State::Chunked(_) => Err(BodyError::Cut),
+        }
+    }
+
+    /// Takes `len` bytes as data that went past us in the kernel; only for a body with a length, and never more
+    /// than [`Body::length_left`].
+    pub fn passed_over(&mut self, len: u64) {
+        if let State::Length { left } = &mut self.state {
+            *left = left.saturating_sub(len);
+            if *left == 0 {
+                self.state = State::Done;
+            }
+        }
+    }
+
+    /// Bytes that are still to come, where a length says so.
+    pub fn length_left(&self) -> Option<u64> {
+        match self.state {
+            State::Length { left } => Some(left),
+            State::Done => Some(0),
+            State::Chunked(_) | State::UntilClose => None,
+        }
+    }
+
+    /// Whether the body ended, as far as can be known without reading on.
+    #[inline]
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The trailers of a chunked body that has ended.
+    pub fn trailers(&self) -> Option<&Headers> {
+        match &self.state {
+            State::Chunked(chunked) => Some(chunked.trailers()).filter(|trailers| !trailers.is_empty()),
+            State::Done | State::Length { .. } | State::UntilClose => None,
+        }
+    }
+}

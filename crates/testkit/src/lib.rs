@@ -1,1 +1,45 @@
 //! Scripted origins, clients, peers and ports for tests.
+//!
+//! Everything here is plain threads and blocking sockets: a test that shares the proxy's runtime would share
+//! its bugs. Nothing sleeps to synchronise; every wait has a deadline and says what it waited for. Ports are
+//! always 0 and read back.
+//!
+//! The kit carries its own strict HTTP/1.1 reader (`wire`), written apart from the crate `http1` on purpose:
+//! it is the referee of what the proxy wrote, so it must not share a misreading with it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a kit for tests: to panic is how it reports"
+)]
+
+/// The polling helper that every wait goes through.
+pub mod eventually;
+/// The referee: strict reading of HTTP/1.1 requests and answers from a socket or from recorded bytes.
+pub mod wire;
+/// A scripted origin that records every byte that it is sent.
+pub mod origin;
+/// A client that writes exact bytes and reads exact answers.
+pub mod client;
+/// A folder that goes away with its owner.
+pub mod scratch;
+/// Child processes with captured output, killed on drop.
+pub mod process;
+/// The real binary under test.
+pub mod balancer;
+/// Short ways to write configs for the tests.
+pub mod config;
+/// Real servers and proxies of other makers: nginx, HAProxy, Python, Node.
+pub mod peer;
+/// Many clients at once, each outcome counted.
+pub mod load;
+
+pub use balancer::Balancer;
+pub use client::RawClient;
+pub use eventually::{PATIENCE, eventually};
+pub use origin::{Origin, OriginConnection};
+pub use peer::Peer;
+pub use wire::{Answer, Fields, Framing, Request, WireError};

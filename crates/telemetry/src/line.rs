@@ -73,6 +73,10 @@ pub(crate) fn quoted_text(out: &mut Vec<u8>, text: &[u8]) {
 /// A field that stands without quotes: blanks and quotes would end it, so they are written as `\xhh` too.
 pub(crate) fn bare_text(out: &mut Vec<u8>, text: &[u8]) {
     let (text, _) = limited(text);
+    if is_all_plain(text) && !text.iter().any(|byte| matches!(byte, b' ' | b'=')) {
+        out.extend_from_slice(text);
+        return;
+    }
     for byte in text {
         match byte {
             b' ' | b'"' | b'=' => quoted_hex(out, *byte),

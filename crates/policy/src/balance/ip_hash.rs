@@ -1,0 +1,172 @@
+//! `ip_hash`: the same client to the same server while it is there.
+//!
+//! A hash ring (Karger et al., "Consistent hashing and random trees", STOC 1997): each server has points on
+//! a circle, a client goes to the server of the next point after its own hash. When a server leaves, its
+//! points go and nobody else's move, so only its clients do, each to the server whose point comes next; when
+//! it returns they come back. Points are made from the server's id and weight, so the order of servers in
+//! the file does not matter, and two nodes with the same file deal in the same way.
+//!
+//! The heaviest server has 512 to 1,024 points (down to 128 of them in pools of more than 256 servers, to
+//! bound the memory), which keeps the shares within some percent of the weights. The number of points
+//! depends on the other servers only through that: servers can be added or removed by a change of the
+//! configuration without moving anybody else's clients either, unless the heaviest weight passes a power of
+//! two or the number of servers passes 256, 512 or 1,024.
+//!
+//! An index over the circle, about as many cells as points, says where to begin, so a lookup is one step on
+//! average whatever the number of servers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::draw::{STEP, mix};
+use super::{Member, Seat};
+
+/// Points of the heaviest server, at the most.
+const POINTS: u64 = 1_024;
+
+/// Points that a walk passes before all servers are gone through.
+const WALK: usize = 64;
+
+/// Servers by the client's address.
+#[derive(Debug)]
+pub(super) struct IpHash {
+    /// Every member's points in the order of the circle.
+    all: Box<[Point]>,
+    ring: ArcSwap<Ring>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Point {
+    at: u32,
+    index: u32,
+}
+
+impl IpHash {
+    pub(super) fn new(members: &[Member]) -> Self {
+        Self { all: points(members), ring: ArcSwap::default() }
+    }
+
+    pub(super) fn publish(&self, seats: &[Seat]) {
+        let last = seats.iter().map(|seat| seat.index as usize + 1).max().unwrap_or(0);
+        let mut seated = vec![false; last];
+        for seat in seats {
+            if let Some(place) = seated.get_mut(seat.index as usize) {
+                *place = true;
+            }
+        }
+        let here = |point: &&Point| seated.get(point.index as usize).copied().unwrap_or(false);
+        let points: Box<[Point]> = self.all.iter().filter(here).copied().collect();
+        self.ring.store(Ring::new(points, seats).into());
+    }
+
+    pub(super) fn pick(&self, client: IpAddr, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        self.ring.load().pick(client_hash(client), accepts)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    points: Box<[Point]>,
+    /// Of each cell of the circle: the number of points before it.
+    cells: Box<[u32]>,
+    /// How far a place on the circle is shifted to give its cell.
+    shift: u32,
+    members: Box<[u32]>,
+}
+
+impl Ring {
+    fn new(points: Box<[Point]>, seats: &[Seat]) -> Self {
+        let bits = points.len().next_power_of_two().trailing_zeros().clamp(1, 31);
+        let shift = u32::BITS - bits;
+        let mut cells = Vec::with_capacity(1 << bits);
+        for (before, point) in (0u32..).zip(&points) {
+            while cells.len() <= (point.at >> shift) as usize {
+                cells.push(before);
+            }
+        }
+        // Behind the last point the circle closes: such cells begin at the first one.
+        cells.resize(1 << bits, 0);
+        let members = seats.iter().map(|seat| seat.index).collect();
+        Self { points, cells: cells.into(), shift, members }
+    }
+
+    fn pick(&self, hash: u64, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        let (before, from) = self.points.split_at(self.first_after((hash >> 32) as u32));
+        let mut refused = None;
+        for point in from.iter().chain(before).take(WALK) {
+            if refused == Some(point.index) {
+                continue;
+            }
+            if accepts(point.index) {
+                return Some(point.index);
+            }
+            refused = Some(point.index);
+        }
+        // The clients of one full server are to go on to many others, the same client to the same one.
+        let start = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0);
+        let start = start.checked_rem(self.members.len()).unwrap_or(0);
+        let (before, from) = self.members.split_at(start);
+        from.iter().chain(before).copied().find(|&index| accepts(index))
+    }
+
+    /// The place of the first point at or after `at`; 0 when the circle closes before there is one.
+    fn first_after(&self, at: u32) -> usize {
+        let start = self.cells.get((at >> self.shift) as usize).copied().unwrap_or(0) as usize;
+        // In a cell behind the last point `start` is 0, and the first point may lie before `at`; it is the
+        // right one all the same.
+        if self.points.last().is_none_or(|last| last.at < at) {
+            return 0;
+        }
+        let rest = self.points.iter().skip(start);
+        start + rest.take_while(|point| point.at < at).count()
+    }
+}
+
+/// The points of all members, in the order of the circle.
+fn points(members: &[Member]) -> Box<[Point]> {
+    let heaviest = members.iter().map(|member| member.weight).max().unwrap_or(0);
+    let heaviest = u64::from(heaviest.max(1)).next_power_of_two();
+    let most = match members.len() {
+        0..=256 => POINTS,
+        257..=512 => POINTS / 2,
+        513..=1_024 => POINTS / 4,
+        _ => POINTS / 8,
+    };
+    let mut points: Vec<(u32, &Arc<str>, u32)> = Vec::new();
+    for (index, member) in (0u32..).zip(members).filter(|(_, member)| member.weight > 0) {
+        let count = (u64::from(member.weight) * most / heaviest).max(1);
+        let id = id_hash(&member.id);
+        points.extend((0..count).map(|nth| (point_hash(id, nth), &member.id, index)));
+    }
+    // Two points at one place: the id decides, not the order in the file.
+    points.sort_unstable();
+    points.into_iter().map(|(at, _, index)| Point { at, index }).collect()
+}
+
+/// Where the n-th point of a server stands.
+fn point_hash(id: u64, nth: u64) -> u32 {
+    (mix(id.wrapping_add(nth.wrapping_mul(STEP))) >> 32) as u32
+}
+
+/// FNV-1a, mixed: the same on every machine and in every version, which `std`'s hasher does not promise.
+fn id_hash(id: &str) -> u64 {
+    let fnv = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    mix(id.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv))
+}
+
+/// No secret goes into it: a client that chooses its address can choose its server, which it may as well.
+fn client_hash(client: IpAddr) -> u64 {
+    match client.to_canonical() {
+        IpAddr::V4(v4) => mix(u64::from(v4.to_bits()).wrapping_add(STEP)),
+        IpAddr::V6(v6) => {
+            let [high, low] = [v6.to_bits() >> 64, v6.to_bits() & u128::from(u64::MAX)]
+                .map(|half| u64::try_from(half).unwrap_or(0));
+            mix(mix(high.wrapping_add(STEP)) ^ low)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

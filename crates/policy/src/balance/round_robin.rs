@@ -1,0 +1,77 @@
+//! `round_robin`: each server in turn, weights set aside.
+//!
+//! The turn is one counter for all workers, so the rotation is exact over the pool and not just within a
+//! worker. A refused candidate uses up its turn and the pick takes the next one: were the turn not used up,
+//! the neighbour of a full server would get that server's share on top of its own.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::Seat;
+
+/// Turns that a pick takes before it goes through the servers one by one.
+const PATIENCE: usize = 64;
+
+/// Servers in turn.
+#[derive(Debug, Default)]
+pub(super) struct RoundRobin(Rotation);
+
+impl RoundRobin {
+    pub(super) fn publish(&self, seats: &[Seat]) {
+        self.0.publish(seats, seats.iter().map(|seat| seat.index).collect());
+    }
+
+    pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        self.0.pick(accepts)
+    }
+}
+
+/// A repeating order of turns, and whose turn it is.
+#[derive(Debug, Default)]
+pub(super) struct Rotation {
+    cursor: Cursor,
+    turns: ArcSwap<Turns>,
+}
+
+/// Every pick writes here and reads `turns`: on one cache line they would slow each other down.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cursor(AtomicUsize);
+
+#[derive(Debug, Default)]
+struct Turns {
+    /// One cycle; a server has as many places in it as its share takes.
+    order: Box<[u32]>,
+    /// Each server once.
+    members: Box<[u32]>,
+}
+
+impl Rotation {
+    /// `order` is one cycle of turns of the servers in `seats`.
+    pub(super) fn publish(&self, seats: &[Seat], order: Box<[u32]>) {
+        let members = seats.iter().map(|seat| seat.index).collect();
+        self.turns.store(Turns { order, members }.into());
+    }
+
+    pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        let turns = self.turns.load();
+        let cycle = turns.order.len();
+        for _ in 0..cycle.min(PATIENCE) {
+            // Relaxed: a turn is taken once, by whomever; nothing else hangs on it.
+            let turn = self.cursor.0.fetch_add(1, Ordering::Relaxed) % cycle;
+            let index = *turns.order.get(turn)?;
+            if accepts(index) {
+                return Some(index);
+            }
+        }
+        // Other workers take turns too, so even a whole cycle of refused turns may have left servers out.
+        let (before, from) = turns.members.split_at(self.start(turns.members.len()));
+        from.iter().chain(before).copied().find(|&index| accepts(index))
+    }
+
+    /// Where a pass over `len` servers begins: not always at the same one.
+    fn start(&self, len: usize) -> usize {
+        self.cursor.0.load(Ordering::Relaxed).checked_rem(len).unwrap_or(0)
+    }
+}

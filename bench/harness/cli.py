@@ -1,0 +1,201 @@
+"""The command line of bench/run."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+from . import proxies, report
+from .procs import BenchError, prepare
+from .scenarios import BY_NAME, DEFAULT, SCENARIOS
+from .turn import Bench
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+REPEATS = 3
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="bench/run",
+        description="Measures LoadWeaver and its peers in turns and prints markdown tables.",
+        epilog="Scenarios: " + "; ".join(f"{s.name} ({s.title})" for s in SCENARIOS),
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"default: {' '.join(DEFAULT)}")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contestant (default 5)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured window of a turn (default 4)")
+    parser.add_argument("--warmup", type=float, default=1.0, help="before the window (default 1)")
+    parser.add_argument("--proxies", default="loadweaver,haproxy,nginx,envoy", help="comma list, in this order")
+    parser.add_argument("--loadweaver", metavar="PATH", help="the binary (default target/release/loadweaver)")
+    parser.add_argument(
+        "--same-headers", action="store_true",
+        help="peers add X-Forwarded-* and a request id too, as LoadWeaver does by default",
+    )  # fmt: skip
+    parser.add_argument("--rate", type=float, help="requests per second of p99 (default: 60 %% of the best peer's)")
+    parser.add_argument("--out", metavar="FILE", help="all turns as JSON")
+    parser.add_argument("--markdown", metavar="FILE", help="the tables, besides standard output")
+    parser.add_argument("--no-repeat", action="store_true", help="do not repeat turns that others disturbed")
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    names = args.scenarios or DEFAULT
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        sys.exit(f"no such scenario: {', '.join(unknown)}; there are: {', '.join(BY_NAME)}")
+    try:
+        prepare()
+        present = find_proxies(args)
+        build_tools()
+        bench = Bench(ROOT, present, args.seconds, args.warmup, args.same_headers)
+        try:
+            run_all(args, bench, names)
+        finally:
+            bench.close()
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
+
+
+def find_proxies(args):
+    """Name → binary of what is there; says how to get the rest."""
+    present = {}
+    for name in [*args.proxies.split(","), "wrk"]:
+        if name not in proxies.HOW_TO_GET:
+            raise BenchError(f"no such proxy: {name}")
+        binary = args.loadweaver if name == "loadweaver" and args.loadweaver else proxies.find_binary(name, ROOT)
+        if binary:
+            present[name] = binary
+        else:
+            note(f"{name} is not here and is left out; to get it: {proxies.HOW_TO_GET[name]}")
+    if not set(present) - {"wrk"}:
+        raise BenchError("no proxy is present")
+    return present
+
+
+def build_tools():
+    manifest = os.path.join(ROOT, "bench", "tools", "Cargo.toml")
+    command = ["cargo", "build", "--release", "--quiet", "--manifest-path", manifest]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise BenchError("the load generator and the origin did not build")
+
+
+def run_all(args, bench, names):
+    lines = header(bench, args)
+    print("\n".join(lines), flush=True)
+    runs, rates = [], {}
+    for name in names:
+        scenario = BY_NAME[name]
+        if scenario.kind == "wrk" and "wrk" not in bench.binaries:
+            continue
+        rate = rate_for_p99(args, bench, rates) if scenario.kind == "rate" else 0.0
+        results = run_scenario(args, bench, scenario, rate)
+        if name == "small":
+            rates.update({proxy: report.middle(turns, "rate") for (proxy, _), turns in results.items()})
+        runs.append((scenario, results))
+        table = report.scenario_table(scenario, results)
+        if rate:
+            table.insert(1, f"\n{rate:,.0f} requests/s.")
+        print("\n".join(table), flush=True)
+        lines += table
+    summary = ["### Against the targets", "", *report.summary_table(runs)]
+    print("\n".join(summary), flush=True)
+    if args.markdown:
+        with open(args.markdown, "w", encoding="utf-8") as out:
+            out.write("\n".join(lines + summary))
+    if args.out:
+        with open(args.out, "w", encoding="utf-8") as out:
+            json.dump(as_json(lines, runs), out, indent=1)
+
+
+def run_scenario(args, bench, scenario, rate):
+    """All contestants in turns; (proxy, variant) → list of turns."""
+    contestants = [(proxy, "", {}) for proxy in bench.binaries if proxy != "wrk"]
+    contestants += [entry for entry in scenario.also if entry[0] in bench.binaries]
+    if scenario.name == "accesslog":
+        contestants = [entry for entry in contestants if entry[0] == report.LOADWEAVER]
+    results = {(proxy, variant): [] for proxy, variant, _ in contestants}
+    for turn in range(args.rounds):
+        # Every second round runs backwards: a drift of the machine then hits all contestants alike.
+        for proxy, variant, overrides in contestants if turn % 2 == 0 else reversed(contestants):
+            note(f"{scenario.name} round {turn + 1}/{args.rounds} {report.label_of(proxy, variant)}")
+            results[proxy, variant].append(undisturbed(args, bench, scenario, proxy, overrides, rate))
+    return results
+
+
+def undisturbed(args, bench, scenario, proxy, overrides, rate):
+    """A turn; repeated when others took the cores meanwhile. The least disturbed one counts."""
+    shape = replace(scenario, **{key: value for key, value in overrides.items() if key != "access_log"})
+    tries = []
+    for attempt in range(1 if args.no_repeat else REPEATS):
+        if attempt:
+            time.sleep(2)
+        tries.append(bench.run(shape, proxy, rate, overrides.get("access_log", False)))
+        if not tries[-1]["disturbed"]:
+            break
+        note(f"  disturbed: {tries[-1]['foreign']:.1%} foreign, {tries[-1]['stolen']:.1%} stolen")
+    return min(tries, key=lambda figures: figures["disturbed"])
+
+
+def rate_for_p99(args, bench, rates):
+    """60 % of the best peer's top rate, measured now where `small` did not just measure it."""
+    if args.rate:
+        return args.rate
+    peers = [proxy for proxy in bench.binaries if proxy in proxies.PEERS]
+    missing = [proxy for proxy in peers if proxy not in rates]
+    if missing:
+        results = run_scenario(argparse.Namespace(**{**vars(args), "rounds": 2}), bench, BY_NAME["small"], 0.0)
+        rates.update({proxy: report.middle(turns, "rate") for (proxy, _), turns in results.items()})
+    if not peers:
+        raise BenchError("p99 needs a peer, or --rate")
+    return 0.6 * max(rates[proxy] for proxy in peers)
+
+
+def header(bench, args):
+    commit = subprocess.run(
+        ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True, text=True, check=False,
+    ).stdout.strip()  # fmt: skip
+    versions = ", ".join(
+        f"{name} {proxies.version(name, binary)}" for name, binary in bench.binaries.items() if name != "wrk"
+    )
+    return [
+        f"Commit {commit or 'unknown'}, {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {cpu_model()}, "
+        f"{os.cpu_count()} cores. {args.rounds} rounds of {args.seconds:g} s after {args.warmup:g} s of warm-up"
+        f"{', peers add forwarding headers too' if args.same_headers else ''}.",
+        "",
+        f"{versions}.",
+        "",
+    ]
+
+
+def cpu_model():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        for line in info:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return "unknown CPU"
+
+
+def as_json(lines, runs):
+    return {
+        "about": [line for line in lines[:4] if line],
+        "scenarios": [
+            {
+                "name": scenario.name,
+                "title": scenario.title,
+                "contestants": [
+                    {"proxy": proxy, "variant": variant, "turns": turns}
+                    for (proxy, variant), turns in results.items()
+                ],
+            }
+            for scenario, results in runs
+        ],
+    }
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)

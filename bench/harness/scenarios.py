@@ -1,0 +1,73 @@
+"""The scenarios of the bench, with the targets that they are held against."""
+
+from dataclasses import dataclass, field
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One line of the table: what is sent, and what LoadWeaver's figure may be."""
+
+    name: str
+    title: str
+    kind: str = "closed"  # closed | rate | idle | wrk
+    connections: int = 64
+    servers: int = 2
+    body: int = 128
+    load: tuple = ()
+    origin: tuple = ()
+    target: float = None  # most that ours / best peer's may be
+    aim: float = None
+    # Further contestants: (label, overrides of this scenario or of the set-up).
+    also: tuple = ()
+    # Our own figure against our own figure in another shape: (label of the base, most).
+    own: tuple = ()
+    own_label: str = None  # whose figure is held against the base; None = "loadweaver"
+    metric: str = "cpu_us"
+    bytes_target: float = None
+    notes: tuple = field(default=())
+
+
+SCENARIOS = [
+    Scenario("small", "small answers, keep-alive, 64 connections, bare headers", target=0.85, aim=0.80),
+    Scenario(
+        "headers",
+        "the same with 14 request and 12 answer headers",
+        load=("--headers", "browser"),
+        origin=("--headers", "framework"),
+        target=0.85,
+        aim=0.80,
+    ),
+    Scenario("c512", "small answers, keep-alive, 512 connections", connections=512, target=0.85, aim=0.80),
+    Scenario("fresh", "a new client connection for each request", load=("--fresh",), target=0.90),
+    Scenario("download", "1 MiB answers, 8 connections", connections=8, body=MIB, target=0.85),
+    Scenario(
+        "upload", "1 MiB uploads, 8 connections", connections=8, load=("--upload", str(MIB)), target=0.85
+    ),
+    Scenario(
+        "servers1000",
+        "1,000 servers",
+        servers=1000,
+        target=0.85,
+        aim=0.80,
+        also=tuple((proxy, "2 servers", {"servers": 2}) for proxy in ("loadweaver", "haproxy", "nginx", "envoy")),
+        own=("2 servers", 1.05),
+    ),
+    Scenario(
+        "idle", "5,000 idle keep-alive connections", kind="idle", connections=5000, metric="idle_bytes",
+        bytes_target=1100.0,
+    ),
+    Scenario("p99", "p99 latency at 60 % of the best peer's top rate", kind="rate", target=1.0, metric="p99"),
+    Scenario(
+        "accesslog",
+        "access log on",
+        also=(("loadweaver", "log on", {"access_log": True}),),
+        own=("", 1.10),
+        own_label="log on",
+    ),
+    Scenario("wrk", "cross-check: small with wrk as the load generator", kind="wrk"),
+]
+
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+DEFAULT = [scenario.name for scenario in SCENARIOS if scenario.name != "wrk"]

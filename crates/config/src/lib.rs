@@ -14,8 +14,21 @@
 //! types that mirror them, and tests hold the schema, the checker and `docs/configuration.md` against each
 //! other.
 
+mod bounds;
+mod check;
+mod document;
+mod expand;
 mod issue;
 mod model;
+mod quantity;
+mod schema;
+mod shape;
+mod spot;
+mod suggest;
+mod summary;
+mod syntax;
+
+use issue::{Fault, Report};
 
 pub use issue::{Issue, Issues};
 pub use model::Config;
@@ -25,6 +38,8 @@ pub use model::listener::{
 pub use model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Retry, RetryOn, Server};
 pub use model::probe::{HealthCheck, PassiveHealth, ProbeKind, StatusRange};
 pub use model::route::{HostPattern, PathPattern, Route, RouteMatch};
+pub use schema::schema;
+pub use summary::summary;
 
 /// Longest configuration text that is read: 16 MiB, room for some hundred thousand servers.
 pub const MAX_CONFIG_BYTES: usize = 16 * 1024 * 1024;
@@ -49,16 +64,13 @@ pub struct Parsed {
 /// # Errors
 /// Every problem of the text at once.
 pub fn parse(text: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Parsed, Issues> {
-    let _ = (text, env);
-    Err(Issues::one("", "the checker is not written yet", "wait a few minutes"))
-}
-
-/// The JSON Schema (draft 2020-12) of `config.json`.
-pub fn schema() -> serde_json::Value {
-    serde_json::Value::Null
-}
-
-/// What would run, in words: what `loadweaver check` prints.
-pub fn summary(config: &Config) -> String {
-    format!("{config:?}")
+    let mut report = Report::default();
+    let mut document = document::read(text, &mut report)?;
+    expand::expand(&mut document, env, &mut report);
+    let config = check::check(&document, env, &mut report);
+    let warnings = report.finish()?;
+    // Without a report there is a model: only a file that is no object has none, and that is reported.
+    let config =
+        config.ok_or_else(|| Issues::one("", Fault::new("the file holds no configuration", "write one")))?;
+    Ok(Parsed { config, warnings })
 }

@@ -48,11 +48,12 @@ impl Default for HealthCheck {
 }
 
 /// What a probe does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProbeKind {
     /// Nothing: there are no probes.
     Off,
     /// Opens a connection.
+    #[default]
     Tcp,
     /// Sends a GET and looks at the status.
     Http,

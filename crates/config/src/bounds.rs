@@ -1,0 +1,61 @@
+//! The least and the most of every setting, in one place: the checker and the JSON Schema both read it.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::quantity::DurationBounds;
+
+/// Whole numbers from one to another, both included.
+pub(crate) type Whole = RangeInclusive<u64>;
+
+pub(crate) const WORKERS: Whole = 0..=1_024;
+pub(crate) const PORT: Whole = 1..=65_535;
+/// 0 lets the system choose.
+pub(crate) const BIND_PORT: Whole = 0..=65_535;
+pub(crate) const WEIGHT: Whole = 0..=1_000;
+pub(crate) const MAX_CONNECTIONS: Whole = 0..=10_000_000;
+pub(crate) const RISE_FALL: Whole = 1..=100;
+pub(crate) const FAILURES: Whole = 0..=1_000_000;
+pub(crate) const ATTEMPTS: Whole = 1..=10;
+pub(crate) const BUDGET_PERCENT: Whole = 0..=100;
+pub(crate) const BUDGET_FLOOR: Whole = 0..=1_000_000;
+pub(crate) const MAX_IDLE: Whole = 0..=1_000_000;
+pub(crate) const HEADERS: Whole = 1..=256;
+/// Up to where every reader of JSON agrees on whole numbers.
+pub(crate) const COUNT: Whole = 0..=9_007_199_254_740_991;
+pub(crate) const FALLBACK_STATUS: Whole = 200..=599;
+
+pub(crate) const BUFFER_BODY: Whole = 0..=16 * MIB;
+pub(crate) const HEAD: Whole = KIB..=256 * KIB;
+pub(crate) const TARGET: Whole = 256..=256 * KIB;
+pub(crate) const TRAILERS: Whole = 256..=256 * KIB;
+
+/// Longest body of a fallback, in bytes: it is kept in memory and sent from there.
+pub(crate) const FALLBACK_BODY: usize = 1024 * 1024;
+/// Longest `pathRegex`, in bytes.
+pub(crate) const REGEX_TEXT: usize = 4_096;
+/// Most routes with a `pathRegex`: each may take [`MAX_REGEX_SIZE`](crate::MAX_REGEX_SIZE) of memory.
+pub(crate) const REGEX_ROUTES: usize = 1_000;
+/// Most listeners.
+pub(crate) const LISTENERS: usize = 256;
+/// Longest path of an access log's file: what Linux takes.
+pub(crate) const FILE_PATH: usize = 4_095;
+
+/// A limit that is always on.
+pub(crate) const WAIT: DurationBounds = DurationBounds { min: MS, max: YEAR, zero: None };
+pub(crate) const CONNECT: DurationBounds =
+    DurationBounds { min: MS, max: Duration::from_hours(1), zero: None };
+/// A limit that 0 turns off.
+pub(crate) const OPTIONAL: DurationBounds = DurationBounds { min: MS, max: YEAR, zero: Some("off") };
+pub(crate) const INTERVAL: DurationBounds =
+    DurationBounds { min: Duration::from_millis(10), max: Duration::from_hours(24), zero: None };
+pub(crate) const PROBE_TIMEOUT: DurationBounds =
+    DurationBounds { min: MS, max: Duration::from_hours(1), zero: None };
+pub(crate) const WINDOW: DurationBounds =
+    DurationBounds { min: Duration::from_millis(10), max: Duration::from_hours(24), zero: None };
+pub(crate) const HOLD: DurationBounds = DurationBounds { min: MS, max: Duration::from_hours(24), zero: None };
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const MS: Duration = Duration::from_millis(1);
+const YEAR: Duration = Duration::from_hours(365 * 24);

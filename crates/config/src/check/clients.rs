@@ -1,0 +1,160 @@
+//! The client's side: listeners, time-outs, limits, trusted proxies, the admin listener, the access log.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::bounds;
+use crate::issue::{Fault, Report, shown};
+use crate::model::listener::{AccessLog, Admin, ClientTimeouts, Limits, Listener, LogFormat, LogOutput};
+use crate::shape;
+use crate::spot::{Section, Spot};
+use crate::{suggest, syntax};
+
+pub(super) fn listeners(spot: &Spot<'_>, report: &mut Report) -> Vec<Listener> {
+    let Some(entries) = spot.entries(report, "an object that names listeners") else { return Vec::new() };
+    if entries.is_empty() {
+        let help = "add one: { \"web\": { \"bind\": \"0.0.0.0:8080\" } }";
+        spot.refuse(report, Fault::new("there is no listener, so no client could connect", help));
+    }
+    if entries.len() > bounds::LISTENERS {
+        let problem =
+            format!("{} listeners are more than the {} that may be", entries.len(), bounds::LISTENERS);
+        spot.refuse(report, Fault::new(problem, "listen on \"0.0.0.0\" instead of each address"));
+        return Vec::new();
+    }
+    entries.iter().filter_map(|(name, spot)| listener(name, spot, report)).collect()
+}
+
+fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener> {
+    spot.settle(report, syntax::name(name));
+    let section = Section::open(spot, &shape::LISTENER, report)?;
+    let mut allow_connect = false;
+    section.set("allowConnect", report, &mut allow_connect, Spot::flag);
+    let bind = section.need("bind", report, "say where to listen: \"bind\": \"0.0.0.0:8080\"")?;
+    Some(Listener { name: name.into(), bind: bind_address(&bind, report)?, allow_connect })
+}
+
+fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {
+    let text = spot.text(report, "an address such as \"0.0.0.0:8080\"")?;
+    spot.settle(report, syntax::bind(text))
+}
+
+pub(super) fn timeouts(spot: &Spot<'_>, report: &mut Report) -> Option<ClientTimeouts> {
+    let section = Section::open(spot, &shape::CLIENT_TIMEOUTS, report)?;
+    let mut timeouts = ClientTimeouts::default();
+    for (key, slot) in [
+        ("requestHead", &mut timeouts.request_head),
+        ("idle", &mut timeouts.idle),
+        ("body", &mut timeouts.body),
+        ("send", &mut timeouts.send),
+        ("drain", &mut timeouts.drain),
+    ] {
+        section.set(key, report, slot, |spot, report| spot.duration(report, &bounds::WAIT));
+    }
+    Some(timeouts)
+}
+
+pub(super) fn limits(spot: &Spot<'_>, report: &mut Report) -> Option<Limits> {
+    let section = Section::open(spot, &shape::LIMITS, report)?;
+    let mut limits = Limits::default();
+    for (key, slot, range) in [
+        ("requestHead", &mut limits.request_head, bounds::HEAD),
+        ("target", &mut limits.target, bounds::TARGET),
+        ("responseHead", &mut limits.response_head, bounds::HEAD),
+        ("trailers", &mut limits.trailers, bounds::TRAILERS),
+    ] {
+        section.set(key, report, slot, |spot, report| {
+            spot.size(report, &range).and_then(|size| usize::try_from(size).ok())
+        });
+    }
+    section.set("headers", report, &mut limits.headers, |spot, report| spot.number(report, &bounds::HEADERS));
+    section.set("body", report, &mut limits.body, |spot, report| spot.size(report, &bounds::COUNT));
+    section.set("connections", report, &mut limits.connections, |spot, report| {
+        spot.number(report, &bounds::MAX_CONNECTIONS)
+    });
+    section.set("requestsPerConnection", report, &mut limits.requests_per_connection, |spot, report| {
+        spot.whole(report, &bounds::COUNT)
+    });
+    if let Some(target) = section.get("target").filter(|_| limits.target > limits.request_head) {
+        let problem = "the target may be longer than the whole head that holds it";
+        report.warn(&target.at, Fault::new(problem, "raise \"requestHead\" or lower \"target\""));
+    }
+    Some(limits)
+}
+
+pub(super) fn trusted_proxies(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<IpNet>> {
+    let mut networks = Vec::new();
+    for entry in spot.list(report, "networks")? {
+        let Some(text) = entry.text(report, "a network such as \"10.0.0.0/8\"") else { continue };
+        let Some(network) = entry.settle(report, syntax::network(text)) else { continue };
+        if network.prefix_len() == 0 {
+            let problem = format!("{} is every address: any client can claim to be another one", shown(text));
+            report.warn(&entry.at, Fault::new(problem, "name only the networks of your own proxies"));
+        }
+        networks.push(network);
+    }
+    Some(networks)
+}
+
+/// Only on loopback: without tokens, whoever can connect is an operator.
+#[allow(clippy::option_option)] // the outer one says whether the section could be read
+pub(super) fn admin(spot: &Spot<'_>, report: &mut Report) -> Option<Option<Admin>> {
+    let section = Section::open(spot, &shape::ADMIN, report)?;
+    let spot = section.need("bind", report, "say where operators connect: \"bind\": \"127.0.0.1:9090\"")?;
+    let bind = bind_address(&spot, report)?;
+    if !bind.ip().to_canonical().is_loopback() {
+        let problem =
+            format!("the admin listener would be open to others on {bind}, and nothing guards it yet");
+        let help = format!("bind it to this machine only: \"127.0.0.1:{}\"", bind.port());
+        spot.refuse(report, Fault::new(problem, help));
+    }
+    Some(Some(Admin { bind }))
+}
+
+pub(super) fn access_log(spot: &Spot<'_>, report: &mut Report) -> Option<AccessLog> {
+    let section = Section::open(spot, &shape::ACCESS_LOG, report)?;
+    let mut log = AccessLog::default();
+    section.set("format", report, &mut log.format, |spot, report| {
+        spot.word(report, LogFormat::ALL, LogFormat::name)
+    });
+    section.set("output", report, &mut log.output, output);
+    Some(log)
+}
+
+/// The outputs that are words; anything else is a file.
+const OUTPUT_WORDS: [&str; 3] = ["stdout", "stderr", "off"];
+
+fn output(spot: &Spot<'_>, report: &mut Report) -> Option<LogOutput> {
+    let text = spot.text(report, "\"stdout\", \"stderr\", \"off\" or a file's path")?;
+    let fault = match text {
+        "stdout" => return Some(LogOutput::Stdout),
+        "stderr" => return Some(LogOutput::Stderr),
+        "off" => return Some(LogOutput::Off),
+        "" => Fault::new("the output is empty", "write \"stdout\", \"stderr\", \"off\" or a file's path"),
+        _ if text.len() > bounds::FILE_PATH => {
+            let problem = format!("the path is longer than {} bytes", bounds::FILE_PATH);
+            Fault::new(problem, "choose a shorter one")
+        }
+        _ if text.contains(char::is_control) => {
+            let problem = format!("the path {} holds a control character", shown(text));
+            Fault::new(problem, "take it out")
+        }
+        _ if text.ends_with('/') => Fault::new(
+            format!("{} is a directory", shown(text)),
+            format!("name the file: {}", shown(&format!("{text}access.log"))),
+        ),
+        _ => {
+            let near = suggest::nearest(text, OUTPUT_WORDS).filter(|_| !text.contains(['/', '.']));
+            let Some(near) = near else { return Some(LogOutput::File(PathBuf::from(text))) };
+            let problem = format!("{} would be a file's path", shown(text));
+            Fault::new(
+                problem,
+                format!("did you mean \"{near}\"? For a file of that name write \"./{text}\""),
+            )
+        }
+    };
+    spot.refuse(report, fault);
+    None
+}

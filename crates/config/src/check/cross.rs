@@ -1,0 +1,151 @@
+//! What no single section can know: references, binds that overlap, loops, routes that never match.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::document::push_step;
+use crate::issue::{Fault, Report, shown};
+use crate::model::Config;
+use crate::model::route::{Route, RouteMatch};
+use crate::spot::Section;
+use crate::suggest;
+
+use super::shadow;
+
+/// Checks the sections against each other; fills in the route that one pool implies.
+pub(super) fn check(file: &Section<'_>, config: &mut Config, report: &mut Report) {
+    binds(config, report);
+    if file.get("routes").is_none_or(|spot| spot.is_empty_list()) {
+        implied_route(file, config, report);
+    } else {
+        route_pools(config, report);
+    }
+    loops(config, report);
+    // A warning about a file that is refused anyway would only be noise.
+    if !report.has_issues() {
+        unused_pools(config, report);
+        shadow::warn(&config.routes, report);
+    }
+}
+
+fn implied_route(file: &Section<'_>, config: &mut Config, report: &mut Report) {
+    match config.pools.as_slice() {
+        [] => {}
+        [pool] => {
+            let matcher = RouteMatch::default();
+            config.routes.push(Route { name: "default".into(), matcher, pool: pool.name.clone() });
+        }
+        [first, ..] => {
+            let problem = format!(
+                "there are {} pools and no route that says which requests go where",
+                config.pools.len()
+            );
+            let help = format!(
+                "add routes, the last for all the rest: \"routes\": [ …, {{ \"pool\": {} }} ]",
+                shown(&first.name)
+            );
+            let at = file.get("routes").map_or_else(String::new, |spot| spot.at);
+            report.issue(&at, Fault::new(problem, help));
+        }
+    }
+}
+
+fn route_pools(config: &Config, report: &mut Report) {
+    let names: HashSet<&str> = config.pools.iter().map(|pool| &*pool.name).collect();
+    for (index, route) in config.routes.iter().enumerate() {
+        // A route without a pool has been reported, and without any pool every route would be.
+        if route.pool.is_empty() || names.is_empty() || names.contains(&*route.pool) {
+            continue;
+        }
+        let problem = format!("there is no pool {}", shown(&route.pool));
+        let help = if let Some(near) = suggest::nearest(&route.pool, names_in_order(config)) {
+            format!("did you mean \"{near}\"?")
+        } else {
+            let some: Vec<&str> = names_in_order(config).take(10).collect();
+            format!("add it under \"pools\", or write one that is there: {}", some.join(", "))
+        };
+        report.issue(&format!("/routes/{index}/pool"), Fault::new(problem, help));
+    }
+}
+
+fn names_in_order(config: &Config) -> impl Iterator<Item = &str> {
+    config.pools.iter().map(|pool| &*pool.name)
+}
+
+fn unused_pools(config: &Config, report: &mut Report) {
+    let used: HashSet<&str> = config.routes.iter().map(|route| &*route.pool).collect();
+    for pool in config.pools.iter().filter(|pool| !used.contains(&*pool.name)) {
+        let problem = format!("no route leads to the pool {}", shown(&pool.name));
+        report.warn(&pool_pointer(&pool.name), Fault::new(problem, "add a route to it, or take it out"));
+    }
+}
+
+fn pool_pointer(name: &str) -> String {
+    let mut pointer = "/pools".to_owned();
+    push_step(&mut pointer, name);
+    pointer
+}
+
+/// Two listeners of one file cannot have the same address. The kernel would let them (our sockets share
+/// their ports among the workers) and spread the clients over both, which is never meant.
+fn binds(config: &Config, report: &mut Report) {
+    let mut taken: Vec<(String, String, SocketAddr)> = Vec::new();
+    for listener in &config.listeners {
+        let mut pointer = "/listeners".to_owned();
+        push_step(&mut pointer, &listener.name);
+        pointer.push_str("/bind");
+        taken.push((pointer, format!("the listener {}", shown(&listener.name)), listener.bind));
+    }
+    if let Some(admin) = &config.admin {
+        taken.push(("/admin/bind".to_owned(), "the admin listener".to_owned(), admin.bind));
+    }
+    for (index, (pointer, _, bind)) in taken.iter().enumerate() {
+        let first = taken.iter().take(index).find(|(_, _, other)| overlap(*bind, *other));
+        if let Some((_, what, other)) = first {
+            let problem = format!("{bind} overlaps with {what}, which binds {other}");
+            report.issue(pointer, Fault::new(problem, "choose another port or address for one of them"));
+        }
+    }
+}
+
+/// `[::]` takes IPv4 connections too, as Linux has it unless told otherwise.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    if one.port() != other.port() || one.port() == 0 {
+        return false;
+    }
+    let scope = |address: SocketAddr| match address {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(v6) => v6.scope_id(),
+    };
+    let covers = |wide: IpAddr, narrow: IpAddr| match wide {
+        IpAddr::V4(v4) => v4.is_unspecified() && narrow.is_ipv4(),
+        IpAddr::V6(v6) => v6.is_unspecified(),
+    };
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    a == b && scope(one) == scope(other) || covers(a, b) || covers(b, a)
+}
+
+/// A server that is one of our own listeners sends each request round and round.
+fn loops(config: &Config, report: &mut Report) {
+    for pool in &config.pools {
+        for server in &pool.servers {
+            let Ok(address) = server.host.parse::<IpAddr>() else { continue };
+            let itself = config.listeners.iter().find(|listener| {
+                let bound = listener.bind.ip().to_canonical();
+                let here = bound == address || bound.is_unspecified() && address.is_loopback();
+                listener.bind.port() == server.port && here
+            });
+            if let Some(listener) = itself {
+                let problem = format!(
+                    "the server {} is the listener {} of this file: requests would go in circles",
+                    shown(&server.id),
+                    shown(&listener.name)
+                );
+                report.warn(
+                    &pool_pointer(&pool.name),
+                    Fault::new(problem, "write the address of the real server"),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A pool and its smaller sections.
+
+use crate::bounds;
+use crate::issue::{Fault, Report};
+use crate::model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Retry};
+use crate::model::probe::{HealthCheck, PassiveHealth};
+use crate::shape;
+use crate::spot::{Section, Spot};
+use crate::{quantity, syntax};
+
+use super::{probe, retry, server};
+
+pub(super) fn pools(spot: &Spot<'_>, report: &mut Report) -> Vec<Pool> {
+    let Some(entries) = spot.entries(report, "an object that names pools") else { return Vec::new() };
+    if entries.is_empty() {
+        let help = "add one: { \"app\": { \"servers\": [ { \"host\": \"127.0.0.1\", \"port\": 3001 } ] } }";
+        spot.refuse(report, Fault::new("there is no pool, so no request could be answered", help));
+    }
+    entries.iter().map(|(name, spot)| pool(name, spot, report)).collect()
+}
+
+/// Always a pool, however wrong its value: its name is known, and routes may mean it.
+fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
+    let mut pool = Pool {
+        name: name.into(),
+        algorithm: Algorithm::default(),
+        servers: Vec::new(),
+        health_check: HealthCheck::default(),
+        passive_health: PassiveHealth::default(),
+        retry: Retry::default(),
+        timeouts: PoolTimeouts::default(),
+        connection_pool: ConnectionPool::default(),
+        fallback: None,
+    };
+    spot.settle(report, syntax::name(name));
+    let Some(section) = Section::open(spot, &shape::POOL, report) else { return pool };
+    section.set("algorithm", report, &mut pool.algorithm, |spot, report| {
+        spot.word(report, Algorithm::ALL, Algorithm::name)
+    });
+    let help = "name its servers: \"servers\": [ { \"host\": \"127.0.0.1\", \"port\": 3001 } ]";
+    if let Some(spot) = section.need("servers", report, help) {
+        pool.servers = server::servers(&spot, report);
+    }
+    section.set("healthCheck", report, &mut pool.health_check, probe::health_check);
+    section.set("passiveHealth", report, &mut pool.passive_health, probe::passive_health);
+    section.set("retry", report, &mut pool.retry, retry::retry);
+    section.set("timeouts", report, &mut pool.timeouts, timeouts);
+    section.set("connectionPool", report, &mut pool.connection_pool, connection_pool);
+    section.set("fallback", report, &mut pool.fallback, |spot, report| fallback(spot, report).map(Some));
+    total_fits(&section, &pool, report);
+    pool
+}
+
+fn timeouts(spot: &Spot<'_>, report: &mut Report) -> Option<PoolTimeouts> {
+    let section = Section::open(spot, &shape::POOL_TIMEOUTS, report)?;
+    let mut timeouts = PoolTimeouts::default();
+    for (key, slot, bounds) in [
+        ("connect", &mut timeouts.connect, &bounds::CONNECT),
+        ("response", &mut timeouts.response, &bounds::WAIT),
+        ("idle", &mut timeouts.idle, &bounds::WAIT),
+        ("total", &mut timeouts.total, &bounds::OPTIONAL),
+        ("tunnel", &mut timeouts.tunnel, &bounds::WAIT),
+    ] {
+        section.set(key, report, slot, |spot, report| spot.duration(report, bounds));
+    }
+    Some(timeouts)
+}
+
+/// A total time-out below the time of one try leaves that time without effect.
+fn total_fits(section: &Section<'_>, pool: &Pool, report: &mut Report) {
+    let total = pool.timeouts.total;
+    let per_try = pool.retry.per_try_timeout;
+    if total.is_zero() || per_try <= total {
+        return;
+    }
+    let (per_try, total) = (quantity::format_duration(per_try), quantity::format_duration(total));
+    let problem =
+        format!("retry.perTryTimeout ({per_try}) is longer than timeouts.total ({total}), which ends first");
+    report.warn(section.at(), Fault::new(problem, "raise \"total\" or lower \"perTryTimeout\""));
+}
+
+fn connection_pool(spot: &Spot<'_>, report: &mut Report) -> Option<ConnectionPool> {
+    let section = Section::open(spot, &shape::CONNECTION_POOL, report)?;
+    let mut kept = ConnectionPool::default();
+    section.set("maxIdle", report, &mut kept.max_idle, |spot, report| spot.number(report, &bounds::MAX_IDLE));
+    section.set("idleTimeout", report, &mut kept.idle_timeout, |spot, report| {
+        spot.duration(report, &bounds::WAIT)
+    });
+    section.set("maxRequests", report, &mut kept.max_requests, |spot, report| {
+        spot.whole(report, &bounds::COUNT)
+    });
+    section.set("maxLifetime", report, &mut kept.max_lifetime, |spot, report| {
+        spot.duration(report, &bounds::OPTIONAL)
+    });
+    Some(kept)
+}
+
+fn fallback(spot: &Spot<'_>, report: &mut Report) -> Option<Fallback> {
+    let section = Section::open(spot, &shape::FALLBACK, report)?;
+    let mut fallback = Fallback::default();
+    section.set("status", report, &mut fallback.status, |spot, report| {
+        spot.number(report, &bounds::FALLBACK_STATUS)
+    });
+    section.set("body", report, &mut fallback.body, |spot, report| {
+        let body = spot.text(report, "a text")?;
+        if body.len() > bounds::FALLBACK_BODY {
+            let most = quantity::format_size(bounds::FALLBACK_BODY as u64);
+            let problem = format!("the body has {} bytes, more than {most}", body.len());
+            spot.refuse(
+                report,
+                Fault::new(problem, "write a short page, or redirect from a server that holds a long one"),
+            );
+            return None;
+        }
+        Some(body.to_owned())
+    });
+    section.set("contentType", report, &mut fallback.content_type, content_type);
+    // RFC 9110, 15.3.5, 15.3.6 and 15.4.5: these answers never have a body.
+    if matches!(fallback.status, 204 | 205 | 304) && !fallback.body.is_empty() {
+        let problem = format!("an answer with status {} has no body", fallback.status);
+        spot.refuse(report, Fault::new(problem, "leave \"body\" out, or choose another status such as 503"));
+    }
+    Some(fallback)
+}
+
+fn content_type(spot: &Spot<'_>, report: &mut Report) -> Option<String> {
+    let text = spot.text(report, "a media type such as \"text/html\"")?;
+    let value = spot.settle(report, syntax::header_value(text, "content type"))?;
+    let media_type = value.split(';').next().unwrap_or_default().trim_end();
+    let parts = media_type.split_once('/');
+    if parts.is_some_and(|(kind, subtype)| syntax::is_token(kind) && syntax::is_token(subtype)) {
+        return Some(value.to_owned());
+    }
+    let problem = format!("{} is not a media type", crate::issue::shown(text));
+    spot.refuse(
+        report,
+        Fault::new(problem, "write a type and a subtype, such as \"text/html; charset=utf-8\""),
+    );
+    None
+}

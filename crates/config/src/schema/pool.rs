@@ -1,0 +1,279 @@
+//! Pools.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::bounds;
+use crate::model::{pool as model, probe};
+
+use super::words::{Algorithm, ProbeKind, Reason, Size, Span, Statuses, or_variable};
+
+/// A group of servers with one algorithm.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Pool {
+    /// How a server is picked.
+    #[serde(default)]
+    algorithm: Algorithm,
+    /// At least one, and at least one of them with a weight above 0.
+    #[schemars(length(min = 1))]
+    servers: Vec<Server>,
+    /// Active probes.
+    #[serde(default)]
+    health_check: HealthCheck,
+    /// When failures of real requests take a server out.
+    #[serde(default)]
+    passive_health: PassiveHealth,
+    /// When a request is tried again.
+    #[serde(default)]
+    retry: Retry,
+    /// How long a server may take.
+    #[serde(default)]
+    timeouts: PoolTimeouts,
+    /// Which connections to servers are kept.
+    #[serde(default, rename = "connectionPool")]
+    connections: ConnectionPool,
+    /// The answer when no server can be used; left out, 503 with Retry-After.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Fallback", default)]
+    fallback: Option<Fallback>,
+}
+
+/// One host and port.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Server {
+    /// Unique in its pool; host:port when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", default)]
+    id: Option<String>,
+    /// A host name or an IP address.
+    host: String,
+    /// Its port.
+    #[schemars(range(min = *bounds::PORT.start(), max = *bounds::PORT.end()), transform = or_variable)]
+    port: u16,
+    /// Share of the traffic; 0 gives it no new traffic.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = *bounds::WEIGHT.start(), max = *bounds::WEIGHT.end()), transform = or_variable)]
+    weight: u32,
+    /// Exchanges under way at a time; 0 is no limit.
+    #[serde(default)]
+    #[schemars(
+        range(min = *bounds::MAX_CONNECTIONS.start(), max = *bounds::MAX_CONNECTIONS.end()),
+        transform = or_variable
+    )]
+    max_connections: u32,
+}
+
+fn default_weight() -> u32 {
+    model::Server::DEFAULT_WEIGHT
+}
+
+/// How servers are probed.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct HealthCheck {
+    /// off: no probes; tcp: opens a connection; http: sends a GET and looks at the status.
+    #[serde(rename = "type")]
+    kind: ProbeKind,
+    /// What an http probe asks for.
+    path: String,
+    /// The Host that an http probe sends; left out, the server's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    host: Option<String>,
+    /// From one probe of a server to the next.
+    interval: Span,
+    /// When an unanswered probe has failed.
+    timeout: Span,
+    /// Good probes in a row that bring a server back.
+    #[schemars(range(min = *bounds::RISE_FALL.start(), max = *bounds::RISE_FALL.end()), transform = or_variable)]
+    rise: u32,
+    /// Bad probes in a row that take a server out.
+    #[schemars(range(min = *bounds::RISE_FALL.start(), max = *bounds::RISE_FALL.end()), transform = or_variable)]
+    fall: u32,
+    /// Statuses that are a good answer to an http probe.
+    #[schemars(length(min = 1))]
+    expect_status: Vec<Statuses>,
+    /// A slower probe is a bad one; left out, there is no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Span")]
+    max_latency: Option<Span>,
+    /// Whether a server gets no traffic before its first good probe.
+    #[schemars(transform = or_variable)]
+    start_down: bool,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        let health = probe::HealthCheck::default();
+        Self {
+            kind: ProbeKind(health.kind),
+            path: health.path,
+            host: health.host,
+            interval: Span(health.interval),
+            timeout: Span(health.timeout),
+            rise: health.rise,
+            fall: health.fall,
+            expect_status: health.expect_status.into_iter().map(Statuses).collect(),
+            max_latency: health.max_latency.map(Span),
+            start_down: health.start_down,
+        }
+    }
+}
+
+/// When failures of real requests take a server out.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct PassiveHealth {
+    /// So many failures within the window take a server out; 0 turns this off.
+    #[schemars(range(min = *bounds::FAILURES.start(), max = *bounds::FAILURES.end()), transform = or_variable)]
+    failures: u32,
+    /// How far back failures count.
+    window: Span,
+    /// Statuses of a server's answer that count as failures, from 400 to 599.
+    on_status: Vec<Statuses>,
+    /// How long a server that was taken out this way stays out at the least.
+    hold: Span,
+}
+
+impl Default for PassiveHealth {
+    fn default() -> Self {
+        let passive = probe::PassiveHealth::default();
+        Self {
+            failures: passive.failures,
+            window: Span(passive.window),
+            on_status: passive.on_status.into_iter().map(Statuses).collect(),
+            hold: Span(passive.hold),
+        }
+    }
+}
+
+/// When a request is tried again.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Retry {
+    /// Tries in all, the first included; 1 is no retry.
+    #[schemars(range(min = *bounds::ATTEMPTS.start(), max = *bounds::ATTEMPTS.end()), transform = or_variable)]
+    attempts: u32,
+    /// What is tried again.
+    on: Vec<Reason>,
+    /// Longest wait for the head of one try's answer; 0s is off.
+    per_try_timeout: Span,
+    /// Retries as a share of the requests of the last 10 s, in percent.
+    #[schemars(
+        range(min = *bounds::BUDGET_PERCENT.start(), max = *bounds::BUDGET_PERCENT.end()),
+        transform = or_variable
+    )]
+    budget_percent: u32,
+    /// Retries a second that the budget always allows.
+    #[schemars(range(min = *bounds::BUDGET_FLOOR.start(), max = *bounds::BUDGET_FLOOR.end()), transform = or_variable)]
+    budget_floor: u32,
+    /// How much of a request body is kept for another try; a longer body is not tried again.
+    buffer_body: Size,
+    /// Whether a POST may be tried again after bytes were sent.
+    #[schemars(transform = or_variable)]
+    non_idempotent: bool,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let retry = model::Retry::default();
+        let on = [
+            ("connect_failure", retry.on.connect_failure),
+            ("reset", retry.on.reset),
+            ("timeout", retry.on.timeout),
+        ];
+        let words = on.into_iter().filter(|(_, is_on)| *is_on).map(|(word, _)| word.to_owned());
+        let statuses = retry.on.statuses.iter().map(ToString::to_string);
+        Self {
+            attempts: retry.attempts,
+            on: words.chain(statuses).map(Reason).collect(),
+            per_try_timeout: Span(retry.per_try_timeout),
+            budget_percent: retry.budget_percent,
+            budget_floor: retry.budget_floor,
+            buffer_body: Size::new(retry.buffer_body),
+            non_idempotent: retry.non_idempotent,
+        }
+    }
+}
+
+/// How long a server may take.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct PoolTimeouts {
+    /// To a connection.
+    connect: Span,
+    /// From the whole request to the head of the answer.
+    response: Span,
+    /// Longest pause within a body, in either direction.
+    idle: Span,
+    /// The whole exchange with all its tries; 0s is off.
+    total: Span,
+    /// Longest silence on an upgraded connection such as a WebSocket.
+    tunnel: Span,
+}
+
+impl Default for PoolTimeouts {
+    fn default() -> Self {
+        let model::PoolTimeouts { connect, response, idle, total, tunnel } = model::PoolTimeouts::default();
+        Self {
+            connect: Span(connect),
+            response: Span(response),
+            idle: Span(idle),
+            total: Span(total),
+            tunnel: Span(tunnel),
+        }
+    }
+}
+
+/// Which connections to servers are kept.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct ConnectionPool {
+    /// Unused connections kept per server and worker; 0 keeps none.
+    #[schemars(range(min = *bounds::MAX_IDLE.start(), max = *bounds::MAX_IDLE.end()), transform = or_variable)]
+    max_idle: usize,
+    /// How long an unused connection is kept.
+    idle_timeout: Span,
+    /// Requests on one connection; 0 is no limit.
+    #[schemars(range(min = *bounds::COUNT.start(), max = *bounds::COUNT.end()), transform = or_variable)]
+    max_requests: u64,
+    /// Age after which a connection takes no new request; 0s is no limit.
+    max_lifetime: Span,
+}
+
+impl Default for ConnectionPool {
+    fn default() -> Self {
+        let kept = model::ConnectionPool::default();
+        Self {
+            max_idle: kept.max_idle,
+            idle_timeout: Span(kept.idle_timeout),
+            max_requests: kept.max_requests,
+            max_lifetime: Span(kept.max_lifetime),
+        }
+    }
+}
+
+/// The answer when no server can be used.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Fallback {
+    /// Its status.
+    #[schemars(
+        range(min = *bounds::FALLBACK_STATUS.start(), max = *bounds::FALLBACK_STATUS.end()),
+        transform = or_variable
+    )]
+    status: u16,
+    /// Its body.
+    body: String,
+    /// Its Content-Type.
+    content_type: String,
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        let model::Fallback { status, body, content_type } = model::Fallback::default();
+        Self { status, body, content_type }
+    }
+}

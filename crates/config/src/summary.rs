@@ -1,0 +1,283 @@
+//! What would run, in words: what `loadweaver check` prints.
+
+use std::fmt::{self, Write};
+
+use crate::model::Config;
+use crate::model::listener::LogOutput;
+use crate::model::pool::{Pool, Retry, Server};
+use crate::model::probe::{HealthCheck, ProbeKind, StatusRange};
+use crate::model::route::{HostPattern, PathPattern, Route};
+use crate::quantity::{format_duration, format_size};
+
+/// Most servers of one pool, and most routes, that are written out.
+const MAX_SHOWN: usize = 50;
+
+/// What would run, in words: what `loadweaver check` prints. Ends with a line break.
+pub fn summary(config: &Config) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut out, config);
+    out
+}
+
+fn write_all(out: &mut String, config: &Config) -> fmt::Result {
+    match config.workers {
+        0 => writeln!(out, "workers: one per core")?,
+        workers => writeln!(out, "workers: {workers}")?,
+    }
+    writeln!(out, "listeners:")?;
+    for listener in &config.listeners {
+        let connect = if listener.allow_connect { ", CONNECT allowed" } else { "" };
+        writeln!(out, "  {} on {}{connect}", listener.name, listener.bind)?;
+    }
+    match &config.admin {
+        Some(admin) => writeln!(out, "admin: on {}", admin.bind)?,
+        None => writeln!(out, "admin: none")?,
+    }
+    writeln!(out, "routes, the first that matches wins:")?;
+    for (index, route) in config.routes.iter().take(MAX_SHOWN).enumerate() {
+        writeln!(out, "  {}. {}: {} -> pool {}", index + 1, route.name, matched(route), route.pool)?;
+    }
+    more(out, config.routes.len(), "  ", "routes")?;
+    for pool in &config.pools {
+        write_pool(out, pool)?;
+    }
+    write_clients(out, config)
+}
+
+fn more(out: &mut String, count: usize, indent: &str, what: &str) -> fmt::Result {
+    if count > MAX_SHOWN {
+        writeln!(out, "{indent}… and {} more {what}", count - MAX_SHOWN)
+    } else {
+        Ok(())
+    }
+}
+
+fn matched(route: &Route) -> String {
+    let matcher = &route.matcher;
+    let mut parts = Vec::new();
+    if !matcher.methods.is_empty() {
+        parts.push(some_of(matcher.methods.iter().cloned()));
+    }
+    if !matcher.hosts.is_empty() {
+        parts.push(format!("host {}", some_of(matcher.hosts.iter().map(host))));
+    }
+    match &matcher.path {
+        PathPattern::Any => {}
+        PathPattern::Prefix(prefix) => parts.push(format!("path under {prefix}")),
+        PathPattern::Exact(path) => parts.push(format!("path exactly {path}")),
+        PathPattern::Regex(regex) => parts.push(format!("path like {}", regex.escape_debug())),
+    }
+    for (name, value) in &matcher.headers {
+        parts.push(format!("header {name}: {value}"));
+    }
+    if parts.is_empty() { "every request".to_owned() } else { parts.join(", ") }
+}
+
+fn host(pattern: &HostPattern) -> String {
+    match pattern {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Wildcard(below) => format!("*{below}"),
+    }
+}
+
+/// Joined by "or"; long lists are cut.
+fn some_of(words: impl ExactSizeIterator<Item = String>) -> String {
+    let count = words.len();
+    let mut text = words.take(10).collect::<Vec<_>>().join(" or ");
+    if count > 10 {
+        let _ = write!(text, " or {} more", count - 10);
+    }
+    text
+}
+
+fn write_pool(out: &mut String, pool: &Pool) -> fmt::Result {
+    let servers = if pool.servers.len() == 1 { "server" } else { "servers" };
+    writeln!(out, "pool {}: {} over {} {servers}", pool.name, pool.algorithm.name(), pool.servers.len())?;
+    for server in pool.servers.iter().take(MAX_SHOWN) {
+        write_server(out, server)?;
+    }
+    more(out, pool.servers.len(), "  ", "servers")?;
+    writeln!(out, "  health: {}", probes(&pool.health_check))?;
+    let passive = &pool.passive_health;
+    match passive.failures {
+        0 => writeln!(out, "  passive health: off")?,
+        failures => {
+            let (window, hold) = (format_duration(passive.window), format_duration(passive.hold));
+            let statuses = match passive.on_status.as_slice() {
+                [] => String::new(),
+                ranges => format!(" (also statuses {})", listed(ranges)),
+            };
+            writeln!(
+                out,
+                "  passive health: {failures} failures{statuses} within {window} take a server out for {hold} or longer"
+            )?;
+        }
+    }
+    writeln!(out, "  retry: {}", retries(&pool.retry))?;
+    let timeouts = &pool.timeouts;
+    writeln!(
+        out,
+        "  time-outs: connect {}, response {}, idle {}, total {}, tunnel {}",
+        format_duration(timeouts.connect),
+        format_duration(timeouts.response),
+        format_duration(timeouts.idle),
+        duration_or(timeouts.total, "off"),
+        format_duration(timeouts.tunnel)
+    )?;
+    writeln!(out, "  connections kept: {}", kept(pool))?;
+    match &pool.fallback {
+        Some(fallback) => {
+            let (status, size) = (fallback.status, format_size(fallback.body.len() as u64));
+            writeln!(out, "  fallback: {status} with {size} of {}", fallback.content_type)
+        }
+        None => writeln!(out, "  fallback: 503 with Retry-After"),
+    }
+}
+
+fn write_server(out: &mut String, server: &Server) -> fmt::Result {
+    let address = Server::address_text(&server.host, server.port);
+    write!(out, "  - {address}")?;
+    if *server.id != *address {
+        write!(out, " ({})", server.id)?;
+    }
+    match server.weight {
+        Server::DEFAULT_WEIGHT => {}
+        0 => write!(out, ", weight 0: no new traffic")?,
+        weight => write!(out, ", weight {weight}")?,
+    }
+    if server.max_connections > 0 {
+        write!(out, ", at most {} connections", server.max_connections)?;
+    }
+    writeln!(out)
+}
+
+fn probes(health: &HealthCheck) -> String {
+    let what = match health.kind {
+        ProbeKind::Off => return "no probes".to_owned(),
+        ProbeKind::Tcp => "tcp connect".to_owned(),
+        ProbeKind::Http => {
+            let host = health.host.as_ref().map(|host| format!(" with host {host}")).unwrap_or_default();
+            format!("http GET {}{host}, good are {}", health.path, listed(&health.expect_status))
+        }
+    };
+    let slow = health.max_latency.map(|limit| format!(", slower than {} is bad", format_duration(limit)));
+    let start = if health.start_down { "; no traffic before the first good one" } else { "" };
+    format!(
+        "{what}, every {}, time-out {}{}, {} good bring a server back, {} bad take it out{start}",
+        format_duration(health.interval),
+        format_duration(health.timeout),
+        slow.unwrap_or_default(),
+        health.rise,
+        health.fall
+    )
+}
+
+fn retries(retry: &Retry) -> String {
+    let words = [
+        ("connect_failure", retry.on.connect_failure),
+        ("reset", retry.on.reset),
+        ("timeout", retry.on.timeout),
+    ];
+    let mut on: Vec<String> =
+        words.iter().filter(|(_, is_on)| *is_on).map(|(word, _)| (*word).to_owned()).collect();
+    if !retry.on.statuses.is_empty() {
+        on.push(listed(&retry.on.statuses));
+    }
+    if retry.attempts == 1 || on.is_empty() {
+        return "off".to_owned();
+    }
+    let methods = if retry.non_idempotent { ", POST and PATCH too" } else { "" };
+    format!(
+        "up to {} tries on {}{methods}; each {}; at most {} % of requests or {} a second; bodies up to {}",
+        retry.attempts,
+        on.join(", "),
+        match retry.per_try_timeout.is_zero() {
+            true => "without its own time-out".to_owned(),
+            false => format!("at most {}", format_duration(retry.per_try_timeout)),
+        },
+        retry.budget_percent,
+        retry.budget_floor,
+        format_size(retry.buffer_body as u64)
+    )
+}
+
+fn kept(pool: &Pool) -> String {
+    let kept = &pool.connection_pool;
+    if kept.max_idle == 0 {
+        return "none".to_owned();
+    }
+    let requests = match kept.max_requests {
+        0 => "any number of requests".to_owned(),
+        most => format!("{most} requests"),
+    };
+    format!(
+        "{} per server and worker, {} unused, {requests}, {}",
+        kept.max_idle,
+        format_duration(kept.idle_timeout),
+        duration_or(kept.max_lifetime, "any age")
+    )
+}
+
+fn write_clients(out: &mut String, config: &Config) -> fmt::Result {
+    let timeouts = &config.timeouts;
+    writeln!(
+        out,
+        "client time-outs: request head {}, idle {}, body {}, send {}, drain {}",
+        format_duration(timeouts.request_head),
+        format_duration(timeouts.idle),
+        format_duration(timeouts.body),
+        format_duration(timeouts.send),
+        format_duration(timeouts.drain)
+    )?;
+    let limits = &config.limits;
+    writeln!(
+        out,
+        "limits: request head {}, target {}, {} headers, response head {}, trailers {}, request body {}",
+        format_size(limits.request_head as u64),
+        format_size(limits.target as u64),
+        limits.headers,
+        format_size(limits.response_head as u64),
+        format_size(limits.trailers as u64),
+        if limits.body == 0 { "of any size".to_owned() } else { format_size(limits.body) }
+    )?;
+    let connections = match limits.connections {
+        0 => "as many as there are descriptors".to_owned(),
+        most => most.to_string(),
+    };
+    let requests = match limits.requests_per_connection {
+        0 => "any number of".to_owned(),
+        most => most.to_string(),
+    };
+    writeln!(out, "client connections: {connections}, {requests} requests each")?;
+    let trusted: Vec<String> = config.trusted_proxies.iter().take(10).map(ToString::to_string).collect();
+    match trusted.as_slice() {
+        [] => writeln!(out, "trusted proxies: none")?,
+        some if config.trusted_proxies.len() > 10 => {
+            writeln!(
+                out,
+                "trusted proxies: {} and {} more",
+                some.join(", "),
+                config.trusted_proxies.len() - 10
+            )?;
+        }
+        some => writeln!(out, "trusted proxies: {}", some.join(", "))?,
+    }
+    writeln!(out, "forwarded headers: {}", config.forwarded_headers.name())?;
+    writeln!(out, "via: {}", config.via.as_deref().unwrap_or("none"))?;
+    let format = config.access_log.format.name();
+    match &config.access_log.output {
+        LogOutput::Off => writeln!(out, "access log: off"),
+        LogOutput::Stdout => writeln!(out, "access log: {format} to stdout"),
+        LogOutput::Stderr => writeln!(out, "access log: {format} to stderr"),
+        LogOutput::File(path) => writeln!(out, "access log: {format} to {}", path.display()),
+    }
+}
+
+fn duration_or(duration: std::time::Duration, zero: &str) -> String {
+    if duration.is_zero() { zero.to_owned() } else { format_duration(duration) }
+}
+
+fn listed(ranges: &[StatusRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -15,7 +15,9 @@ use std::time::Duration;
 /// How far back requests and retries count, in seconds.
 const WINDOW: u64 = 10;
 
-/// Seconds that the ring holds: the window, and slack for a worker whose clock reading is a little old.
+/// Seconds that the ring holds: the window, and six of slack. A worker that read the clock, was held up, and
+/// asks up to six seconds later still sees what the others were granted meanwhile; one that is later than
+/// that may take a place too many.
 const SLOTS: usize = 16;
 
 /// How much of its own traffic a pool may add to itself by retrying.
@@ -50,17 +52,16 @@ impl RetryBudget {
     pub fn try_retry(&self, now: Duration) -> bool {
         let second = now.as_secs();
         let slot = self.slot(second);
-        if !self.allows(second, 1) {
+        if self.entered(second).retries >= self.floor && !self.within_percent(second, 1) {
             return false;
         }
-        // SeqCst: of two that enter in different seconds, at least one has to see the other's entry.
+        // SeqCst, here and where entries are read: of two that compete, at least one sees the other's entry.
         let entered = slot.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
             Some(Second::read(word, second)?.with_retry()?.word())
         });
-        if entered.is_err() {
-            return false;
-        }
-        let granted = self.allows(second, 0);
+        let Ok(before) = entered else { return false };
+        let earlier = Second::read(before, second).map_or(0, |found| found.retries);
+        let granted = earlier < self.floor || self.within_percent(second, 0);
         if !granted {
             let _ = slot.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
                 Some(Second::read(word, second)?.without_retry().word())
@@ -69,17 +70,17 @@ impl RetryBudget {
         granted
     }
 
-    /// Whether what is entered up to `second`, and `more` retries, keep within the bound.
-    fn allows(&self, second: u64, more: u64) -> bool {
-        let this = self.entered(second).retries + more;
-        if this <= self.floor {
-            return true;
-        }
+    /// Whether the retries of the window ending with `second`, and `more`, keep within the share of its
+    /// requests. Retries that a worker with a newer clock reading entered already count as well.
+    fn within_percent(&self, second: u64, more: u64) -> bool {
         let (mut requests, mut retries) = (0, more);
-        for back in 0..WINDOW.min(second + 1) {
+        for back in 0..WINDOW.min(second.saturating_add(1)) {
             let entered = self.entered(second - back);
             requests += entered.requests;
             retries += entered.retries;
+        }
+        for ahead in 1..=SLOTS as u64 - WINDOW {
+            retries += self.entered(second.saturating_add(ahead)).retries;
         }
         retries * 100 <= requests * self.percent
     }

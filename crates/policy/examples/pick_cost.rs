@@ -1,0 +1,62 @@
+//! Prints what one pick and its release cost, for each algorithm and number of servers.
+//!
+//! `cargo run --release -p loadweaver-policy --example pick_cost`
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use loadweaver_config::Algorithm;
+use loadweaver_policy::balance::{Balancer, Member, Pick};
+
+const SIZES: [u32; 3] = [2, 200, 2_000];
+const PICKS: u32 = 1_000_000;
+const ROUNDS: usize = 7;
+/// Exchanges under way at a time, so that `least_connections` has something to compare.
+const UNDER_WAY: usize = 64;
+
+fn main() {
+    println!("nanoseconds per pick and release, best of {ROUNDS} rounds of {PICKS}; weights 1 to 4");
+    print!("{:22}", "servers");
+    for size in SIZES {
+        print!("{size:>10}");
+    }
+    println!("{:>24}", "2,000 with half full");
+    for algorithm in Algorithm::ALL {
+        print!("{:22}", algorithm.name());
+        for size in SIZES {
+            print!("{:>10.1}", cost(&balancer(algorithm, size), |_| true));
+        }
+        println!("{:>24.1}", cost(&balancer(algorithm, 2_000), |index| index % 2 == 0));
+    }
+}
+
+fn balancer(algorithm: Algorithm, size: u32) -> Balancer {
+    let members: Vec<Member> =
+        (0..size).map(|n| Member { id: format!("server-{n}").into(), weight: 1 + n % 4 }).collect();
+    Balancer::new(algorithm, &members)
+}
+
+fn cost(balancer: &Balancer, usable: impl Fn(usize) -> bool + Copy) -> f64 {
+    let best = (0..ROUNDS).map(|_| round(balancer, usable)).min().unwrap_or_default();
+    best.as_secs_f64() * 1e9 / f64::from(PICKS)
+}
+
+fn round(balancer: &Balancer, usable: impl Fn(usize) -> bool) -> Duration {
+    let mut under_way = [None; UNDER_WAY];
+    let mut random = 1_u64;
+    let start = Instant::now();
+    for n in 0..PICKS {
+        // A generator that costs next to nothing (Knuth's MMIX constants); picks mix it themselves.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let client = IpAddr::V4(Ipv4Addr::from_bits((random >> 32) as u32));
+        let picked = black_box(balancer.pick(&Pick { client, random, tried: &[] }, &usable));
+        let place = under_way.get_mut(n as usize % UNDER_WAY);
+        if let Some(done) = place.and_then(|place| std::mem::replace(place, picked)) {
+            balancer.release(done);
+        }
+    }
+    let took = start.elapsed();
+    under_way.into_iter().flatten().for_each(|index| balancer.release(index));
+    took
+}

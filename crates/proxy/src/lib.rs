@@ -1,1 +1,29 @@
-//! Moves requests.
+//! Moves requests: listeners, protocol engines, forwarding, upstream connections.
+//!
+//! One `current_thread` runtime per worker thread, each with its own listening sockets, upstream connections and
+//! connection tasks. Workers share the snapshot and the counters and nothing else, so nothing on the request path
+//! waits for another core. Read the modules in the order below: it is the order in which a request meets them.
+
+pub mod pool;
+mod proxy;
+pub mod server;
+pub mod snapshot;
+
+mod buffer;
+mod deadline;
+mod listen;
+mod stream;
+mod worker;
+
+mod edit;
+mod engine;
+mod exchange;
+mod forward;
+mod record;
+mod respond;
+mod upstream;
+
+pub use pool::{HealthView, PoolState};
+pub use proxy::{Options, Proxy, StartError};
+pub use server::ServerState;
+pub use snapshot::Snapshot;

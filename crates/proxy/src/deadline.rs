@@ -1,0 +1,210 @@
+//! Time-outs that cost next to nothing while nothing times out.
+//!
+//! A timer wheel is touched at each phase of each exchange only to be told that nothing happened. Here a phase
+//! stores its deadline in a cell of its connection and that is all; one task per worker sleeps until the earliest
+//! deadline that it knows of, then looks at all of them, wakes those that are due, and sleeps until the next.
+//! A deadline that moves later (the usual case) is only noticed at that look, so looks are as rare as the shortest
+//! configured time-out, and at the soonest [`PAUSE`] apart.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+/// Nanoseconds since the worker started.
+pub(crate) type Nanos = u64;
+
+const NEVER: Nanos = Nanos::MAX;
+
+/// The least time between two looks: ten thousand connections are looked at in about 50 µs, so this bounds the cost
+/// to a hundredth of a core. It also bounds how late a deadline is noticed.
+const PAUSE: Nanos = 5_000_000;
+
+/// What a deadline is for; each connection has one of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum For {
+    /// What the client must do next.
+    Client = 0,
+    /// What the server must do next.
+    Server = 1,
+    /// The whole attempt.
+    Attempt = 2,
+    /// The whole exchange.
+    Exchange = 3,
+}
+
+/// All deadlines of one worker.
+#[derive(Debug)]
+pub(crate) struct Deadlines {
+    base: Instant,
+    /// The time of the last look: what is due at it is due.
+    looked: Cell<Nanos>,
+    next: Cell<Nanos>,
+    entries: RefCell<Slab<Rc<Entry>>>,
+    keeper: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    due: [Cell<Nanos>; 4],
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Deadlines {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            base: Instant::now(),
+            looked: Cell::new(0),
+            next: Cell::new(NEVER),
+            entries: RefCell::default(),
+            keeper: RefCell::default(),
+        })
+    }
+
+    /// The time now.
+    #[inline]
+    pub(crate) fn now(&self) -> Nanos {
+        nanos(self.base.elapsed())
+    }
+
+    /// Deadlines for one connection.
+    pub(crate) fn alarm(self: &Rc<Self>) -> Alarm {
+        let entry = Rc::new(Entry { due: [const { Cell::new(NEVER) }; 4], waker: RefCell::default() });
+        let key = self.entries.borrow_mut().insert(entry.clone());
+        Alarm { entry, key, deadlines: self.clone() }
+    }
+
+    /// Wakes every connection: something that all of them must see has changed.
+    pub(crate) fn wake_all(&self) {
+        for (_, entry) in self.entries.borrow().iter() {
+            entry.wake();
+        }
+    }
+
+    /// Number of connections.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// Looks at the deadlines as they come due; never returns.
+    pub(crate) async fn keep(&self) {
+        loop {
+            let mut sleep =
+                pin!(tokio::time::sleep_until((self.base + Duration::from_nanos(self.wait_until())).into()));
+            let mut armed = self.next.get();
+            poll_fn(|cx| {
+                let mut keeper = self.keeper.borrow_mut();
+                if !keeper.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    *keeper = Some(cx.waker().clone());
+                }
+                if self.next.get() < armed {
+                    armed = self.next.get();
+                    sleep.as_mut().reset((self.base + Duration::from_nanos(self.wait_until())).into());
+                }
+                sleep.as_mut().poll(cx)
+            })
+            .await;
+            self.look();
+        }
+    }
+
+    /// When to look next; an hour stands for never.
+    fn wait_until(&self) -> Nanos {
+        self.next.get().min(self.now() + 3_600_000_000_000)
+    }
+
+    fn look(&self) {
+        let now = self.now();
+        self.looked.set(now);
+        let mut next = NEVER;
+        for (_, entry) in self.entries.borrow().iter() {
+            let due = entry.earliest();
+            if due <= now {
+                entry.wake();
+            } else {
+                next = next.min(due);
+            }
+        }
+        self.next.set(next.max(now + PAUSE));
+    }
+}
+
+impl Entry {
+    fn earliest(&self) -> Nanos {
+        self.due.iter().map(Cell::get).min().unwrap_or(NEVER)
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The deadlines of one connection; gone when dropped.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    entry: Rc<Entry>,
+    key: usize,
+    deadlines: Rc<Deadlines>,
+}
+
+impl Alarm {
+    /// Makes the task that polls with this waker the one that is woken. Once per task is enough: tokio's tasks keep
+    /// their waker.
+    pub(crate) fn wakes(&self, waker: &Waker) {
+        *self.entry.waker.borrow_mut() = Some(waker.clone());
+    }
+
+    /// Sets a deadline `after` from `from`; no time at all means no deadline.
+    #[inline]
+    pub(crate) fn set(&self, what: For, from: Nanos, after: Duration) {
+        if after.is_zero() {
+            return self.clear(what);
+        }
+        let due = from.saturating_add(nanos(after));
+        self.cell(what).set(due);
+        if due < self.deadlines.next.get() {
+            self.deadlines.next.set(due);
+            if let Some(keeper) = &*self.deadlines.keeper.borrow() {
+                keeper.wake_by_ref();
+            }
+        }
+    }
+
+    /// Takes a deadline away.
+    #[inline]
+    pub(crate) fn clear(&self, what: For) {
+        self.cell(what).set(NEVER);
+    }
+
+    /// Whether a deadline has passed, as far as the last look knows.
+    #[inline]
+    pub(crate) fn is_due(&self, what: For) -> bool {
+        self.cell(what).get() <= self.deadlines.looked.get()
+    }
+
+    fn cell(&self, what: For) -> &Cell<Nanos> {
+        let [client, server, attempt, exchange] = &self.entry.due;
+        match what {
+            For::Client => client,
+            For::Server => server,
+            For::Attempt => attempt,
+            For::Exchange => exchange,
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.deadlines.entries.borrow_mut().try_remove(self.key);
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(NEVER)
+}

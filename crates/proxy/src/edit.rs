@@ -1,0 +1,244 @@
+//! What a proxy changes in a head: what is for one connection only goes, what servers must know comes.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use loadweaver_config::ForwardedHeaders;
+use loadweaver_http1::encode::field;
+use loadweaver_http1::{Framing, Headers, Method, Name};
+
+use crate::exchange::Exchange;
+
+/// Decides who the client is: the transport's peer, or, behind trusted proxies, the last address in
+/// `X-Forwarded-For` that is not a trusted proxy's. Forwarded headers of anybody else are removed, because a server
+/// behind us would believe them.
+pub(crate) fn believe(x: &mut Exchange<'_>) {
+    let trusted = &x.snapshot.config.trusted_proxies;
+    let headers = &mut x.heads.request.headers;
+    if !is_trusted(trusted, x.client_ip) {
+        for name in [Name::XForwardedFor, Name::XForwardedProto, Name::XForwardedHost, Name::Forwarded] {
+            headers.remove(name);
+        }
+        return;
+    }
+    let values: Vec<&[u8]> = headers.get_all(Name::XForwardedFor).collect();
+    let addresses = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+    for address in addresses {
+        // What cannot be read cannot be trusted, nor can anything that stands before it.
+        let Some(ip) = std::str::from_utf8(address).ok().and_then(|text| read_address(text.trim())) else {
+            break;
+        };
+        x.client_ip = ip;
+        if !is_trusted(trusted, ip) {
+            break;
+        }
+    }
+}
+
+fn is_trusted(trusted: &[IpNet], ip: IpAddr) -> bool {
+    trusted.iter().any(|net| net.contains(&ip))
+}
+
+/// An address, perhaps with a port: `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]:5`.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let plain = text.parse::<IpAddr>().ok();
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    plain.or_else(with_port).or_else(bracketed).map(|ip| ip.to_canonical())
+}
+
+/// Makes the request what the server shall see. Fields that we add go into `heads.added`.
+pub(crate) fn request(x: &mut Exchange<'_>) {
+    let heads = &mut *x.heads;
+    heads.added.clear();
+    let added = &mut heads.added;
+    let upgrade = heads.request.upgrade().filter(|protocol| !is_h2c(protocol)).map(<[u8]>::to_vec);
+    let trailers = heads.request.takes_trailers();
+    if heads.request.has_hop_by_hop() {
+        heads.request.strip_hop_by_hop();
+    }
+    match (&upgrade, trailers) {
+        (Some(protocol), _) => {
+            field(added, b"connection", b"upgrade");
+            field(added, b"upgrade", protocol);
+        }
+        (None, true) => {
+            field(added, b"connection", b"te");
+            field(added, b"te", b"trailers");
+        }
+        (None, false) => {}
+    }
+    x.story.asks_upgrade = upgrade.is_some() || heads.request.method() == Method::Connect;
+    match heads.request.framing() {
+        Framing::Chunked => field(added, b"transfer-encoding", b"chunked"),
+        Framing::Length(length) => plain_length(&mut heads.request.headers, length),
+        Framing::None | Framing::UntilClose => {}
+    }
+    request_id(x);
+    forwarded(x);
+    if let Some(pseudonym) = &x.snapshot.config.via {
+        let version = x.heads.request.version();
+        via(&mut x.heads.request.headers, pseudonym, version);
+    }
+}
+
+/// `Upgrade: h2c` would let a client talk past us to a server that takes it, unrouted and unseen.
+fn is_h2c(protocol: &[u8]) -> bool {
+    protocol
+        .split(|byte| *byte == b',')
+        .any(|name| name.trim_ascii().get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c")))
+}
+
+/// Writes a length without leading zeros, which some reader might take for octal.
+pub(crate) fn plain_length(headers: &mut Headers, length: u64) {
+    let spelled = headers.get(Name::ContentLength).unwrap_or_default();
+    if spelled.first() == Some(&b'0') && spelled.len() > 1 {
+        let mut digits = Vec::new();
+        loadweaver_http1::encode::decimal(&mut digits, length);
+        headers.set(Name::ContentLength, b"content-length", &digits);
+    }
+}
+
+/// Keeps a request's id or makes one.
+fn request_id(x: &mut Exchange<'_>) {
+    if let Some(id) = x.heads.request.headers.get(Name::XRequestId) {
+        let good = !id.is_empty() && id.len() <= MAX_ID && id.iter().all(|byte| is_id(*byte));
+        if good {
+            x.story.request_id = std::str::from_utf8(id).ok().map(str::to_owned);
+        } else {
+            x.heads.request.headers.remove(Name::XRequestId);
+        }
+    }
+    if x.story.request_id.is_none() {
+        x.story.made_id = x.worker.request_id();
+        field(&mut x.heads.added, b"x-request-id", &x.story.made_id);
+    }
+}
+
+/// Longest request id that is kept; it goes into each log line.
+const MAX_ID: usize = 128;
+
+fn is_id(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte)
+}
+
+/// Adds what the server must know about the client.
+fn forwarded(x: &mut Exchange<'_>) {
+    let style = x.snapshot.config.forwarded_headers;
+    let peer = x.peer.ip().to_canonical();
+    if matches!(style, ForwardedHeaders::XForwarded | ForwardedHeaders::Both) {
+        x_forwarded(x, peer);
+    }
+    if matches!(style, ForwardedHeaders::Forwarded | ForwardedHeaders::Both) {
+        rfc7239(x, peer);
+    }
+}
+
+fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
+    let heads = &mut *x.heads;
+    let line = AddressText::of(peer);
+    let headers = &mut heads.request.headers;
+    if headers.has(Name::XForwardedFor) {
+        let mut all = Vec::new();
+        for value in headers.get_all(Name::XForwardedFor) {
+            all.extend_from_slice(value);
+            all.extend_from_slice(b", ");
+        }
+        all.extend_from_slice(line.text());
+        headers.set(Name::XForwardedFor, b"x-forwarded-for", &all);
+    } else {
+        field(&mut heads.added, b"x-forwarded-for", line.text());
+    }
+    if !headers.has(Name::XForwardedProto) {
+        field(&mut heads.added, b"x-forwarded-proto", b"http");
+    }
+    if !headers.has(Name::XForwardedHost)
+        && let Some(host) = headers.get(Name::Host)
+    {
+        field(&mut heads.added, b"x-forwarded-host", host);
+    }
+}
+
+/// `Forwarded: for=192.0.2.1;host="a.example";proto=http` (RFC 7239); an IPv6 address is quoted and in brackets.
+fn rfc7239(x: &mut Exchange<'_>, peer: IpAddr) {
+    let headers = &mut x.heads.request.headers;
+    let mut all = Vec::new();
+    for value in headers.get_all(Name::Forwarded) {
+        all.extend_from_slice(value);
+        all.extend_from_slice(b", ");
+    }
+    // Writing to a Vec cannot fail.
+    let _ = match peer {
+        IpAddr::V4(ip) => write!(all, "for={ip}"),
+        IpAddr::V6(ip) => write!(all, "for=\"[{ip}]\""),
+    };
+    if let Some(host) = headers.get(Name::Host) {
+        all.extend_from_slice(b";host=\"");
+        all.extend_from_slice(host);
+        all.push(b'"');
+    }
+    all.extend_from_slice(b";proto=http");
+    headers.set(Name::Forwarded, b"forwarded", &all);
+}
+
+fn via(headers: &mut Headers, pseudonym: &str, version: loadweaver_http1::Version) {
+    let mut all = Vec::new();
+    for value in headers.get_all(Name::Via) {
+        all.extend_from_slice(value);
+        all.extend_from_slice(b", ");
+    }
+    let received = if version == loadweaver_http1::Version::Http10 { "1.0 " } else { "1.1 " };
+    all.extend_from_slice(received.as_bytes());
+    all.extend_from_slice(pseudonym.as_bytes());
+    headers.set(Name::Via, b"via", &all);
+}
+
+/// Makes an answer what the client shall see, but for its framing. The protocol of an upgrade is kept aside.
+pub(crate) fn response(x: &mut Exchange<'_>) -> Option<Vec<u8>> {
+    let head = &mut x.heads.response;
+    let protocol = head.headers.get(Name::Upgrade).filter(|_| head.status() == 101).map(<[u8]>::to_vec);
+    head.strip_hop_by_hop();
+    match head.framing() {
+        Framing::Length(length) => {
+            let once = head.headers.get_all(Name::ContentLength).nth(1).is_none();
+            if !once {
+                let value = head.headers.get(Name::ContentLength).unwrap_or_default().to_vec();
+                head.headers.set(Name::ContentLength, b"content-length", &value);
+            }
+            plain_length(&mut head.headers, length);
+        }
+        // RFC 9110 section 8.6: no length where there can be no body.
+        Framing::None if head.status() < 200 || head.status() == 204 => {
+            head.headers.remove(Name::ContentLength)
+        }
+        Framing::None | Framing::Chunked | Framing::UntilClose => {}
+    }
+    if let Some(pseudonym) = &x.snapshot.config.via {
+        let version = head.version();
+        via(&mut head.headers, pseudonym, version);
+    }
+    protocol
+}
+
+/// An IP address as text, without an allocation.
+struct AddressText {
+    text: [u8; 45],
+    len: usize,
+}
+
+impl AddressText {
+    fn of(ip: IpAddr) -> Self {
+        let mut text = [0; 45];
+        let whole = text.len();
+        let mut rest = text.as_mut_slice();
+        // 45 bytes hold the longest address, so this cannot fail.
+        let _ = write!(rest, "{ip}");
+        let len = whole - rest.len();
+        Self { text, len }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.text.get(..self.len).unwrap_or_default()
+    }
+}

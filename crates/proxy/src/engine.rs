@@ -1,0 +1,3 @@
+//! Protocol engines: from bytes on a client connection to exchanges. Nothing above knows which one it was.
+
+pub(crate) mod http1;

@@ -1,0 +1,270 @@
+//! HTTP/1 with a client: waiting, reading heads, exchange after exchange, and a proper end.
+//!
+//! A connection that waits holds its socket, its deadlines and a few words: no buffer, no heads. The future that
+//! serves exchanges is large and therefore boxed for as long as there is something to serve.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use loadweaver_http1::{Body, HeadLimits};
+use loadweaver_policy::failure::Failure;
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+use crate::deadline::{Alarm, For};
+use crate::exchange::{self, Exchange};
+use crate::listen::{Entrance, Place};
+use crate::respond;
+use crate::stream::Stream;
+use crate::worker::{HeadPair, Worker};
+
+/// The client's end of an exchange.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) stream: Stream,
+    pub(crate) buffer: Buffer,
+    /// The client has said that it will send no more; it may still read.
+    pub(crate) ended: bool,
+}
+
+/// What becomes of a client connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It serves the next exchange.
+    Again,
+    /// It is closed.
+    Close,
+    /// It is closed, but only after the client had the time to read our answer: closing a socket with unread bytes
+    /// in it makes the kernel throw away what the client has not read yet (RFC 9112 section 9.6).
+    Linger,
+    /// It is reset, so that the client cannot take half an answer for a whole one.
+    Reset,
+}
+
+/// A client connection.
+struct Connection {
+    worker: Rc<Worker>,
+    client: Client,
+    alarm: Alarm,
+    entrance: Rc<Entrance>,
+    peer: SocketAddr,
+    served: u64,
+    _place: Place,
+}
+
+/// Serves a client connection to its end.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    entrance: Rc<Entrance>,
+    place: Place,
+) {
+    let alarm = worker.deadlines.alarm();
+    let client = Client { stream: Stream::new(tcp), buffer: Buffer::default(), ended: false };
+    worker.shared.counters.connections_active.increment();
+    let mut connection = Connection { worker, client, alarm, entrance, peer, served: 0, _place: place };
+    poll_fn(|cx| {
+        connection.alarm.wakes(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    while connection.wait().await {
+        match Box::pin(connection.exchanges()).await {
+            Next::Again => {}
+            Next::Close => break,
+            Next::Linger => {
+                Box::pin(connection.linger()).await;
+                break;
+            }
+            Next::Reset => {
+                // An error leaves an ordinary close, which is all that can be done then.
+                let _ =
+                    socket2::SockRef::from(connection.client.stream.tcp()).set_linger(Some(Duration::ZERO));
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.worker.shared.counters.connections_active.decrement();
+    }
+}
+
+impl Connection {
+    /// Waits until the client sends something; false when the connection should be closed instead.
+    async fn wait(&mut self) -> bool {
+        let timeouts = &self.worker.shared.snapshot.load().config.timeouts;
+        let limit = if self.served == 0 { timeouts.request_head } else { timeouts.idle };
+        self.alarm.set(For::Client, self.worker.deadlines.now(), limit);
+        poll_fn(|cx| {
+            if self.client.stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            if self.worker.draining.get() || self.alarm.is_due(For::Client) {
+                return Poll::Ready(false);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Serves exchanges until the client has nothing more under way.
+    async fn exchanges(&mut self) -> Next {
+        self.client.buffer = self.worker.stock.small();
+        let next = loop {
+            let mut heads = self.worker.heads.take();
+            let next = self.exchange(&mut heads).await;
+            self.worker.heads.give_back(heads);
+            self.served += 1;
+            if next != Next::Again || self.client.buffer.is_empty() {
+                break next;
+            }
+        };
+        self.worker.stock.give_back(std::mem::take(&mut self.client.buffer));
+        if next == Next::Again && self.client.ended { Next::Close } else { next }
+    }
+
+    async fn exchange(&mut self, heads: &mut HeadPair) -> Next {
+        let snapshot = self.worker.shared.snapshot.load_full();
+        let limits = &snapshot.config.limits;
+        let started = self.worker.deadlines.now();
+        self.alarm.set(For::Client, started, snapshot.config.timeouts.request_head);
+        let bounds = HeadLimits { bytes: limits.request_head, target: limits.target, fields: limits.headers };
+        let read = self.read_head(heads, &bounds).await;
+        self.alarm.clear(For::Client);
+        let head_read = match read {
+            Err(Unread::Closed) => return Next::Close,
+            Err(Unread::Refused(failure)) => Err(failure),
+            // The head came with one read, which is nearly always: it is not worth a look at the clock.
+            Ok(1) => Ok(started),
+            Ok(_) => Ok(self.worker.deadlines.now()),
+        };
+        let last = limits.requests_per_connection > 0 && self.served + 1 >= limits.requests_per_connection;
+        let body = match head_read {
+            Ok(_) => Body::new(heads.request.framing(), limits.trailers),
+            Err(_) => Body::default(),
+        };
+        let mut exchange =
+            Exchange::new(&self.worker, &self.alarm, &mut self.client, heads, snapshot.clone());
+        exchange.place(self.peer, &self.entrance, last);
+        exchange.body = body;
+        exchange.story.started = started;
+        match head_read {
+            Ok(now) => exchange::run(&mut exchange, now).await,
+            Err(failure) => respond::refuse(&mut exchange, failure).await,
+        }
+    }
+
+    /// Reads until a request head is complete; says in how many reads.
+    async fn read_head(&mut self, heads: &mut HeadPair, limits: &HeadLimits) -> Result<u32, Unread> {
+        let Self { client, alarm, .. } = self;
+        let mut reads = 0;
+        // Bytes from which on another parse is worth while: see `worth_parsing`.
+        let mut parse_at = 1;
+        poll_fn(|cx| {
+            loop {
+                if client.buffer.len() >= parse_at || may_be_whole(client.buffer.filled()) {
+                    match heads.request.parse(client.buffer.filled(), limits) {
+                        Ok(Some(len)) => {
+                            client.buffer.consume(len);
+                            return Poll::Ready(Ok(reads.max(1)));
+                        }
+                        Ok(None) => parse_at = client.buffer.len() * 2,
+                        Err(error) => return Poll::Ready(Err(Unread::Refused(failure_of(error)))),
+                    }
+                }
+                if client.buffer.is_full() {
+                    client.buffer.grow((client.buffer.capacity() * 2).min(limits.bytes + 1));
+                }
+                match client.stream.poll_read(cx, &mut client.buffer) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Unread::Closed)),
+                    Poll::Ready(Ok(_)) => reads += 1,
+                    Poll::Pending if alarm.is_due(For::Client) => {
+                        // A client that has said nothing yet gets no answer to nothing.
+                        return Poll::Ready(Err(match client.buffer.is_empty() {
+                            true => Unread::Closed,
+                            false => Unread::Refused(Failure::HeadTimeout),
+                        }));
+                    }
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Says that we are done, then reads and forgets what the client still sends, for a while.
+    async fn linger(&mut self) {
+        let now = self.worker.deadlines.now();
+        self.alarm.set(For::Client, now, LINGER);
+        let mut waste = self.worker.stock.small();
+        let mut wasted = 0;
+        let mut said = false;
+        let Self { client, alarm, .. } = self;
+        poll_fn(|cx| {
+            if !said {
+                let shut = std::task::ready!(client.stream.poll_shutdown(cx));
+                said = true;
+                if shut.is_err() {
+                    return Poll::Ready(());
+                }
+            }
+            loop {
+                match client.stream.poll_read(cx, &mut waste) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(len)) => {
+                        waste.consume(len);
+                        wasted += len;
+                    }
+                    Poll::Pending if alarm.is_due(For::Client) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+                if wasted > LINGER_BYTES {
+                    return Poll::Ready(());
+                }
+            }
+        })
+        .await;
+        self.worker.stock.give_back(waste);
+    }
+}
+
+/// How long a connection lingers at the most, and how many bytes it reads to no use.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why no head was read.
+enum Unread {
+    /// The connection ended, or never began to say anything.
+    Closed,
+    /// What came is no acceptable head.
+    Refused(Failure),
+}
+
+/// A head that comes byte by byte would be parsed from its start for each byte: a slow client could make us do
+/// quadratic work. So it is parsed when twice as much has come, or when its end is there.
+pub(crate) fn may_be_whole(input: &[u8]) -> bool {
+    memchr::memmem::rfind(input, b"\r\n\r\n").is_some()
+}
+
+fn failure_of(error: loadweaver_http1::RequestError) -> Failure {
+    use loadweaver_http1::RequestError as E;
+    match error {
+        E::Line => Failure::BadRequestLine,
+        E::Target => Failure::BadTarget,
+        E::TargetTooLong => Failure::TargetTooLong,
+        E::Version => Failure::UnsupportedVersion,
+        E::Header => Failure::BadHeader,
+        E::TooLarge => Failure::HeadTooLarge,
+        E::Host => Failure::BadHost,
+        E::Framing => Failure::BadFraming,
+        E::TransferCoding => Failure::UnsupportedTransferCoding,
+        E::Expectation => Failure::ExpectationFailed,
+    }
+}

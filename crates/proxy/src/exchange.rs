@@ -1,0 +1,126 @@
+//! The spine: one request and its answer, from one snapshot.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use loadweaver_http1::{Body, Method};
+use loadweaver_policy::failure::Failure;
+use loadweaver_policy::route::RouteQuery;
+
+use crate::deadline::{Alarm, Nanos};
+use crate::edit;
+use crate::engine::http1::{Client, Next};
+use crate::forward;
+use crate::listen::Entrance;
+use crate::pool::PoolState;
+use crate::record::{self, Story};
+use crate::respond;
+use crate::snapshot::Snapshot;
+use crate::worker::{HeadPair, Worker};
+
+/// One exchange: what it works with and what has become of it so far.
+pub(crate) struct Exchange<'c> {
+    pub(crate) worker: &'c Rc<Worker>,
+    pub(crate) alarm: &'c Alarm,
+    pub(crate) client: &'c mut Client,
+    pub(crate) heads: &'c mut HeadPair,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Reads the request's body.
+    pub(crate) body: Body,
+    pub(crate) story: Story,
+    pub(crate) entrance: Option<Rc<Entrance>>,
+    pub(crate) peer: SocketAddr,
+    /// The client as we believe it to be.
+    pub(crate) client_ip: IpAddr,
+    /// The connection must not serve another exchange.
+    pub(crate) last: bool,
+}
+
+impl<'c> Exchange<'c> {
+    pub(crate) fn new(
+        worker: &'c Rc<Worker>,
+        alarm: &'c Alarm,
+        client: &'c mut Client,
+        heads: &'c mut HeadPair,
+        snapshot: Arc<Snapshot>,
+    ) -> Self {
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self {
+            worker,
+            alarm,
+            client,
+            heads,
+            snapshot,
+            body: Body::default(),
+            story: Story::default(),
+            entrance: None,
+            peer: SocketAddr::new(nobody, 0),
+            client_ip: nobody,
+            last: false,
+        }
+    }
+
+    /// Says where the request came in; `last` makes it the connection's last one.
+    pub(crate) fn place(&mut self, peer: SocketAddr, entrance: &Rc<Entrance>, last: bool) {
+        self.peer = peer;
+        // An IPv4 client of a `[::]` listener is an IPv4 client.
+        self.client_ip = peer.ip().to_canonical();
+        self.entrance = Some(entrance.clone());
+        self.last = last;
+    }
+
+    /// Whether the client connection may serve another exchange after this one, as far as the request decides.
+    pub(crate) fn keeps_client(&self) -> bool {
+        self.heads.request.keep_alive() && !self.last && !self.worker.draining.get()
+    }
+}
+
+/// Takes a request whose head was read at `now` to its end.
+pub(crate) async fn run(x: &mut Exchange<'_>, now: Nanos) -> Next {
+    let next = match prepare(x) {
+        Ok(pool) => match forward::forward(x, pool, now).await {
+            Ok(next) => next,
+            Err(failure) => respond::fail(x, failure).await,
+        },
+        Err(failure) => respond::fail(x, failure).await,
+    };
+    record::finish(x);
+    next
+}
+
+/// Route, admit, edit: everything that needs no server.
+fn prepare(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
+    edit::believe(x);
+    let pool = route(x)?;
+    admit(x)?;
+    edit::request(x);
+    Ok(pool)
+}
+
+fn route(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
+    let request = &x.heads.request;
+    let query = RouteQuery {
+        method: request.method_text(),
+        host: request.host(),
+        path: request.path(),
+        header: &|name| request.headers.find(name.as_bytes()),
+    };
+    let route = x.snapshot.router.route(&query).ok_or(Failure::NoRoute)?;
+    let pool = x.snapshot.pool_of(route).ok_or(Failure::NoRoute)?;
+    x.story.route = Some(route);
+    x.story.pool = Some(pool.clone());
+    Ok(pool.clone())
+}
+
+fn admit(x: &Exchange<'_>) -> Result<(), Failure> {
+    let allowed = x.entrance.as_ref().is_some_and(|entrance| entrance.allow_connect);
+    if x.heads.request.method() == Method::Connect && !allowed {
+        return Err(Failure::ConnectMethod);
+    }
+    let most = x.snapshot.config.limits.body;
+    if most > 0 && x.body.length_left().is_some_and(|length| length > most) {
+        return Err(Failure::BodyTooLarge);
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The next server, one attempt, judge, again: the only loop over servers.
+
+use std::sync::Arc;
+
+use loadweaver_policy::failure::{Blame, Failure};
+use loadweaver_policy::health::Observation;
+use loadweaver_policy::retry::{Attempted, is_idempotent};
+
+use crate::deadline::{For, Nanos};
+use crate::engine::http1::Next;
+use crate::exchange::Exchange;
+use crate::pool::{Permit, PoolState};
+
+mod answer;
+mod attempt;
+pub(crate) mod flow;
+mod relay;
+mod tunnel;
+
+use answer::Answer;
+use attempt::Lost;
+use flow::Replay;
+
+/// Sends the request to servers of the pool until one answers or no more may be tried. An error is a failure for
+/// which the client has yet to get an answer.
+pub(crate) async fn forward(x: &mut Exchange<'_>, pool: Arc<PoolState>, now: Nanos) -> Result<Next, Failure> {
+    pool.counters.requests.increment();
+    pool.budget.on_request(std::time::Duration::from_nanos(now));
+    x.alarm.set(For::Exchange, now, pool.config.timeouts.total);
+    let mut effort = Effort::new(x, pool);
+    let result = effort.run(x, now).await;
+    x.alarm.clear(For::Exchange);
+    x.alarm.clear(For::Attempt);
+    result
+}
+
+/// What an exchange has done so far to be answered.
+struct Effort {
+    pool: Arc<PoolState>,
+    tried: Vec<usize>,
+    idempotent: bool,
+    replay: Replay,
+    /// Bytes of the request's body that were taken from the client.
+    taken: u64,
+    /// An answer that was to be replaced by a better one: the last real one, if no better one comes.
+    held: Option<Answer>,
+}
+
+impl Effort {
+    fn new(x: &Exchange<'_>, pool: Arc<PoolState>) -> Self {
+        let limit = pool.config.retry.buffer_body;
+        // A body that is known to be too long is not copied at all.
+        let fits = x
+            .body
+            .length_left()
+            .is_none_or(|length| usize::try_from(length).is_ok_and(|length| length <= limit));
+        let retries = pool.rules.attempts() > 1;
+        Self {
+            pool,
+            tried: Vec::new(),
+            idempotent: is_idempotent(x.heads.request.method_text()),
+            replay: Replay::new(if fits && retries { limit } else { 0 }),
+            taken: 0,
+            held: None,
+        }
+    }
+
+    async fn run(&mut self, x: &mut Exchange<'_>, mut now: Nanos) -> Result<Next, Failure> {
+        let mut permit = self.choose(x).ok_or_else(|| self.pool.refusal())?;
+        let mut fresh = false;
+        loop {
+            if !fresh {
+                x.story.attempts += 1;
+                permit.server.counters.requests.increment();
+            }
+            match attempt::run(x, self, permit, now, fresh).await {
+                Ok(answer) => match self.better(x, &answer) {
+                    Some(next) => {
+                        permit = next;
+                        self.held = Some(answer.set_aside(x));
+                    }
+                    None => return relay::relay(x, self, answer).await,
+                },
+                Err(lost) if lost.stale && self.may_repeat(&lost) => {
+                    // The server had closed a kept connection before it saw our request: not its failure, and
+                    // not one of the attempts.
+                    permit = lost.permit;
+                    fresh = true;
+                    now = x.worker.deadlines.now();
+                    continue;
+                }
+                Err(lost) => {
+                    judge(&lost.permit, lost.failure);
+                    match self.another(x, &lost) {
+                        Some(next) => permit = next,
+                        None => return self.give_up(x, lost.failure).await,
+                    }
+                }
+            }
+            fresh = false;
+            x.story.retried += 1;
+            permit.server.counters.retries.increment();
+            now = x.worker.deadlines.now();
+        }
+    }
+
+    fn choose(&mut self, x: &Exchange<'_>) -> Option<Permit> {
+        self.pool.choose(x.client_ip, x.worker.random(), &mut self.tried)
+    }
+
+    fn attempted(&self, failure: Failure, bytes_sent: bool) -> Attempted {
+        let replayable = self.replay.is_whole(self.taken);
+        Attempted { failure, bytes_sent, idempotent: self.idempotent, replayable }
+    }
+
+    /// Whether a request that met a stale connection may go out once more: the rules for a connection that was lost
+    /// hold, whatever the operator wants of real failures.
+    fn may_repeat(&self, lost: &Lost) -> bool {
+        let repeatable = self.idempotent || self.pool.config.retry.non_idempotent;
+        (repeatable || !lost.bytes_sent) && self.replay.is_whole(self.taken)
+    }
+
+    /// The next server after a failed attempt, if rules, budget and servers allow one.
+    fn another(&mut self, x: &mut Exchange<'_>, lost: &Lost) -> Option<Permit> {
+        let allowed = self.pool.rules.after_failure(&self.attempted(lost.failure, lost.bytes_sent));
+        if allowed { self.next(x) } else { None }
+    }
+
+    /// The next server after an answer that the operator does not want to pass on.
+    fn better(&mut self, x: &mut Exchange<'_>, answer: &Answer) -> Option<Permit> {
+        let status = x.heads.response.status();
+        if answer.is_upgrade || self.pool.rules.attempts() < 2 {
+            return None;
+        }
+        let replayable = self.replay.is_whole(self.taken);
+        let allowed = self.pool.rules.after_status(status, self.idempotent, replayable);
+        if allowed { self.next(x) } else { None }
+    }
+
+    fn next(&mut self, x: &mut Exchange<'_>) -> Option<Permit> {
+        if x.story.attempts >= self.pool.rules.attempts() || x.alarm.is_due(For::Exchange) {
+            return None;
+        }
+        let permit = self.choose(x)?;
+        let now = std::time::Duration::from_nanos(x.worker.deadlines.now());
+        if !self.pool.budget.try_retry(now) {
+            self.pool.counters.retry_budget_exhausted.increment();
+            x.worker.shared.counters.retry_budget_exhausted.increment();
+            return None;
+        }
+        Some(permit)
+    }
+
+    /// No more attempts: the last real answer, or the failure.
+    async fn give_up(&mut self, x: &mut Exchange<'_>, failure: Failure) -> Result<Next, Failure> {
+        match self.held.take() {
+            Some(answer) => {
+                let answer = answer.bring_back(x);
+                relay::relay(x, self, answer).await
+            }
+            None => Err(failure),
+        }
+    }
+}
+
+/// Counts a failed attempt, and tells the server's health where the server is to blame.
+fn judge(permit: &Permit, failure: Failure) {
+    if failure.blame() != Blame::Server {
+        return;
+    }
+    permit.server.counters.failures.increment();
+    permit.observe(match failure {
+        Failure::ConnectRefused => Observation::ConnectRefused,
+        failure => Observation::RequestFailed(failure),
+    });
+}

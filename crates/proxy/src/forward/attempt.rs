@@ -1,0 +1,370 @@
+//! One attempt: a connection, the request onto it, and the head of an answer from it.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use loadweaver_http1::{Body, Framing, HeadLimits, Method, Name, Version, encode};
+use loadweaver_policy::failure::Failure;
+
+use crate::buffer::Buffer;
+use crate::deadline::{For, Nanos};
+use crate::engine::http1::may_be_whole;
+use crate::exchange::Exchange;
+use crate::forward::Effort;
+use crate::forward::answer::Answer;
+use crate::forward::flow::{Broken, Coding, Ends, Flow, Waits};
+use crate::pool::Permit;
+use crate::upstream::{self, Lease};
+
+/// Interim answers before a final one; a server that sends more is not going to answer.
+const MAX_INTERIM: u32 = 32;
+
+/// An attempt that got no answer.
+pub(crate) struct Lost {
+    pub(crate) permit: Permit,
+    pub(crate) failure: Failure,
+    /// Whether the server may have seen any of the request.
+    pub(crate) bytes_sent: bool,
+    /// A kept connection ended without a byte of an answer.
+    pub(crate) stale: bool,
+}
+
+/// Sends the request to one server and waits for the head of its final answer. With `fresh` no kept connection is
+/// used.
+pub(crate) async fn run(
+    x: &mut Exchange<'_>,
+    effort: &mut Effort,
+    permit: Permit,
+    now: Nanos,
+    fresh: bool,
+) -> Result<Answer, Lost> {
+    let config = &effort.pool.config;
+    x.alarm.set(For::Attempt, now, config.retry.per_try_timeout);
+    x.story.server = Some(permit.server.clone());
+    x.story.connect = None;
+    let careful = !effort.idempotent;
+    let kept = if fresh {
+        None
+    } else {
+        poll_fn(|cx| Poll::Ready(x.worker.upstreams.take(&permit.server, cx, now, careful))).await
+    };
+    let mut now = now;
+    let lease = match kept {
+        Some(lease) => {
+            permit.server.counters.reused.increment();
+            lease
+        }
+        None => match upstream::connect(&permit.server, x.alarm, now, config.timeouts.connect).await {
+            Ok(lease) => {
+                let connected = x.worker.deadlines.now();
+                x.story.connect = Some(connected.saturating_sub(now));
+                now = connected;
+                lease
+            }
+            Err(failure) => return Err(Lost { permit, failure, bytes_sent: false, stale: false }),
+        },
+    };
+    let mut talk = Talk::new(x, effort, lease, &permit);
+    let heard = talk.until_head(x, effort, now).await;
+    x.alarm.clear(For::Client);
+    x.alarm.clear(For::Server);
+    x.alarm.clear(For::Attempt);
+    effort.taken += talk.upload.taken;
+    talk.finish(x, permit, heard, now)
+}
+
+/// The conversation with one server up to the head of its final answer.
+struct Talk {
+    lease: Lease,
+    buffer: Buffer,
+    upload: Flow,
+    upload_done: bool,
+    upload_broken: bool,
+    download: Flow,
+    interims: u32,
+    heard_anything: bool,
+    /// Until the server says `100 Continue` or the client loses patience, nobody is late with the body.
+    awaits_continue: bool,
+    /// What the deadlines were last set for.
+    watched: Option<(Waits, u64)>,
+}
+
+impl Talk {
+    fn new(x: &mut Exchange<'_>, effort: &Effort, lease: Lease, permit: &Permit) -> Self {
+        let mut head = std::mem::take(&mut x.heads.to_server);
+        head.clear();
+        encode::request_head(&mut head, &x.heads.request);
+        if !x.heads.request.headers.has(Name::Host) {
+            // An HTTP/1.0 client may leave it out; HTTP/1.1, which we speak to servers, may not.
+            encode::field(&mut head, b"host", permit.server.authority().as_bytes());
+        }
+        head.extend_from_slice(&x.heads.added);
+        encode::end_head(&mut head);
+        let chunked = x.heads.request.framing() == Framing::Chunked;
+        let mut upload = Flow::new(head, if chunked { Coding::Chunked } else { Coding::Plain });
+        upload.replay(&effort.replay);
+        let most = x.snapshot.config.limits.body;
+        upload.most = if most == 0 { u64::MAX } else { most.saturating_sub(effort.taken) };
+        let mut to_client = std::mem::take(&mut x.heads.to_client);
+        to_client.clear();
+        Self {
+            lease,
+            buffer: x.worker.stock.small(),
+            upload,
+            upload_done: false,
+            upload_broken: false,
+            download: Flow::new(to_client, Coding::Nothing),
+            interims: 0,
+            heard_anything: false,
+            awaits_continue: x.heads.request.expects_continue(),
+            watched: None,
+        }
+    }
+
+    async fn until_head(
+        &mut self,
+        x: &mut Exchange<'_>,
+        effort: &mut Effort,
+        now: Nanos,
+    ) -> Result<(), Failure> {
+        let response = effort.pool.config.timeouts.response;
+        x.alarm.set(For::Server, now, response);
+        let mut parse_at = 1;
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(failure)) = self.poll_upload(cx, x, effort) {
+                return Poll::Ready(Err(failure));
+            }
+            match self.poll_head(cx, x, &mut parse_at) {
+                Poll::Ready(result) => return Poll::Ready(result),
+                Poll::Pending => {}
+            }
+            self.set_deadlines(x, effort);
+            if let Some(failure) = self.overdue(x) {
+                return Poll::Ready(Err(failure));
+            }
+            self.watch_client(cx, x)
+        })
+        .await
+    }
+
+    fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        x: &mut Exchange<'_>,
+        effort: &mut Effort,
+    ) -> Poll<Result<(), Failure>> {
+        if self.upload_done || self.upload_broken {
+            return Poll::Pending;
+        }
+        let client = &mut *x.client;
+        let mut ends = Ends {
+            source: &mut client.stream,
+            buffer: &mut client.buffer,
+            ended: &mut client.ended,
+            sink: &mut self.lease.stream,
+        };
+        match self.upload.poll(cx, &mut ends, &mut x.body, Some(&mut effort.replay)) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => {
+                self.upload_done = true;
+                Poll::Ready(Ok(()))
+            }
+            // The server may have answered before it closed: the answer, if there is one, counts.
+            Poll::Ready(Err(Broken::Sink)) => {
+                self.upload_broken = true;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(broken)) => {
+                self.upload_broken = true;
+                Poll::Ready(Err(match broken {
+                    Broken::Malformed => Failure::BadChunk,
+                    Broken::TooLong => Failure::BodyTooLarge,
+                    Broken::SourceCut | Broken::Sink => Failure::ClientClosed,
+                }))
+            }
+        }
+    }
+
+    /// Reads until the head of a final answer is complete; interim ones go to the client as they come.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        x: &mut Exchange<'_>,
+        parse_at: &mut usize,
+    ) -> Poll<Result<(), Failure>> {
+        let limits = &x.snapshot.config.limits;
+        let bounds = HeadLimits {
+            bytes: limits.response_head,
+            target: 0,
+            fields: loadweaver_http1::limits::MAX_FIELDS,
+        };
+        loop {
+            if self.buffer.len() >= *parse_at || may_be_whole(self.buffer.filled()) {
+                let method = x.heads.request.method();
+                match x.heads.response.parse(self.buffer.filled(), method, &bounds) {
+                    Ok(Some(len)) => {
+                        self.buffer.consume(len);
+                        *parse_at = 1;
+                        if is_final(x.heads.response.status()) {
+                            return Poll::Ready(self.check_final(x));
+                        }
+                        self.interim(x)?;
+                        continue;
+                    }
+                    Ok(None) => *parse_at = self.buffer.len() * 2,
+                    Err(loadweaver_http1::ResponseError::TooLarge) => {
+                        return Poll::Ready(Err(Failure::ResponseHeadTooLarge));
+                    }
+                    Err(_) => return Poll::Ready(Err(Failure::BadResponse)),
+                }
+            }
+            if self.buffer.is_full() {
+                self.buffer.grow((self.buffer.capacity() * 2).min(bounds.bytes + 1));
+            }
+            if !self.download.made.is_empty() {
+                let mut nothing = Buffer::default();
+                match self.download.poll_flush(cx, &mut nothing, &mut x.client.stream) {
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientClosed)),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+            }
+            match std::task::ready!(self.lease.stream.poll_read(cx, &mut self.buffer)) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ServerClosed)),
+                Ok(_) => self.heard_anything = true,
+            }
+        }
+    }
+
+    /// A switch of protocols that nobody asked for would turn the rest of the connection into something that no
+    /// two parties agree on.
+    fn check_final(&self, x: &Exchange<'_>) -> Result<(), Failure> {
+        let head = &x.heads.response;
+        if head.status() == 101 {
+            let asked = x.story.asks_upgrade && x.heads.request.method() != Method::Connect;
+            return if asked && head.upgrades() { Ok(()) } else { Err(Failure::BadResponse) };
+        }
+        Ok(())
+    }
+
+    fn interim(&mut self, x: &mut Exchange<'_>) -> Result<(), Failure> {
+        self.interims += 1;
+        if self.interims > MAX_INTERIM {
+            return Err(Failure::BadResponse);
+        }
+        self.awaits_continue = false;
+        self.watched = None;
+        // HTTP/1.0 has no interim answers (RFC 9110 section 15.2).
+        if x.heads.request.version() == Version::Http11 {
+            let head = &mut x.heads.response;
+            head.strip_hop_by_hop();
+            head.headers.remove(Name::ContentLength);
+            encode::response_head(&mut self.download.made, head);
+            encode::end_head(&mut self.download.made);
+        }
+        Ok(())
+    }
+
+    /// Moves the deadlines when somebody has done something, or somebody else has to.
+    fn set_deadlines(&mut self, x: &Exchange<'_>, effort: &Effort) {
+        if self.upload.taken > 0 {
+            self.awaits_continue = false;
+        }
+        let waits = if self.upload_done || self.upload_broken { Waits::Source } else { self.upload.waits };
+        let now_watched = (waits, self.upload.written + self.upload.taken);
+        let uploading = !self.upload_done && !self.upload_broken;
+        if (self.watched.is_none() && !uploading) || self.watched == Some(now_watched) {
+            // The first time round without a body the deadline stands already.
+            self.watched = Some(now_watched);
+            return;
+        }
+        self.watched = Some(now_watched);
+        let now = x.worker.deadlines.now();
+        let response = effort.pool.config.timeouts.response;
+        if uploading && waits == Waits::Source && !self.awaits_continue {
+            x.alarm.clear(For::Server);
+            x.alarm.set(For::Client, now, x.snapshot.config.timeouts.body);
+        } else {
+            x.alarm.clear(For::Client);
+            x.alarm.set(For::Server, now, response);
+        }
+    }
+
+    fn overdue(&self, x: &Exchange<'_>) -> Option<Failure> {
+        let sending = !self.upload_done && !self.upload_broken && !self.awaits_continue;
+        if x.alarm.is_due(For::Client) {
+            Some(Failure::BodyTimeout)
+        } else if x.alarm.is_due(For::Server) {
+            Some(if sending { Failure::UploadStalled } else { Failure::ResponseTimeout })
+        } else if x.alarm.is_due(For::Attempt) {
+            Some(Failure::PerTryTimeout)
+        } else if x.alarm.is_due(For::Exchange) {
+            Some(Failure::TotalTimeout)
+        } else {
+            None
+        }
+    }
+
+    /// Notices a client that is gone, and takes in what it sends next. An end of its sending is not the end: it may
+    /// have half-closed and wait for the answer.
+    fn watch_client(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Result<(), Failure>> {
+        if !(self.upload_done || self.upload_broken) {
+            return Poll::Pending;
+        }
+        let client = &mut *x.client;
+        while !client.ended && !client.buffer.is_full() {
+            match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer)) {
+                Ok(0) => client.ended = true,
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(Err(Failure::ClientClosed)),
+            }
+        }
+        Poll::Pending
+    }
+
+    fn finish(
+        self,
+        x: &mut Exchange<'_>,
+        permit: Permit,
+        heard: Result<(), Failure>,
+        begun: Nanos,
+    ) -> Result<Answer, Lost> {
+        match heard {
+            Ok(()) => {
+                let at = x.worker.deadlines.now();
+                x.story.first_byte = Some(at.saturating_sub(x.story.started));
+                let head = &x.heads.response;
+                let took = std::time::Duration::from_nanos(at.saturating_sub(begun));
+                permit.server.counters.answered(head.status(), took);
+                let connected =
+                    x.heads.request.method() == Method::Connect && (200..300).contains(&head.status());
+                let is_upgrade = head.status() == 101 || connected;
+                let body = Body::new(head.framing(), x.snapshot.config.limits.trailers);
+                let broken = self.upload_broken;
+                Ok(Answer::new(
+                    permit,
+                    self.lease,
+                    self.buffer,
+                    (self.upload, broken),
+                    self.download,
+                    body,
+                    is_upgrade,
+                    at,
+                ))
+            }
+            Err(failure) => {
+                let bytes_sent = self.upload.written > 0;
+                let stale = self.lease.reused && !self.heard_anything && failure == Failure::ServerClosed;
+                x.worker.stock.give_back(self.buffer);
+                x.heads.to_server = self.upload.abandon(&mut x.client.buffer);
+                let mut nothing = Buffer::default();
+                x.heads.to_client = self.download.abandon(&mut nothing);
+                Err(Lost { permit, failure, bytes_sent, stale })
+            }
+        }
+    }
+}
+
+/// 101 ends the HTTP part of a connection and is final in that sense.
+fn is_final(status: u16) -> bool {
+    status >= 200 || status == 101
+}

@@ -1,0 +1,313 @@
+//! One direction of an exchange: a body on its way from one connection to another.
+//!
+//! A flow decodes what it reads and frames it anew, so the two sides may frame differently (chunked to a length-less
+//! HTTP/1.0 answer, say) and nothing of the sender's framing survives. Bytes that we made (heads, chunk sizes, small
+//! pieces) are gathered and leave in one write with the piece that follows them; long pieces are written from the
+//! buffer that they were read into. A flow reads on only when all that it has was written: that is the back-pressure.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use loadweaver_http1::encode::{CHUNK_END, chunk_start, last_chunk};
+use loadweaver_http1::{Body, BodyError, Piece};
+
+use crate::buffer::Buffer;
+use crate::stream::Stream;
+
+/// Pieces up to this many bytes are copied behind the head rather than written beside it: below it the copy is
+/// cheaper than a second slice for the kernel.
+const COPIED: usize = 4 * 1024;
+
+/// Made bytes from which on nothing more is gathered before a write.
+const GATHERED: usize = 16 * 1024;
+
+/// How the body is framed for its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// As it is: a length was announced, or the connection ends with it.
+    Plain,
+    /// In chunks.
+    Chunked,
+    /// Not at all: the receiver gets no body.
+    Nothing,
+}
+
+/// Why a flow broke, and on which side.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The sender's connection ended or failed before the body did.
+    SourceCut,
+    /// The sender's body is malformed.
+    Malformed,
+    /// The body is longer than allowed.
+    TooLong,
+    /// The receiver's connection failed.
+    Sink,
+}
+
+/// Whom a flow that made no progress waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    Source,
+    Sink,
+}
+
+/// A copy of what a flow has taken, so that another attempt can send it again.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    kept: Vec<u8>,
+    limit: usize,
+}
+
+impl Replay {
+    /// Keeps up to `limit` bytes; with 0 nothing can be replayed once a byte was taken.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { kept: Vec::new(), limit }
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        if self.kept.len() + piece.len() <= self.limit {
+            self.kept.extend_from_slice(piece);
+        } else {
+            self.give_up();
+        }
+    }
+
+    /// From here on what was taken is lost.
+    fn give_up(&mut self) {
+        self.kept = Vec::new();
+        self.limit = 0;
+    }
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) coding: Coding,
+    /// What we made and the receiver has yet to get.
+    pub(crate) made: Vec<u8>,
+    made_at: usize,
+    /// Bytes at the start of the source's buffer that follow what we made.
+    piece: usize,
+    /// What follows the piece.
+    tail: &'static [u8],
+    /// All of the body has been framed.
+    ended: bool,
+    /// Bytes of body taken from the source.
+    pub(crate) taken: u64,
+    /// The most bytes of body that may be taken.
+    pub(crate) most: u64,
+    /// Bytes that the receiver has taken, framing and head included.
+    pub(crate) written: u64,
+    pub(crate) waits: Waits,
+}
+
+/// The two ends of a flow while it is driven.
+pub(crate) struct Ends<'e> {
+    pub(crate) source: &'e mut Stream,
+    pub(crate) buffer: &'e mut Buffer,
+    /// The source will send no more.
+    pub(crate) ended: &'e mut bool,
+    pub(crate) sink: &'e mut Stream,
+}
+
+impl Flow {
+    /// A flow that starts with `made`, a head or nothing.
+    pub(crate) fn new(made: Vec<u8>, coding: Coding) -> Self {
+        Self {
+            coding,
+            made,
+            made_at: 0,
+            piece: 0,
+            tail: b"",
+            ended: false,
+            taken: 0,
+            most: u64::MAX,
+            written: 0,
+            waits: Waits::Source,
+        }
+    }
+
+    /// Puts what an earlier attempt had taken before all else.
+    pub(crate) fn replay(&mut self, replay: &Replay) {
+        if replay.kept.is_empty() {
+            return;
+        }
+        if self.coding == Coding::Chunked {
+            chunk_start(&mut self.made, replay.kept.len());
+            self.made.extend_from_slice(&replay.kept);
+            self.made.extend_from_slice(CHUNK_END);
+        } else {
+            self.made.extend_from_slice(&replay.kept);
+        }
+    }
+
+    /// Moves the body on as far as it goes; ready when the receiver has all of it.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        ends: &mut Ends<'_>,
+        body: &mut Body,
+        mut replay: Option<&mut Replay>,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            self.frame(ends.buffer, body, replay.as_deref_mut())?;
+            ready!(self.poll_flush(cx, ends.buffer, ends.sink)).map_err(|_| Broken::Sink)?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            // A piece was too long to gather more behind it.
+            if !ends.buffer.is_empty() && self.may_frame(body) {
+                continue;
+            }
+            self.waits = Waits::Source;
+            let read = if *ends.ended { 0 } else { ready!(self.poll_source(cx, ends))? };
+            if read == 0 {
+                *ends.ended = true;
+                body.end_of_input().map_err(|_| Broken::SourceCut)?;
+            }
+        }
+    }
+
+    fn poll_source(&self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<usize, Broken>> {
+        ends.source.poll_read(cx, ends.buffer).map_err(|_| Broken::SourceCut)
+    }
+
+    fn may_frame(&self, body: &Body) -> bool {
+        self.coding != Coding::Nothing || !body.is_done()
+    }
+
+    /// Writes what we made and the piece behind it.
+    pub(crate) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Buffer,
+        sink: &mut Stream,
+    ) -> Poll<io::Result<()>> {
+        self.waits = Waits::Sink;
+        loop {
+            let made = self.made.get(self.made_at..).unwrap_or_default();
+            let piece = buffer.filled().get(..self.piece).unwrap_or_default();
+            let written = match (made.is_empty(), piece.is_empty() && self.tail.is_empty()) {
+                (true, true) => {
+                    self.made.clear();
+                    self.made_at = 0;
+                    return Poll::Ready(Ok(()));
+                }
+                (false, true) => ready!(sink.poll_write(cx, made))?,
+                (true, false) if self.tail.is_empty() => ready!(sink.poll_write(cx, piece))?,
+                _ => {
+                    let parts = [IoSlice::new(made), IoSlice::new(piece), IoSlice::new(self.tail)];
+                    ready!(sink.poll_write_vectored(cx, &parts))?
+                }
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.wrote(written, buffer);
+        }
+    }
+
+    fn wrote(&mut self, written: usize, buffer: &mut Buffer) {
+        self.written += written as u64;
+        let of_made = written.min(self.made.len() - self.made_at);
+        self.made_at += of_made;
+        let of_piece = (written - of_made).min(self.piece);
+        buffer.consume(of_piece);
+        self.piece -= of_piece;
+        let of_tail = written - of_made - of_piece;
+        self.tail = self.tail.get(of_tail..).unwrap_or_default();
+    }
+
+    /// Frames what stands in the buffer, up to the first long piece.
+    fn frame(
+        &mut self,
+        buffer: &mut Buffer,
+        body: &mut Body,
+        mut replay: Option<&mut Replay>,
+    ) -> Result<(), Broken> {
+        while !self.ended
+            && self.piece == 0
+            && self.tail.is_empty()
+            && self.made.len() - self.made_at < GATHERED
+        {
+            match body.decode(buffer.filled()).map_err(broken)? {
+                Piece::NeedMore { consumed } => {
+                    buffer.consume(consumed);
+                    return Ok(());
+                }
+                Piece::End { consumed } => {
+                    buffer.consume(consumed);
+                    self.ended = true;
+                    if self.coding == Coding::Chunked {
+                        last_chunk(&mut self.made, body.trailers());
+                    }
+                }
+                Piece::Data { skip, len } => {
+                    buffer.consume(skip);
+                    self.taken += len as u64;
+                    if self.taken > self.most {
+                        return Err(Broken::TooLong);
+                    }
+                    if let Some(replay) = replay.as_deref_mut() {
+                        replay.take(buffer.filled().get(..len).unwrap_or_default());
+                    }
+                    self.frame_piece(buffer, len);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn frame_piece(&mut self, buffer: &mut Buffer, len: usize) {
+        if self.coding == Coding::Nothing {
+            return buffer.consume(len);
+        }
+        let chunked = self.coding == Coding::Chunked;
+        if chunked {
+            chunk_start(&mut self.made, len);
+        }
+        if len <= COPIED {
+            self.made.extend_from_slice(buffer.filled().get(..len).unwrap_or_default());
+            buffer.consume(len);
+            if chunked {
+                self.made.extend_from_slice(CHUNK_END);
+            }
+        } else {
+            self.piece = len;
+            if chunked {
+                self.tail = CHUNK_END;
+            }
+        }
+    }
+
+    /// Ends the flow early: what it had taken and not yet written is dropped, and its buffer of made bytes given
+    /// back. What was dropped is in the replay, if there is one.
+    pub(crate) fn abandon(self, buffer: &mut Buffer) -> Vec<u8> {
+        buffer.consume(self.piece);
+        let mut made = self.made;
+        made.clear();
+        made
+    }
+
+    /// Whether the receiver has all of the body.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ended && self.made_at >= self.made.len() && self.piece == 0 && self.tail.is_empty()
+    }
+}
+
+impl Replay {
+    /// Whether another attempt can send the same body from its start, after a flow that took `taken` bytes.
+    pub(crate) fn is_whole(&self, taken: u64) -> bool {
+        self.kept.len() as u64 == taken
+    }
+}
+
+fn broken(error: BodyError) -> Broken {
+    match error {
+        BodyError::Cut => Broken::SourceCut,
+        BodyError::ChunkSize | BodyError::ChunkExtension | BodyError::ChunkEnd | BodyError::Trailers => {
+            Broken::Malformed
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Passing an answer on, while the request's body may still be on its way.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use loadweaver_http1::{Framing, Version, encode};
+use loadweaver_policy::failure::Failure;
+use loadweaver_policy::health::Observation;
+
+use crate::deadline::For;
+use crate::edit;
+use crate::engine::http1::Next;
+use crate::exchange::Exchange;
+use crate::forward::answer::Answer;
+use crate::forward::flow::{Broken, Coding, Ends, Waits};
+use crate::forward::{Effort, tunnel};
+
+/// Passes the answer on. Once its head is on the way no other answer can be given: a failure from here on is told
+/// by the end of the connection and by the record.
+pub(crate) async fn relay(
+    x: &mut Exchange<'_>,
+    effort: &mut Effort,
+    mut answer: Answer,
+) -> Result<Next, Failure> {
+    let status = x.heads.response.status();
+    if effort.pool.config.passive_health.on_status.iter().any(|range| range.contains(status)) {
+        answer.permit.observe(Observation::StatusFailed(status));
+    }
+    x.story.status = status;
+    let plan = plan(x, &mut answer);
+    if answer.is_upgrade {
+        return Ok(tunnel::tunnel(x, effort, answer).await);
+    }
+    let ended = pass(x, effort, &mut answer).await;
+    x.alarm.clear(For::Client);
+    x.alarm.clear(For::Server);
+    x.story.bytes_out = answer.download.taken;
+    x.story.bytes_in = effort.taken;
+    answer.permit.server.counters.bytes_out.add(answer.download.taken);
+    answer.permit.server.counters.bytes_in.add(effort.taken);
+    let next = match ended {
+        Ok(()) => finished(x, effort, &mut answer, plan),
+        Err(failure) => broken(x, &answer, failure, plan),
+    };
+    put_back(x, answer, effort, next);
+    Ok(next)
+}
+
+/// What was announced to the client.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    keep: bool,
+    /// The end of the connection is the end of the body.
+    until_close: bool,
+}
+
+/// Writes the head and decides how the body is framed for the client and whether the connection lives on.
+fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
+    let protocol = edit::response(x);
+    let http11 = x.heads.request.version() == Version::Http11;
+    let framing = x.heads.response.framing();
+    let coding = match framing {
+        Framing::None => Coding::Nothing,
+        Framing::Length(_) => Coding::Plain,
+        Framing::Chunked | Framing::UntilClose if http11 => Coding::Chunked,
+        Framing::Chunked | Framing::UntilClose => Coding::Plain,
+    };
+    let until_close = coding == Coding::Plain && !matches!(framing, Framing::Length(_));
+    let uploaded = answer.upload.is_done();
+    let keep = x.keeps_client() && uploaded && !until_close && !x.client.ended;
+    let out = &mut answer.download.made;
+    encode::response_head(out, &x.heads.response);
+    if coding == Coding::Chunked {
+        encode::field(out, b"transfer-encoding", b"chunked");
+    }
+    if answer.is_upgrade {
+        if let Some(protocol) = protocol {
+            encode::field(out, b"connection", b"upgrade");
+            encode::field(out, b"upgrade", &protocol);
+        }
+    } else if !keep {
+        encode::field(out, b"connection", b"close");
+    } else if !http11 {
+        encode::field(out, b"connection", b"keep-alive");
+    }
+    encode::end_head(out);
+    answer.download.coding = coding;
+    Plan { keep, until_close }
+}
+
+/// Drives both directions until the client has the whole answer.
+async fn pass(x: &mut Exchange<'_>, effort: &mut Effort, answer: &mut Answer) -> Result<(), Failure> {
+    let mut watched = None;
+    let taken = effort.taken;
+    let earlier = answer.upload.taken;
+    let ended = poll_fn(|cx| {
+        let passed = poll_download(cx, x, answer);
+        if passed.is_ready() {
+            return passed;
+        }
+        poll_upload(cx, x, answer);
+        set_deadlines(x, effort, answer, &mut watched);
+        match overdue(x) {
+            Some(failure) => Poll::Ready(Err(failure)),
+            None => Poll::Pending,
+        }
+    })
+    .await;
+    effort.taken = taken + answer.upload.taken - earlier;
+    ended
+}
+
+fn poll_download(
+    cx: &mut Context<'_>,
+    x: &mut Exchange<'_>,
+    answer: &mut Answer,
+) -> Poll<Result<(), Failure>> {
+    let mut ended = false;
+    let mut ends = Ends {
+        source: &mut answer.lease.stream,
+        buffer: &mut answer.buffer,
+        ended: &mut ended,
+        sink: &mut x.client.stream,
+    };
+    answer.download.poll(cx, &mut ends, &mut answer.body, None).map_err(|broken| match broken {
+        Broken::SourceCut => Failure::ResponseCut,
+        Broken::Malformed | Broken::TooLong => Failure::BadResponseBody,
+        Broken::Sink => Failure::ClientClosed,
+    })
+}
+
+/// The rest of the request's body. A server that has answered may not want it, so a break here is not a failure; the
+/// server connection is just not used again.
+fn poll_upload(cx: &mut Context<'_>, x: &mut Exchange<'_>, answer: &mut Answer) {
+    if answer.upload_broken || answer.upload.is_done() {
+        return;
+    }
+    let client = &mut *x.client;
+    let mut ends = Ends {
+        source: &mut client.stream,
+        buffer: &mut client.buffer,
+        ended: &mut client.ended,
+        sink: &mut answer.lease.stream,
+    };
+    if let Poll::Ready(Err(_)) = answer.upload.poll(cx, &mut ends, &mut x.body, None) {
+        answer.upload_broken = true;
+    }
+}
+
+fn set_deadlines(
+    x: &Exchange<'_>,
+    effort: &Effort,
+    answer: &Answer,
+    watched: &mut Option<(Waits, u64, u64)>,
+) {
+    // A body that moves up while the answer waits for it is progress of the exchange too.
+    let now_watched =
+        (answer.download.waits, answer.download.written + answer.download.taken, answer.upload.written);
+    if *watched == Some(now_watched) {
+        return;
+    }
+    *watched = Some(now_watched);
+    let now = x.worker.deadlines.now();
+    match answer.download.waits {
+        Waits::Source => {
+            x.alarm.clear(For::Client);
+            x.alarm.set(For::Server, now, effort.pool.config.timeouts.idle);
+        }
+        Waits::Sink => {
+            x.alarm.clear(For::Server);
+            x.alarm.set(For::Client, now, x.snapshot.config.timeouts.send);
+        }
+    }
+}
+
+fn overdue(x: &Exchange<'_>) -> Option<Failure> {
+    if x.alarm.is_due(For::Client) {
+        Some(Failure::SendTimeout)
+    } else if x.alarm.is_due(For::Server) {
+        Some(Failure::ResponseStalled)
+    } else if x.alarm.is_due(For::Exchange) {
+        Some(Failure::TotalTimeout)
+    } else {
+        None
+    }
+}
+
+/// The client has the whole answer.
+fn finished(x: &mut Exchange<'_>, _effort: &Effort, answer: &mut Answer, plan: Plan) -> Next {
+    let uploaded = answer.upload.is_done();
+    match (plan.keep && uploaded, uploaded) {
+        (true, _) => Next::Again,
+        // Whatever the client still sends must not turn its answer into a reset.
+        (false, true) if x.client.buffer.is_empty() => Next::Close,
+        (false, _) => Next::Linger,
+    }
+}
+
+fn broken(x: &mut Exchange<'_>, answer: &Answer, failure: Failure, plan: Plan) -> Next {
+    x.story.failure = Some(failure);
+    super::judge(&answer.permit, failure);
+    // An HTTP/1.0 client takes a close for the end of the answer; only a reset tells it otherwise.
+    if plan.until_close { Next::Reset } else { Next::Close }
+}
+
+/// Keeps what can be used again: the server's connection, if both sides have nothing more to say on it, and the
+/// buffers.
+fn put_back(x: &mut Exchange<'_>, answer: Answer, effort: &Effort, next: Next) {
+    let head = &x.heads.response;
+    let whole = x.story.failure.is_none() && answer.upload.is_done() && !answer.upload_broken;
+    let clean = answer.buffer.is_empty() && head.framing() != Framing::UntilClose;
+    let _ = next;
+    if whole && clean && head.keep_alive() {
+        let now = answer.at;
+        x.worker.upstreams.keep(answer.lease, &effort.pool.config.connection_pool, now);
+    }
+    x.worker.stock.give_back(answer.buffer);
+    x.heads.to_server = answer.upload.abandon(&mut x.client.buffer);
+    let mut nothing = crate::buffer::Buffer::default();
+    x.heads.to_client = answer.download.abandon(&mut nothing);
+}

@@ -1,0 +1,167 @@
+//! Connections to servers: opened, kept, found dead.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use loadweaver_config::ConnectionPool;
+use loadweaver_policy::failure::Failure;
+use tokio::net::TcpStream;
+
+use crate::deadline::{Alarm, For, Nanos, nanos};
+use crate::server::ServerState;
+use crate::stream::Stream;
+
+/// A connection to a server, in use.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) stream: Stream,
+    /// Whether it had served an exchange before this one.
+    pub(crate) reused: bool,
+    upstream: u64,
+    opened: Nanos,
+    served: u64,
+}
+
+/// The kept connections of one worker. They belong to an address, not to a pool, and the one that was used last is
+/// used next, so that the others may grow old and be closed.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams {
+    idle: RefCell<HashMap<u64, Vec<Idle>, BuildHasherDefault<ById>>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    lease: Lease,
+    until: Nanos,
+}
+
+impl Upstreams {
+    /// A kept connection that is still good, as far as the kernel has told. `careful` asks the kernel: for requests
+    /// that could not be tried again, one system call is cheaper than a lost request.
+    pub(crate) fn take(
+        &self,
+        server: &ServerState,
+        cx: &mut Context<'_>,
+        now: Nanos,
+        careful: bool,
+    ) -> Option<Lease> {
+        let mut all = self.idle.borrow_mut();
+        let idle = all.get_mut(&server.upstream())?;
+        while let Some(mut kept) = idle.pop() {
+            let told = kept.lease.stream.poll_readable(cx).is_ready();
+            if kept.until > now && (!(told || careful) || kept.lease.stream.is_silent()) {
+                kept.lease.reused = true;
+                return Some(kept.lease);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next exchange, within the pool's limits.
+    pub(crate) fn keep(&self, mut lease: Lease, limits: &ConnectionPool, now: Nanos) {
+        lease.served += 1;
+        let spent = limits.max_requests > 0 && lease.served >= limits.max_requests;
+        let mut until = now.saturating_add(nanos(limits.idle_timeout));
+        if !limits.max_lifetime.is_zero() {
+            until = until.min(lease.opened.saturating_add(nanos(limits.max_lifetime)));
+        }
+        if spent || until <= now {
+            return;
+        }
+        let mut all = self.idle.borrow_mut();
+        let idle = all.entry(lease.upstream).or_default();
+        if idle.len() < limits.max_idle {
+            idle.push(Idle { lease, until });
+        }
+    }
+
+    /// Closes what is too old or was closed by the server.
+    pub(crate) fn sweep(&self, now: Nanos) {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.idle.borrow_mut().retain(|_, idle| {
+            idle.retain(|kept| {
+                let told = kept.lease.stream.poll_readable(&mut cx).is_ready();
+                kept.until > now && (!told || kept.lease.stream.is_silent())
+            });
+            !idle.is_empty()
+        });
+    }
+}
+
+/// Opens a connection, within `limit`; also says how long that took.
+pub(crate) async fn connect(
+    server: &ServerState,
+    alarm: &Alarm,
+    now: Nanos,
+    limit: Duration,
+) -> Result<Lease, Failure> {
+    let upstream = server.upstream();
+    let address = server.address().ok_or(Failure::ResolveFailed)?;
+    alarm.set(For::Server, now, limit);
+    let mut connecting = std::pin::pin!(open(address));
+    let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result.map_err(|error| failure_of(&error))),
+        Poll::Pending if alarm.is_due(For::Server) => Poll::Ready(Err(Failure::ConnectTimeout)),
+        Poll::Pending if alarm.is_due(For::Attempt) => Poll::Ready(Err(Failure::PerTryTimeout)),
+        Poll::Pending if alarm.is_due(For::Exchange) => Poll::Ready(Err(Failure::TotalTimeout)),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+    alarm.clear(For::Server);
+    server.counters.connects.increment();
+    Ok(Lease { stream: Stream::new(connected?), reused: false, upstream, opened: now, served: 0 })
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
+}
+
+fn failure_of(error: &io::Error) -> Failure {
+    // Ours, not the server's: descriptors, memory or local ports have run out.
+    let exhausted = [
+        rustix::io::Errno::MFILE,
+        rustix::io::Errno::NFILE,
+        rustix::io::Errno::NOBUFS,
+        rustix::io::Errno::NOMEM,
+        rustix::io::Errno::ADDRNOTAVAIL,
+        rustix::io::Errno::ADDRINUSE,
+        rustix::io::Errno::AGAIN,
+    ];
+    if error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code)) {
+        return Failure::Exhausted;
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Failure::ConnectRefused,
+        io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+        _ => Failure::ConnectFailed,
+    }
+}
+
+/// Upstream numbers count up, so they are their own hash.
+#[derive(Debug, Default)]
+struct ById(u64);
+
+impl Hasher for ById {
+    fn finish(&self) -> u64 {
+        // The map looks at the top bits too.
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}

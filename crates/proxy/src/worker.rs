@@ -1,0 +1,255 @@
+//! A worker: one thread, one runtime, and what its connections share.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use loadweaver_http1::{RequestHead, ResponseHead};
+use loadweaver_telemetry::access_log::{AccessLog, AccessLogWriter};
+use loadweaver_telemetry::counters::ProxyCounters;
+use loadweaver_telemetry::event::EventBus;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+
+use crate::buffer::Stock;
+use crate::deadline::Deadlines;
+use crate::listen::{self, Bound, Places};
+use crate::snapshot::Snapshot;
+use crate::upstream::Upstreams;
+
+/// How often kept connections are looked after and the access log is handed on.
+const HOUSEKEEPING: Duration = Duration::from_millis(250);
+
+/// Descriptors that are not connections: listeners, logs, epoll, admin, probes.
+const RESERVED_DESCRIPTORS: usize = 64;
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) counters: Arc<ProxyCounters>,
+    pub(crate) bus: EventBus,
+    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) connections: Places,
+    /// Connections that were cut because a drain had no more time.
+    pub(crate) cut: AtomicU64,
+}
+
+/// What workers are told to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    Serve,
+    /// Finish what is under way, within so much time.
+    Drain(Duration),
+    Stop,
+}
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) orders: watch::Receiver<Order>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) stock: Stock,
+    pub(crate) heads: Heads,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) log: Option<RefCell<AccessLogWriter>>,
+    pub(crate) draining: Cell<bool>,
+    random: Cell<u64>,
+    ids: RequestIds,
+}
+
+impl Worker {
+    /// A random number, good for spreading load and for nothing else.
+    /// Source: SplitMix64 (Steele, Lea, Flood 2014).
+    pub(crate) fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        mix(state)
+    }
+
+    /// An id for a request that came without one: 16 hexadecimal digits, not repeated by this node.
+    pub(crate) fn request_id(&self) -> [u8; 16] {
+        let number = mix(self.ids.seed ^ self.ids.next.replace(self.ids.next.get().wrapping_add(1)));
+        let mut text = [0; 16];
+        for (place, digit) in text.iter_mut().enumerate() {
+            let nibble = u8::try_from(number >> (60 - 4 * place) & 0xf).unwrap_or(0);
+            *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        }
+        text
+    }
+
+    async fn keep_house(&self) {
+        loop {
+            tokio::time::sleep(HOUSEKEEPING).await;
+            self.upstreams.sweep(self.deadlines.now());
+            self.flush_log();
+        }
+    }
+
+    fn flush_log(&self) {
+        if let Some(log) = &self.log {
+            log.borrow_mut().flush();
+        }
+    }
+}
+
+/// A bijection on 64 bits: the finisher of SplitMix64. Different numbers stay different.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[derive(Debug)]
+struct RequestIds {
+    /// The worker's number and the start of the process keep ids of different workers and runs apart.
+    seed: u64,
+    next: Cell<u64>,
+}
+
+/// Heads that wait for their next exchange, so that an exchange allocates none.
+#[derive(Debug, Default)]
+pub(crate) struct Heads(RefCell<Vec<Box<HeadPair>>>);
+
+/// The two heads of an exchange and the buffers that they are written to.
+#[derive(Debug, Default)]
+pub(crate) struct HeadPair {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    /// Fields that we add to the request.
+    pub(crate) added: Vec<u8>,
+    pub(crate) to_server: Vec<u8>,
+    pub(crate) to_client: Vec<u8>,
+}
+
+impl Heads {
+    /// Pairs kept: as many exchanges as may be under way before one has to allocate.
+    const STOCK: usize = 128;
+    /// Bytes that a kept buffer may have: one giant head does not stay forever.
+    const MOST: usize = 32 * 1024;
+
+    pub(crate) fn take(&self) -> Box<HeadPair> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, mut pair: Box<HeadPair>) {
+        let mut stock = self.0.borrow_mut();
+        if stock.len() < Self::STOCK {
+            pair.request.headers.shrink_to(Self::MOST);
+            pair.response.headers.shrink_to(Self::MOST);
+            for buffer in [&mut pair.added, &mut pair.to_server, &mut pair.to_client] {
+                buffer.clear();
+                buffer.shrink_to(Self::MOST);
+            }
+            stock.push(pair);
+        }
+    }
+}
+
+/// Starts a worker thread; returns when its runtime stands.
+pub(crate) fn start(
+    index: usize,
+    shared: Arc<Shared>,
+    sockets: Vec<Bound>,
+    orders: watch::Receiver<Order>,
+) -> io::Result<JoinHandle<()>> {
+    let (ready, started) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        let worker = Rc::new(build(index, shared, orders));
+        drop(ready.send(Ok(())));
+        runtime.block_on(run(worker, sockets));
+    })?;
+    match started.recv() {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::Error::other("the thread ended before it stood")),
+    }
+}
+
+fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> Worker {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| crate::deadline::nanos(now));
+    let seed = mix(now ^ (index as u64) << 56 ^ u64::from(std::process::id()) << 32);
+    Worker {
+        log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),
+        shared,
+        orders,
+        deadlines: Deadlines::new(),
+        stock: Stock::default(),
+        heads: Heads::default(),
+        upstreams: Upstreams::default(),
+        draining: Cell::new(false),
+        random: Cell::new(seed),
+        ids: RequestIds { seed: mix(seed), next: Cell::new(0) },
+    }
+}
+
+async fn run(worker: Rc<Worker>, sockets: Vec<Bound>) {
+    let deadlines = worker.deadlines.clone();
+    tokio::task::spawn_local(async move { deadlines.keep().await });
+    let housekeeper = worker.clone();
+    tokio::task::spawn_local(async move { housekeeper.keep_house().await });
+    for bound in sockets {
+        tokio::task::spawn_local(listen::accept(worker.clone(), bound));
+    }
+    obey(&worker).await;
+    worker.flush_log();
+}
+
+/// Waits for the order to end, and ends as it says.
+async fn obey(worker: &Worker) {
+    let mut orders = worker.orders.clone();
+    loop {
+        let order = *orders.borrow_and_update();
+        match order {
+            Order::Serve => {
+                // The sender is gone when the process is on its way out.
+                if orders.changed().await.is_err() {
+                    return;
+                }
+            }
+            Order::Stop => return,
+            Order::Drain(limit) => {
+                worker.draining.set(true);
+                worker.deadlines.wake_all();
+                tokio::select! {
+                    () = all_closed(worker) => {}
+                    () = tokio::time::sleep(limit) => {}
+                    _ = orders.wait_for(|order| matches!(order, Order::Stop)) => {}
+                }
+                let left = worker.deadlines.len() as u64;
+                worker.shared.cut.fetch_add(left, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+}
+
+async fn all_closed(worker: &Worker) {
+    // A drain is rare and takes long; asking now and then is simpler than counting.
+    while worker.deadlines.len() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The most client connections: as configured, or so many that each can have one to a server within the
+/// descriptors that the process may have.
+pub(crate) fn connection_limit(configured: usize) -> Places {
+    if configured > 0 {
+        return Places::new(configured);
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    Places::new((descriptors.saturating_sub(RESERVED_DESCRIPTORS) / 2).max(1))
+}

@@ -54,7 +54,7 @@ pub(crate) fn check(document: &Node, env: Env<'_>, report: &mut Report) -> Optio
     file.set("admin", report, &mut config.admin, clients::admin);
     file.set("accessLog", report, &mut config.access_log, clients::access_log);
     overrides::apply(&mut config, env, report);
-    cross::check(&file, &mut config, report);
+    cross::check(&file, &mut config, env, report);
     Some(config)
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Node {
     Text(Text),
     List(Vec<Node>),
     Map(IndexMap<String, Node>),
+    /// What could not be read, and was reported.
+    Unread,
 }
 
 /// A JSON string.
@@ -103,7 +105,8 @@ fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {
     let full = error.to_string();
     let reason = full.rsplit_once(" at line ").map_or(full.as_str(), |(reason, _)| reason);
     let written = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
-    let problem = format!("not valid JSON at line {line}, column {column}: {reason}");
+    let place = if column == 0 { format!("line {line}") } else { format!("line {line}, column {column}") };
+    let problem = format!("not valid JSON at {place}: {reason}");
     let help = if reason.contains("EOF") {
         "the text ends too early: a closing \" or } or ] is missing".to_owned()
     } else if written.starts_with("//") || written.starts_with("/*") || written.starts_with('#') {
@@ -118,8 +121,11 @@ fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {
         "write keys in double quotes; the last entry is followed by no comma".to_owned()
     } else if reason.contains("expected `,`") {
         "separate entries by commas; the comma is missing before this place".to_owned()
+    } else if !text.trim_start().starts_with('{') {
+        "the file must be one JSON object: it begins with { and ends with }".to_owned()
     } else {
-        format!("correct the line that reads {}", shown(written))
+        let start: String = written.chars().take(80).collect();
+        format!("correct the line that reads: {start}")
     };
     Fault::new(problem, help)
 }

@@ -22,8 +22,13 @@ pub(crate) fn expand(node: &mut Node, env: Env<'_>, report: &mut Report) {
 fn walk(node: &mut Node, pointer: &mut String, env: Env<'_>, report: &mut Report) {
     let base = pointer.len();
     match node {
-        Node::Null | Node::Bool(_) | Node::Number(_) => {}
-        Node::Text(text) => expand_text(text, pointer, env, report),
+        Node::Null | Node::Bool(_) | Node::Number(_) | Node::Unread => {}
+        Node::Text(text) => {
+            if let Err(fault) = expand_text(text, env) {
+                report.issue(pointer, fault);
+                *node = Node::Unread;
+            }
+        }
         Node::List(list) => {
             for (index, child) in list.iter_mut().enumerate() {
                 push_step(pointer, &index.to_string());
@@ -41,17 +46,13 @@ fn walk(node: &mut Node, pointer: &mut String, env: Env<'_>, report: &mut Report
     }
 }
 
-fn expand_text(text: &mut Text, at: &str, env: Env<'_>, report: &mut Report) {
-    if !text.value.contains("${") {
-        return;
+fn expand_text(text: &mut Text, env: Env<'_>) -> Result<(), Fault> {
+    if text.value.contains("${") {
+        let (value, replaced) = expanded(&text.value, env)?;
+        let written = std::mem::replace(&mut text.value, value);
+        text.written = replaced.then(|| written.into_boxed_str());
     }
-    match expanded(&text.value, env) {
-        Ok((value, replaced)) => {
-            let written = std::mem::replace(&mut text.value, value);
-            text.written = replaced.then(|| written.into_boxed_str());
-        }
-        Err(fault) => report.issue(at, fault),
-    }
+    Ok(())
 }
 
 /// The text with its variables replaced, and whether there was one.

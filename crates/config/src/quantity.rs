@@ -170,6 +170,9 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, Fault> {
 /// The shortest way to write a size in powers of 1024.
 pub(crate) fn format_size(bytes: u64) -> String {
     let fitting = SIZE_UNITS.iter().take(3).find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    if bytes == 0 {
+        return "0".to_owned();
+    }
     fitting.map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 
@@ -192,7 +195,7 @@ pub(crate) fn parse_status_range(text: &str, min: u16) -> Result<StatusRange, Fa
         return Err(Fault::new(problem, format!("did you mean \"{last}-{first}\"?")));
     }
     status_range(u64::from(first), u64::from(last), min)
-        .ok_or_else(|| Fault::new(format!("{} holds statuses that are not meant here", shown(text)), help()))
+        .ok_or_else(|| Fault::new(format!("{} goes beyond {min} to 599", shown(text)), help()))
 }
 
 /// Both ends within `min` to 599.

@@ -43,9 +43,12 @@ impl<'a> Spot<'a> {
     }
 
     fn wrong_type(&self, report: &mut Report, expected: &str, help: &str) {
+        if matches!(self.node, Node::Unread) {
+            return; // A fault of its own has been reported.
+        }
         let problem = format!("expected {expected}, found {}", describe(self.node));
         let help = match self.node {
-            Node::Null => "write a value, or leave the key out to get the default",
+            Node::Null => "write a value, or leave it out",
             _ => help,
         };
         self.refuse(report, Fault::new(problem, help));
@@ -192,12 +195,16 @@ impl<'a> Spot<'a> {
 
     /// Names and what they stand for, in written order.
     pub(crate) fn entries(&self, report: &mut Report, expected: &str) -> Option<Vec<(&'a str, Spot<'a>)>> {
-        if let Node::Map(map) = self.node {
-            return Some(map.iter().map(|(key, node)| (key.as_str(), self.child(node, key))).collect());
+        let found = self.children();
+        if found.is_none() {
+            self.wrong_type(report, expected, "write an object: { \"name\": { … } }");
         }
-        let help = "write an object: { \"name\": … }";
-        self.wrong_type(report, expected, help);
-        None
+        found
+    }
+
+    fn children(&self) -> Option<Vec<(&'a str, Spot<'a>)>> {
+        let Node::Map(map) = self.node else { return None };
+        Some(map.iter().map(|(key, node)| (key.as_str(), self.child(node, key))).collect())
     }
 }
 
@@ -211,7 +218,14 @@ impl<'a> Section<'a> {
     /// Takes the value as such an object; reports each key that it must not have.
     pub(crate) fn open(spot: &Spot<'a>, shape: &'static Shape, report: &mut Report) -> Option<Self> {
         let section = Self { spot: spot.clone(), shape };
-        for (key, child) in spot.entries(report, &format!("an object ({})", shape.what))? {
+        let Some(children) = spot.children() else {
+            let keys = shape.keys.iter().filter(|key| !key.starts_with('$')).take(4);
+            let keys: Vec<String> = keys.map(|key| format!("\"{key}\"")).collect();
+            let help = format!("write an object, {{ … }}, with keys such as {}", keys.join(", "));
+            spot.wrong_type(report, &format!("an object ({})", shape.what), &help);
+            return None;
+        };
+        for (key, child) in children {
             if !shape.keys.contains(&key) {
                 report.issue(&child.at, unknown_key(key, shape));
             }
@@ -261,9 +275,11 @@ fn unknown_key(key: &str, shape: &Shape) -> Fault {
         return Fault::new(problem, "take it out until a version that knows it");
     }
     let problem = format!("unknown key {} in {}", shown(key), shape.what);
-    let also = shape.also.iter().find(|(word, _)| *word == key).map(|(_, meant)| *meant);
-    if let Some(meant) = also.or_else(|| suggest::nearest(key, shape.keys.iter().copied())) {
-        return Fault::new(problem, format!("did you mean \"{meant}\"?"));
+    let also = shape.also.iter().find(|(word, _)| suggest::same(word, key)).map(|(_, meant)| *meant);
+    if let Some(meant) = also.or_else(|| suggest::nearest(key, shape.keys.iter().chain(shape.later).copied()))
+    {
+        let yet = if shape.later.contains(&meant) { " It is not in this version yet" } else { "" };
+        return Fault::new(problem, format!("did you mean \"{meant}\"?{yet}"));
     }
     let elsewhere: Vec<_> =
         shape::ALL.iter().filter(|other| other.keys.contains(&key)).map(|o| o.what).collect();
@@ -283,6 +299,7 @@ fn describe(node: &Node) -> String {
         Node::List(list) if list.is_empty() => "an empty list".to_owned(),
         Node::List(_) => "a list".to_owned(),
         Node::Map(_) => "an object".to_owned(),
+        Node::Unread => "nothing".to_owned(),
     }
 }
 

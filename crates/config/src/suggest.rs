@@ -9,10 +9,23 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     let limit = 1 + plain_word.chars().count() / 4;
     candidates
         .into_iter()
-        .map(|candidate| (strsim::osa_distance(&plain_word, &plain(candidate)), candidate))
+        .map(|candidate| (distance(&plain_word, &plain(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether the two differ in case and separators at most.
+pub(crate) fn same(one: &str, other: &str) -> bool {
+    one.len() <= 64 && plain(one) == plain(other)
+}
+
+/// An abbreviation is as near as one wrong letter.
+fn distance(word: &str, candidate: &str) -> usize {
+    if word.len() >= 4 && candidate.starts_with(word) {
+        return usize::from(word != candidate);
+    }
+    strsim::osa_distance(word, candidate)
 }
 
 /// `a`, `b` or `c`, each in quotes.

@@ -66,7 +66,7 @@ fn matched(route: &Route) -> String {
         PathPattern::Any => {}
         PathPattern::Prefix(prefix) => parts.push(format!("path under {prefix}")),
         PathPattern::Exact(path) => parts.push(format!("path exactly {path}")),
-        PathPattern::Regex(regex) => parts.push(format!("path like {}", regex.escape_debug())),
+        PathPattern::Regex(regex) => parts.push(format!("path like {regex}")),
     }
     for (name, value) in &matcher.headers {
         parts.push(format!("header {name}: {value}"));
@@ -188,17 +188,19 @@ fn retries(retry: &Retry) -> String {
         return "off".to_owned();
     }
     let methods = if retry.non_idempotent { ", POST and PATCH too" } else { "" };
+    let each = match format_duration(retry.per_try_timeout).as_str() {
+        "0s" => String::new(),
+        limit => format!("; each at most {limit}"),
+    };
+    let bodies = match retry.buffer_body {
+        0 => "; no bodies kept".to_owned(),
+        size => format!("; bodies up to {} kept", format_size(size as u64)),
+    };
+    let (percent, floor) = (retry.budget_percent, retry.budget_floor);
+    let on = on.join(", ");
     format!(
-        "up to {} tries on {}{methods}; each {}; at most {} % of requests or {} a second; bodies up to {}",
-        retry.attempts,
-        on.join(", "),
-        match retry.per_try_timeout.is_zero() {
-            true => "without its own time-out".to_owned(),
-            false => format!("at most {}", format_duration(retry.per_try_timeout)),
-        },
-        retry.budget_percent,
-        retry.budget_floor,
-        format_size(retry.buffer_body as u64)
+        "up to {} tries on {on}{methods}{each}; at most {percent} % of requests or {floor} a second{bodies}",
+        retry.attempts
     )
 }
 

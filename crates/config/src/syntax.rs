@@ -156,7 +156,7 @@ pub(crate) fn route_host(text: &str) -> Result<(String, bool), Fault> {
             format!("write {}; a request's port plays no part in routing", shown(host)),
         ));
     }
-    if let Some(bare) = lower.strip_suffix('.') {
+    if let Some(bare) = lower.strip_suffix('.').filter(|bare| !bare.is_empty() && *bare != "*") {
         return Err(Fault::new(
             format!("the host {} ends with a dot", shown(text)),
             format!("write \"{bare}\""),
@@ -209,7 +209,7 @@ pub(crate) fn host_header(text: &str) -> Result<String, Fault> {
 }
 
 /// `host:digits` or `[v6]:digits`; not an IPv6 address that merely looks so.
-fn split_port(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_port(text: &str) -> Option<(&str, &str)> {
     let (host, port) = text.rsplit_once(':')?;
     let one_colon = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
     let digits = !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
@@ -244,27 +244,28 @@ fn better_bind(text: &str) -> String {
     if let Some(rest) = after_scheme(text) {
         return format!("leave the scheme out: write {}", shown(rest.trim_end_matches('/')));
     }
+    if text.trim().parse::<SocketAddr>().is_ok() {
+        return format!("take the spaces out: \"{}\"", text.trim());
+    }
+    let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match inside.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => return format!("add the port: \"{address}:8080\""),
+        Ok(IpAddr::V6(address)) => return format!("write brackets and the port: \"[{address}]:8080\""),
+        Err(_) => {}
+    }
     let port = text.rsplit(':').next().unwrap_or_default();
     let host = text.strip_suffix(port).unwrap_or_default().trim_end_matches(':');
-    let real_port = port.parse::<u16>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit());
-    if real_port && (host.is_empty() || host == "*") {
-        return format!(
-            "write \"0.0.0.0:{port}\" for all addresses, or \"127.0.0.1:{port}\" for this machine only"
-        );
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(port) if digits && (host.is_empty() || host == "*") => {
+            format!(
+                "write \"0.0.0.0:{port}\" for all addresses, or \"127.0.0.1:{port}\" for this machine only"
+            )
+        }
+        Ok(port) if digits && host.eq_ignore_ascii_case("localhost") => format!("write \"127.0.0.1:{port}\""),
+        Err(_) if digits => "ports go from 0 to 65535".to_owned(),
+        _ => "write an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"".to_owned(),
     }
-    if real_port && host.eq_ignore_ascii_case("localhost") {
-        return format!("write \"127.0.0.1:{port}\"");
-    }
-    if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4()) {
-        return format!("add the port: \"{text}:8080\"");
-    }
-    if text.parse::<IpAddr>().is_ok() {
-        return format!("put the address in brackets and add the port: \"[{text}]:8080\"");
-    }
-    if host.parse::<IpAddr>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return "ports go from 0 to 65535".to_owned();
-    }
-    "write an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"".to_owned()
 }
 
 /// A network, or one address.
@@ -370,7 +371,12 @@ pub(crate) fn path(text: &str, query: bool) -> Result<&str, Fault> {
     }
     if let Some(wrong) = text.chars().find(|c| !c.is_ascii_graphic()) {
         let problem = format!("the path {} holds {wrong:?}", shown(text));
-        return Err(Fault::new(problem, format!("write it percent-encoded: \"{}\"", percent_encoded(wrong))));
+        let help = if wrong.is_control() {
+            "take it out".to_owned()
+        } else {
+            format!("write it percent-encoded: \"{}\"", percent_encoded(wrong))
+        };
+        return Err(Fault::new(problem, help));
     }
     let bare = text.split('?').next().unwrap_or_default();
     if bare.split('/').any(|segment| segment == "." || segment == "..") {

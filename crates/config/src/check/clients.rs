@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::bounds;
+use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
 use crate::model::listener::{AccessLog, Admin, ClientTimeouts, Limits, Listener, LogFormat, LogOutput};
 use crate::shape;
@@ -37,6 +38,9 @@ fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener
 }
 
 fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {
+    if let Node::Number(port) = spot.node {
+        return spot.settle(report, syntax::bind(&port.to_string())); // Says what to write around the port.
+    }
     let text = spot.text(report, "an address such as \"0.0.0.0:8080\"")?;
     spot.settle(report, syntax::bind(text))
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::document::push_step;
+use crate::expand::Env;
 use crate::issue::{Fault, Report, shown};
 use crate::model::Config;
 use crate::model::route::{Route, RouteMatch};
@@ -13,8 +14,8 @@ use crate::suggest;
 use super::shadow;
 
 /// Checks the sections against each other; fills in the route that one pool implies.
-pub(super) fn check(file: &Section<'_>, config: &mut Config, report: &mut Report) {
-    binds(config, report);
+pub(super) fn check(file: &Section<'_>, config: &mut Config, env: Env<'_>, report: &mut Report) {
+    binds(config, env, report);
     if file.get("routes").is_none_or(|spot| spot.is_empty_list()) {
         implied_route(file, config, report);
     } else {
@@ -88,7 +89,7 @@ fn pool_pointer(name: &str) -> String {
 
 /// Two listeners of one file cannot have the same address. The kernel would let them (our sockets share
 /// their ports among the workers) and spread the clients over both, which is never meant.
-fn binds(config: &Config, report: &mut Report) {
+fn binds(config: &Config, env: Env<'_>, report: &mut Report) {
     let mut taken: Vec<(String, String, SocketAddr)> = Vec::new();
     for listener in &config.listeners {
         let mut pointer = "/listeners".to_owned();
@@ -103,7 +104,11 @@ fn binds(config: &Config, report: &mut Report) {
         let first = taken.iter().take(index).find(|(_, _, other)| overlap(*bind, *other));
         if let Some((_, what, other)) = first {
             let problem = format!("{bind} overlaps with {what}, which binds {other}");
-            report.issue(pointer, Fault::new(problem, "choose another port or address for one of them"));
+            let mut help = "choose another port or address for one of them".to_owned();
+            if env("PORT").is_some_and(|port| !port.is_empty()) {
+                help.push_str("; the environment variable PORT sets the port of the first listener");
+            }
+            report.issue(pointer, Fault::new(problem, help));
         }
     }
 }

@@ -106,6 +106,10 @@ fn regex(text: &str) -> Result<(), Fault> {
         let problem = format!("the regular expression is longer than {} bytes", bounds::REGEX_TEXT);
         return Err(Fault::new(problem, "split it into several routes"));
     }
+    if text.contains(char::is_control) {
+        let problem = format!("the regular expression {} holds a control character", shown(text));
+        return Err(Fault::new(problem, "no path holds one: take it out"));
+    }
     let built = RegexBuilder::new(text).size_limit(MAX_REGEX_SIZE).build();
     built.map(|_| ()).map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => Fault::new(

@@ -9,6 +9,8 @@ use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::syntax;
 
+use super::probe;
+
 const EXAMPLE: &str = "{ \"host\": \"127.0.0.1\", \"port\": 3001 }";
 
 pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Server> {
@@ -43,6 +45,11 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Server> {
 }
 
 fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {
+    if let Some((host, port)) = probe::text_of(spot).and_then(syntax::split_port) {
+        let help = format!("write {{ \"host\": {}, \"port\": {port} }}", shown(host));
+        spot.refuse(report, Fault::new("a server is an object, not a text", help));
+        return None;
+    }
     let section = Section::open(spot, &shape::SERVER, report)?;
     let mut id = None;
     section.set("id", report, &mut id, |spot, report| {

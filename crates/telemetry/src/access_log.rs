@@ -137,13 +137,10 @@ fn append_to(path: &Path) -> io::Result<File> {
 
 fn report(trouble: &Trouble) {
     let lost = trouble.lost;
-    match &trouble.error {
-        Some(error) => {
-            tracing::warn!(target: crate::log::ACCESS_LOG, lost, %error, "cannot write the access log")
-        }
-        None => {
-            tracing::warn!(target: crate::log::ACCESS_LOG, lost, "the access log is slower than the traffic")
-        }
+    if let Some(error) = &trouble.error {
+        tracing::warn!(target: crate::log::ACCESS_LOG, lost, %error, "cannot write the access log");
+    } else {
+        tracing::warn!(target: crate::log::ACCESS_LOG, lost, "the access log is slower than the traffic");
     }
 }
 

@@ -147,7 +147,7 @@ impl Event {
             }
             Self::ShutdownStarted => tracing::info!(target: log::PROCESS, "draining"),
             Self::ShutdownFinished { cut } => {
-                tracing::info!(target: log::PROCESS, cut, "all workers have ended")
+                tracing::info!(target: log::PROCESS, cut, "all workers have ended");
             }
         }
     }

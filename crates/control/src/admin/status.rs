@@ -1,0 +1,222 @@
+//! What `GET /status` shows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use loadweaver_policy::health::State;
+use loadweaver_proxy::{PoolState, ServerState};
+use loadweaver_telemetry::counters::{ProxyCounters, StatusClasses};
+use loadweaver_telemetry::latency::Latency;
+use loadweaver_telemetry::rfc3339;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::VERSION;
+use crate::plane::{Sight, Watched};
+
+/// Events shown, the newest first.
+const RECENT_EVENTS: usize = 50;
+
+/// The whole page.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Status {
+    version: &'static str,
+    state: &'static str,
+    started_at: String,
+    /// Seconds.
+    uptime: f64,
+    config_version: u64,
+    listeners: Vec<Listener>,
+    #[serde(flatten)]
+    node: Node,
+    access_log: Option<AccessLog>,
+    pools: Vec<Pool>,
+    recent_events: Vec<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listener {
+    name: String,
+    address: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Node {
+    connections: Connections,
+    tunnels: u64,
+    requests: u64,
+    refused: u64,
+    retries: u64,
+    retry_budget_exhausted: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    statuses: BTreeMap<&'static str, u64>,
+    /// Exchanges by failure code; those that happened.
+    failures: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Connections {
+    accepted: u64,
+    active: u64,
+    refused: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct AccessLog {
+    written: u64,
+    dropped: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pool {
+    name: String,
+    algorithm: &'static str,
+    /// Servers that may have new traffic.
+    up: usize,
+    total: usize,
+    requests: u64,
+    failures: u64,
+    retries: u64,
+    retry_budget_exhausted: u64,
+    fallbacks: u64,
+    servers: Vec<Server>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Server {
+    id: String,
+    /// As configured.
+    address: String,
+    /// What the name resolved to; none while it has not.
+    resolved: Option<String>,
+    state: &'static str,
+    reason: String,
+    /// RFC 3339.
+    since: String,
+    weight: u32,
+    requests: u64,
+    failures: u64,
+    retries: u64,
+    active: u64,
+    connects: u64,
+    reused: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    statuses: BTreeMap<&'static str, u64>,
+    latency: Times,
+}
+
+/// Milliseconds to the first byte of an answer, over the last few minutes; none without traffic.
+#[derive(Debug, Serialize)]
+struct Times {
+    p50: Option<f64>,
+    p90: Option<f64>,
+    p99: Option<f64>,
+    average: Option<f64>,
+}
+
+pub(super) fn of(watched: &Watched, sight: Option<&Sight>) -> Status {
+    let snapshot = &watched.snapshot;
+    let listeners = sight.map_or(&[][..], |sight| &sight.listeners).iter();
+    let recent = watched.bus.recent(RECENT_EVENTS);
+    Status {
+        version: VERSION,
+        state: watched.readiness.stage().name(),
+        started_at: rfc3339(watched.started.1),
+        uptime: watched.started.0.elapsed().as_secs_f64(),
+        config_version: snapshot.version,
+        listeners: listeners
+            .map(|(name, address)| Listener { name: name.to_string(), address: address.to_string() })
+            .collect(),
+        node: sight.map(|sight| node(&sight.counters)).unwrap_or_default(),
+        access_log: watched
+            .access_log
+            .as_ref()
+            .map(|log| AccessLog { written: log.written(), dropped: log.dropped() }),
+        pools: snapshot.pools.iter().map(|each| pool(watched, each)).collect(),
+        recent_events: recent.iter().map(loadweaver_telemetry::event::StampedEvent::to_json).collect(),
+    }
+}
+
+fn node(counters: &ProxyCounters) -> Node {
+    Node {
+        connections: Connections {
+            accepted: counters.connections_accepted.get(),
+            active: counters.connections_active.get(),
+            refused: counters.connections_refused.get(),
+        },
+        tunnels: counters.tunnels_active.get(),
+        requests: counters.requests.get(),
+        refused: counters.refused.get(),
+        retries: counters.retries.get(),
+        retry_budget_exhausted: counters.retry_budget_exhausted.get(),
+        bytes_in: counters.bytes_in.get(),
+        bytes_out: counters.bytes_out.get(),
+        statuses: by_class(&counters.statuses),
+        failures: counters.failures.seen().map(|(failure, count)| (failure.code(), count)).collect(),
+    }
+}
+
+fn pool(watched: &Watched, pool: &PoolState) -> Pool {
+    let servers = pool.servers.iter().enumerate();
+    Pool {
+        name: pool.config.name.to_string(),
+        algorithm: pool.config.algorithm.name(),
+        up: pool.up_count(),
+        total: pool.servers.len(),
+        requests: pool.counters.requests.get(),
+        failures: pool.counters.failures.get(),
+        retries: pool.counters.retries.get(),
+        retry_budget_exhausted: pool.counters.retry_budget_exhausted.get(),
+        fallbacks: pool.counters.fallbacks.get(),
+        servers: servers.map(|(index, each)| server(watched, pool, index, each)).collect(),
+    }
+}
+
+fn server(watched: &Watched, pool: &PoolState, index: usize, server: &ServerState) -> Server {
+    let health = pool.health(index);
+    let counters = &server.counters;
+    Server {
+        id: server.config.id.to_string(),
+        address: loadweaver_config::Server::address_text(&server.config.host, server.config.port),
+        resolved: server.address().map(|address| address.to_string()),
+        state: state_name(health.state),
+        reason: health.reason,
+        since: rfc3339(watched.started.1 + health.since),
+        weight: server.config.weight,
+        requests: counters.requests.get(),
+        failures: counters.failures.get(),
+        retries: counters.retries.get(),
+        active: counters.active.get(),
+        connects: counters.connects.get(),
+        reused: counters.reused.get(),
+        bytes_in: counters.bytes_in.get(),
+        bytes_out: counters.bytes_out.get(),
+        statuses: by_class(&counters.statuses),
+        latency: times(&counters.latency),
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Unknown => "unknown",
+        State::Up => "up",
+        State::Down => "down",
+    }
+}
+
+fn by_class(statuses: &StatusClasses) -> BTreeMap<&'static str, u64> {
+    ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(statuses.get()).collect()
+}
+
+fn times(latency: &Latency) -> Times {
+    let millis = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1000.0);
+    let [p50, p90, p99] = latency.quantiles([0.5, 0.9, 0.99]).map(millis);
+    Times { p50, p90, p99, average: millis(latency.mean()) }
+}

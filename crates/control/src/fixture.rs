@@ -1,0 +1,66 @@
+//! Small configurations for the tests of this crate.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use loadweaver_config::{
+    AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, ForwardedHeaders, HealthCheck,
+    Limits, PassiveHealth, Pool, PoolTimeouts, Retry, Route, RouteMatch, Server,
+};
+use loadweaver_proxy::Snapshot;
+use loadweaver_telemetry::event::EventBus;
+
+use crate::plane::Watched;
+use crate::readiness::Readiness;
+
+/// One pool `app` of these servers (host and port).
+pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
+    let server = |(host, port): &(&str, u16)| Server {
+        id: Server::address_text(host, *port).into(),
+        host: (*host).to_owned(),
+        port: *port,
+        weight: 1,
+        max_connections: 0,
+    };
+    Pool {
+        name: "app".into(),
+        algorithm: Algorithm::RoundRobin,
+        servers: servers.iter().map(server).collect(),
+        health_check,
+        passive_health: PassiveHealth::default(),
+        retry: Retry::default(),
+        timeouts: PoolTimeouts::default(),
+        connection_pool: ConnectionPool::default(),
+        fallback: None,
+    }
+}
+
+/// Everything around a pool; no data plane runs.
+pub(crate) fn watched(pool: Pool) -> Watched {
+    let config = Config {
+        workers: 1,
+        listeners: Vec::new(),
+        routes: vec![Route {
+            name: "all".into(),
+            matcher: RouteMatch::default(),
+            pool: Arc::clone(&pool.name),
+        }],
+        pools: vec![pool],
+        timeouts: ClientTimeouts::default(),
+        limits: Limits::default(),
+        trusted_proxies: Vec::new(),
+        forwarded_headers: ForwardedHeaders::default(),
+        via: None,
+        admin: Some(Admin { bind: ([127, 0, 0, 1], 0).into() }),
+        access_log: AccessLog::default(),
+    };
+    let started = (Instant::now(), SystemTime::now());
+    let bus = EventBus::new(1024);
+    Watched {
+        snapshot: Snapshot::build(1, config, &bus, started.0),
+        bus,
+        access_log: None,
+        started,
+        readiness: Readiness::default(),
+    }
+}

@@ -1,0 +1,140 @@
+//! Servers asked whether they are well, each on a schedule of its own.
+//!
+//! One task holds the schedules of all servers in a heap and sends a probe when its time has come, up to a limit
+//! under way at a time. A probe is a task of its own that tells its pool what it saw; the verdict is the policy's.
+//! The first probes go out at once, all together; after that each server is asked once an interval, give or take a
+//! tenth of it, so that the probes of many servers spread out.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use loadweaver_config::ProbeKind;
+use loadweaver_policy::health::{Observation, ProbeFailure};
+use loadweaver_proxy::{PoolState, Snapshot};
+use loadweaver_telemetry::log;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::jitter::Jitter;
+
+mod http;
+mod tcp;
+
+/// Probes under way at a time: each is a descriptor that clients cannot have.
+const UNDER_WAY: usize = 256;
+
+/// A server with probes: its pool, and its index in it.
+#[derive(Clone)]
+struct Target {
+    pool: Arc<PoolState>,
+    server: usize,
+}
+
+/// Runs for ever.
+pub(crate) async fn run(snapshot: Arc<Snapshot>) -> Infallible {
+    Schedule::new(&snapshot, Jitter::from_system()).run().await
+}
+
+struct Schedule {
+    targets: Vec<Target>,
+    /// When which target is due, the earliest first.
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// What is under way, and which target it is for with the time that it began.
+    probes: JoinSet<()>,
+    begun: HashMap<Id, (usize, Instant)>,
+    jitter: Jitter,
+}
+
+impl Schedule {
+    fn new(snapshot: &Snapshot, jitter: Jitter) -> Self {
+        let probed = snapshot.pools.iter().filter(|pool| pool.config.health_check.kind != ProbeKind::Off);
+        let targets: Vec<Target> = probed
+            .flat_map(|pool| (0..pool.servers.len()).map(|server| Target { pool: Arc::clone(pool), server }))
+            .collect();
+        let now = Instant::now();
+        let due = (0..targets.len()).map(|target| Reverse((now, target))).collect();
+        Self { targets, due, probes: JoinSet::new(), begun: HashMap::new(), jitter }
+    }
+
+    async fn run(mut self) -> Infallible {
+        if self.targets.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            let next = self.next_due();
+            tokio::select! {
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => self.begin(),
+                Some(end) = self.probes.join_next_with_id(), if !self.probes.is_empty() => self.end(end),
+            }
+        }
+    }
+
+    /// When the next probe may begin; none while as many as may be are under way.
+    fn next_due(&self) -> Option<Instant> {
+        self.due.peek().filter(|_| self.probes.len() < UNDER_WAY).map(|Reverse((at, _))| *at)
+    }
+
+    fn begin(&mut self) {
+        let Some(Reverse((_, index))) = self.due.pop() else { return };
+        if let Some(target) = self.targets.get(index) {
+            let probe = self.probes.spawn(probe(target.clone()));
+            self.begun.insert(probe.id(), (index, Instant::now()));
+        }
+    }
+
+    /// The next probe is due an interval after this one began, or now when it took longer than that.
+    fn end(&mut self, end: Result<(Id, ()), JoinError>) {
+        let id = match end {
+            Ok((id, ())) => id,
+            Err(death) => {
+                tracing::error!(target: log::HEALTH, %death, "a probe died without a verdict");
+                death.id()
+            }
+        };
+        let Some((index, began)) = self.begun.remove(&id) else { return };
+        if let Some(target) = self.targets.get(index) {
+            let next = began + self.jitter.around(target.pool.config.health_check.interval);
+            self.due.push(Reverse((next.max(Instant::now()), index)));
+        }
+    }
+}
+
+/// One probe of one server, and its report.
+async fn probe(target: Target) {
+    let Some(server) = target.pool.servers.get(target.server) else { return };
+    let check = &target.pool.config.health_check;
+    let Some(address) = server.address() else {
+        let failure = ProbeFailure::Resolve(format!("nothing known of {}", server.config.host));
+        return target.pool.observe(target.server, Observation::ProbeFailed(failure));
+    };
+    let began = Instant::now();
+    let answer = match check.kind {
+        ProbeKind::Off => return,
+        ProbeKind::Tcp => timeout(check.timeout, tcp::ask(address)).await.map(|answer| answer.map(|()| None)),
+        ProbeKind::Http => {
+            let request = http::request(check, &server.config);
+            timeout(check.timeout, http::ask(address, &request)).await.map(|answer| {
+                answer.and_then(|answer| {
+                    let good = check.expect_status.iter().any(|range| range.contains(answer.status));
+                    if good { Ok(Some(answer)) } else { Err(ProbeFailure::Status(answer.status)) }
+                })
+            })
+        }
+    };
+    let latency = began.elapsed();
+    let (observation, rest) = match answer {
+        Ok(Ok(rest)) => (Observation::ProbeOk { latency }, rest),
+        Ok(Err(failure)) => (Observation::ProbeFailed(failure), None),
+        Err(_) => (Observation::ProbeFailed(ProbeFailure::Timeout), None),
+    };
+    tracing::debug!(target: log::HEALTH, pool = %target.pool.config.name, server = %server.config.id, ?observation, "probe");
+    target.pool.observe(target.server, observation);
+    if let Some(rest) = rest {
+        rest.take_leave().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

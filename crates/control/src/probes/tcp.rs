@@ -1,0 +1,21 @@
+//! The plainest probe: does somebody accept connections there?
+
+use std::io;
+use std::net::SocketAddr;
+
+use loadweaver_policy::health::ProbeFailure;
+use tokio::net::TcpStream;
+
+pub(super) async fn ask(address: SocketAddr) -> Result<(), ProbeFailure> {
+    connect(address).await.map(drop)
+}
+
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeFailure> {
+    TcpStream::connect(address).await.map_err(|error| ProbeFailure::Connect(cause(&error)))
+}
+
+/// What the system says without its number: `connection refused`, not `Connection refused (os error 111)`.
+pub(super) fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_lowercase())
+}

@@ -1,0 +1,269 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+use std::sync::Barrier;
+use std::time::Duration;
+
+use loadweaver_config::{HealthCheck, StatusRange};
+use loadweaver_policy::health::State;
+use loadweaver_telemetry::event::{Event, Receiver};
+use loadweaver_testkit::Origin;
+use loadweaver_testkit::origin::reply;
+use tokio::task::JoinHandle;
+
+use crate::fixture;
+use crate::plane::Watched;
+
+use super::*;
+
+/// Probes that run until the value is dropped.
+struct Probing {
+    watched: Watched,
+    events: Receiver,
+    schedule: JoinHandle<Infallible>,
+}
+
+impl Probing {
+    fn start(servers: &[(&str, u16)], check: HealthCheck) -> Self {
+        let watched = fixture::watched(fixture::pool(servers, check));
+        let events = watched.bus.subscribe();
+        let schedule = Schedule::new(&watched.snapshot, Jitter::seeded(1));
+        Self { watched, events, schedule: tokio::spawn(schedule.run()) }
+    }
+
+    /// The next event of a server: which it was, and why.
+    async fn next(&mut self) -> (&'static str, String) {
+        loop {
+            let stamped = timeout(Duration::from_secs(10), self.events.recv()).await.unwrap().unwrap();
+            if let Event::ServerDown { reason, .. } | Event::ServerUp { reason, .. } = &stamped.event {
+                return (stamped.event.name(), reason.clone());
+            }
+        }
+    }
+
+    async fn expect_down(&mut self, words: &str) {
+        let (name, reason) = self.next().await;
+        assert_eq!(name, "server_down");
+        assert!(reason.contains(words), "{reason:?} does not say {words:?}");
+    }
+
+    fn state(&self, server: usize) -> State {
+        self.watched.snapshot.pools[0].health(server).state
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.schedule.abort();
+    }
+}
+
+/// Verdicts fall with one probe; probes follow each other closely.
+fn quick(kind: ProbeKind) -> HealthCheck {
+    HealthCheck {
+        kind,
+        path: "/health".into(),
+        interval: Duration::from_millis(40),
+        timeout: Duration::from_millis(400),
+        rise: 1,
+        fall: 1,
+        ..HealthCheck::default()
+    }
+}
+
+fn local(origin: &Origin) -> [(&'static str, u16); 1] {
+    [("127.0.0.1", origin.port())]
+}
+
+#[tokio::test]
+async fn asks_as_a_careful_client_does() {
+    let origin = Origin::answering(reply(200, "well"));
+    let check = HealthCheck { host: Some("app.internal".into()), ..quick(ProbeKind::Http) };
+    let mut probing = Probing::start(&local(&origin), check);
+    assert_eq!(probing.next().await.0, "server_up");
+    let request = &origin.requests()[0];
+    assert_eq!((request.method.as_str(), request.target.as_str()), ("GET", "/health"));
+    assert_eq!(request.fields.get("host"), Some("app.internal"));
+    assert_eq!(request.fields.get("user-agent"), Some(concat!("loadweaver/", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(request.fields.get("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn names_the_server_in_host_unless_told_otherwise() {
+    let server = |host: &str, port| fixture::pool(&[(host, port)], quick(ProbeKind::Http)).servers[0].clone();
+    let check = quick(ProbeKind::Http);
+    for (host, port, expected) in [("app", 80, "app"), ("app", 8080, "app:8080"), ("::1", 81, "[::1]:81")] {
+        let request = http::request(&check, &server(host, port));
+        assert!(request.contains(&format!("\r\nHost: {expected}\r\n")), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_outside_the_ranges_takes_a_server_out_after_fall_probes() {
+    let origin = Origin::answering(reply(500, "sick"));
+    let check = HealthCheck { fall: 3, ..quick(ProbeKind::Http) };
+    let mut probing = Probing::start(&local(&origin), check);
+    probing.expect_down("3 probes in a row failed: answered with status 500").await;
+    assert!(origin.requests().len() >= 3);
+}
+
+#[tokio::test]
+async fn ranges_decide_what_is_well() {
+    let origin = Origin::answering(reply(503, "standby"));
+    let expect_status = vec![StatusRange { first: 200, last: 299 }, StatusRange { first: 503, last: 503 }];
+    let mut probing =
+        Probing::start(&local(&origin), HealthCheck { expect_status, ..quick(ProbeKind::Http) });
+    assert_eq!(probing.next().await.0, "server_up");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_is_out_at_once_and_back_when_it_listens() {
+    for kind in [ProbeKind::Tcp, ProbeKind::Http] {
+        let origin = Origin::answering(reply(200, "well"));
+        origin.refuse();
+        let mut probing = Probing::start(&local(&origin), HealthCheck { fall: 3, ..quick(kind) });
+        probing.expect_down("connection refused").await;
+        origin.come_back();
+        assert_eq!(probing.next().await.0, "server_up");
+    }
+}
+
+#[tokio::test]
+async fn a_tcp_probe_sends_nothing() {
+    let origin = Origin::start(loadweaver_testkit::OriginConnection::hang);
+    let mut probing = Probing::start(&local(&origin), quick(ProbeKind::Tcp));
+    assert_eq!(probing.next().await.0, "server_up");
+    assert_eq!(origin.raw().len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_never_answers_times_out() {
+    let origin = Origin::start(loadweaver_testkit::OriginConnection::hang);
+    let mut probing = Probing::start(&local(&origin), quick(ProbeKind::Http));
+    probing.expect_down("no answer in time").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_does_not_outlast_the_time_limit() {
+    let origin = Origin::start(|connection| {
+        connection.read_request()?;
+        connection.write(b"HTTP/1.1 200 OK\r\n");
+        for _ in 0..200 {
+            connection.write(b"a");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    });
+    let mut probing = Probing::start(&local(&origin), quick(ProbeKind::Http));
+    probing.expect_down("no answer in time").await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_a_bad_one_where_a_latency_is_asked_for() {
+    let origin = Origin::by_request(|_| {
+        std::thread::sleep(Duration::from_millis(60));
+        reply(200, "well")
+    });
+    let check = HealthCheck { max_latency: Some(Duration::from_millis(20)), ..quick(ProbeKind::Http) };
+    let mut probing = Probing::start(&local(&origin), check);
+    probing.expect_down("allowed are 20ms").await;
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_said_to_be_none() {
+    let huge = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "a".repeat(40_000));
+    for (bytes, words) in [
+        ("SSH-2.0-OpenSSH_9.6\r\n", "no HTTP/1 answer"),
+        ("", "closed before an answer"),
+        ("HTTP/1.1 200 OK\r\nContent-Le", "closed before an answer"),
+        ("HTTP/1.1 100 Continue\r\n\r\n", "closed before an answer"),
+        (huge.as_str(), "more than 16384 bytes"),
+    ] {
+        let bytes = bytes.to_owned();
+        let origin = Origin::start(move |connection| {
+            connection.read_request()?;
+            connection.write(&bytes);
+            Ok(())
+        });
+        Probing::start(&local(&origin), quick(ProbeKind::Http)).expect_down(words).await;
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_are_not_the_answer() {
+    let origin = Origin::answering(
+        "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.0 204 No Content\r\n\r\n",
+    );
+    let mut probing = Probing::start(&local(&origin), quick(ProbeKind::Http));
+    assert_eq!(probing.next().await.0, "server_up");
+}
+
+#[tokio::test]
+async fn a_large_body_is_not_read_to_its_end() {
+    let origin = Origin::start(|connection| {
+        connection.read_request()?;
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        while connection.send([b'x'; 16 * 1024]).is_ok() {}
+        Ok(())
+    });
+    let mut probing = Probing::start(&local(&origin), quick(ProbeKind::Http));
+    assert_eq!(probing.next().await.0, "server_up");
+    tokio::task::spawn_blocking(move || {
+        loadweaver_testkit::eventually("a probe's connection is closed before the body ends", || {
+            origin.accepted() > origin.open()
+        });
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_a_failed_probe() {
+    let mut probing = Probing::start(&[("nowhere.invalid", 80)], quick(ProbeKind::Http));
+    probing.expect_down("name cannot be resolved").await;
+}
+
+#[tokio::test]
+async fn first_probes_go_out_all_together() {
+    // None is answered before all have asked.
+    let all = Arc::new(Barrier::new(20));
+    let origins: Vec<Origin> = (0..20)
+        .map(|_| {
+            let all = Arc::clone(&all);
+            Origin::by_request(move |_| {
+                all.wait();
+                reply(200, "well")
+            })
+        })
+        .collect();
+    let servers: Vec<(&str, u16)> = origins.iter().map(|origin| ("127.0.0.1", origin.port())).collect();
+    let check = HealthCheck {
+        interval: Duration::from_secs(60),
+        timeout: Duration::from_secs(10),
+        ..quick(ProbeKind::Http)
+    };
+    let mut probing = Probing::start(&servers, check);
+    for _ in 0..20 {
+        assert_eq!(probing.next().await.0, "server_up");
+    }
+    assert!((0..20).all(|server| probing.state(server) == State::Up));
+}
+
+#[tokio::test]
+async fn no_more_than_the_limit_are_under_way() {
+    let servers = vec![("127.0.0.1", 1); UNDER_WAY + 10];
+    let watched = fixture::watched(fixture::pool(&servers, quick(ProbeKind::Tcp)));
+    let mut schedule = Schedule::new(&watched.snapshot, Jitter::seeded(1));
+    for _ in 0..UNDER_WAY {
+        assert!(schedule.next_due().is_some());
+        schedule.begin();
+    }
+    assert_eq!(schedule.next_due(), None);
+    let end = schedule.probes.join_next_with_id().await.unwrap();
+    schedule.end(end);
+    assert!(schedule.next_due().is_some());
+}
+
+#[tokio::test]
+async fn pools_without_probes_are_not_asked() {
+    let watched = fixture::watched(fixture::pool(&[("127.0.0.1", 1)], quick(ProbeKind::Off)));
+    assert!(Schedule::new(&watched.snapshot, Jitter::seeded(1)).targets.is_empty());
+}

@@ -65,7 +65,7 @@ impl Stream {
 
     /// Reads one request's head and leaves the body where it is.
     pub fn read_request_head(&mut self) -> Result<Request, WireError> {
-        let head = self.take_head()?;
+        let head = self.take_head(self.end())?;
         head::parse_request_head(&head).map_err(WireError::Malformed)
     }
 
@@ -78,14 +78,13 @@ impl Stream {
 
     /// Reads one whole answer to a request of that method, with the informational ones before it.
     pub fn read_answer(&mut self, method: &str) -> Result<Answer, WireError> {
-        let mut interim = Vec::new();
+        let (mut interim, end) = (Vec::new(), self.end());
         loop {
-            let mut answer = self.read_answer_head(method)?;
+            let mut answer = self.read_answer_head_by(method, end)?;
             if (100..200).contains(&answer.status) && answer.status != 101 {
                 interim.push(answer);
                 continue;
             }
-            let end = self.end();
             self.read_body(answer.framing, &mut answer.body, &mut answer.trailers, end)
                 .map_err(|error| cut(error, Some(answer.status), &answer.body))?;
             answer.interim = interim;
@@ -95,7 +94,11 @@ impl Stream {
 
     /// Reads one answer's head, be it informational, and leaves the body where it is.
     pub fn read_answer_head(&mut self, method: &str) -> Result<Answer, WireError> {
-        let head = self.take_head()?;
+        self.read_answer_head_by(method, self.end())
+    }
+
+    fn read_answer_head_by(&mut self, method: &str, end: Instant) -> Result<Answer, WireError> {
+        let head = self.take_head(end)?;
         let mut answer = head::parse_answer_head(&head).map_err(WireError::Malformed)?;
         answer.framing = head::answer_framing(&answer, method).map_err(WireError::Malformed)?;
         Ok(answer)
@@ -140,9 +143,11 @@ impl Stream {
     }
 
     /// Takes a whole head. An end before its first byte is `Closed` or `Reset`, an end within is `Cut`.
-    fn take_head(&mut self) -> Result<Vec<u8>, WireError> {
-        let end = self.end();
+    fn take_head(&mut self, end: Instant) -> Result<Vec<u8>, WireError> {
         loop {
+            if Instant::now() >= end {
+                return Err(WireError::Timeout(self.buffer.clone()));
+            }
             if let Some(length) = head::end_of_head(&self.buffer).map_err(WireError::Malformed)? {
                 return Ok(self.take(length));
             }

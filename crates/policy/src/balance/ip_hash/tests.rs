@@ -1,1 +1,50 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use proptest::prelude::*;
+
+use super::super::{Member, Seat};
+use super::{Point, Ring, client_hash, id_hash, points};
+
+fn members(weights: &[u32]) -> Vec<Member> {
+    (0..).zip(weights).map(|(n, &weight): (usize, _)| Member { id: format!("s{n}").into(), weight }).collect()
+}
+
+fn count(points: &[Point], index: u32) -> usize {
+    points.iter().filter(|point| point.index == index).count()
+}
+
+#[test]
+fn points_follow_the_weights() {
+    let points = points(&members(&[1_000, 500, 1, 0]));
+    assert_eq!([0, 1, 2, 3].map(|index| count(&points, index)), [1_000, 500, 1, 0]);
+}
+
+#[test]
+fn memory_is_bounded_at_thousands_of_servers() {
+    assert_eq!(points(&members(&[1; 256])).len(), 256 * 1_024);
+    assert_eq!(points(&members(&[1_000; 2_000])).len(), 2_000 * 125);
+}
+
+/// Nodes of different versions have to deal alike: these numbers may never change.
+#[test]
+fn hashes_are_the_same_in_every_version() {
+    assert_eq!(id_hash("10.0.0.1:80"), 0xdbbc_907f_2153_1a73);
+    assert_eq!(client_hash("203.0.113.7".parse().unwrap()), 0x4a8e_a059_9b12_6fe8);
+    assert_eq!(client_hash("2001:db8::1".parse().unwrap()), 0x504b_8dce_1c93_8e43);
+}
+
+proptest! {
+    #[test]
+    fn the_index_finds_what_a_search_finds(
+        mut places in prop::collection::vec(prop_oneof![any::<u32>(), 0_u32..50, (u32::MAX - 50)..=u32::MAX], 1..200),
+        asked in prop::collection::vec(prop_oneof![any::<u32>(), 0_u32..60, (u32::MAX - 60)..=u32::MAX], 1..50),
+    ) {
+        places.sort_unstable();
+        let points: Vec<Point> = places.iter().map(|&at| Point { at, index: 0 }).collect();
+        let ring = Ring::new(points.into(), &[Seat { index: 0, weight: 1 }]);
+        for at in asked {
+            let expected = places.partition_point(|&place| place < at) % places.len();
+            prop_assert_eq!(ring.first_after(at), expected, "for {}", at);
+        }
+    }
+}

@@ -41,6 +41,20 @@ def _interrupted(number, _frame):
     sys.exit(128 + number)
 
 
+def _prefer():
+    """Weighs this process 80 times a plain one: a build beside the bench then takes a percent, not half.
+
+    Where the kernel groups processes by session (autogroup), the session's own weight is what counts.
+    """
+    os.setsid()
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        with open("/proc/self/autogroup", "w", encoding="ascii") as group:
+            group.write("-20")
+    except OSError:
+        pass  # not root, or no autogroups: the bench works, it is only easier to disturb
+
+
 class Child:
     """One process that this bench started."""
 
@@ -49,6 +63,7 @@ class Child:
             # Even a SIGKILL of the harness takes its children along.
             _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.sched_setaffinity(0, {core})
+            _prefer()
 
         self.name = name
         self.log_path = log

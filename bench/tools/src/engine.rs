@@ -25,7 +25,7 @@ const TIMER: Token = Token(usize::MAX - 1);
 /// A failed connection is tried again after this many nanoseconds.
 const RECONNECT: u64 = 5_000_000;
 /// The shortest period of the rate timer: finer ticks would cost the shared core more than they tell.
-const SHORTEST_TICK: u64 = 20_000;
+const SHORTEST_TICK: u64 = 100_000;
 
 /// The state of a run.
 pub struct Engine {
@@ -101,12 +101,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs until `until` (engine's clock), or until `answers` have finished where that is not 0.
-    pub fn run_until(&mut self, until: u64, answers: u64) -> io::Result<()> {
+    /// Runs until `until` (engine's clock), or until `finished` exchanges have ended, where that is not 0, or until
+    /// the last of `--requests` has.
+    pub fn run_until(&mut self, until: u64, finished: u64) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
             let now = self.now();
-            if now >= until || (answers > 0 && self.tally.finished() >= answers) {
+            if now >= until || (finished > 0 && self.tally.finished() >= finished) || self.asked_all() {
                 return Ok(());
             }
             self.maintain(now)?;
@@ -153,6 +154,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether all of `--requests` were sent and none is under way.
+    fn asked_all(&self) -> bool {
+        self.enough() && self.clients.iter().all(|client| client.stage != Stage::Busy)
+    }
+
+    fn enough(&self) -> bool {
+        self.options.requests > 0 && self.tally.sent >= self.options.requests
+    }
+
     fn connect(&mut self, slot: usize) -> io::Result<()> {
         let Ok(mut stream) = TcpStream::connect(self.options.target) else {
             return self.fail(slot, Fault::Connect);
@@ -168,6 +178,10 @@ impl Engine {
     fn next(&mut self, slot: usize) -> io::Result<()> {
         if self.timer.is_some() || self.options.hold {
             self.idle.push(slot);
+            return Ok(());
+        }
+        if self.enough() {
+            self.clients[slot] = Client::vacant();
             return Ok(());
         }
         let now = self.now();
@@ -261,7 +275,7 @@ impl Engine {
 
     fn reopen(&mut self, slot: usize) -> io::Result<()> {
         self.clients[slot] = Client::vacant();
-        if self.options.hold {
+        if self.options.hold || self.enough() {
             return Ok(());
         }
         self.connect(slot)

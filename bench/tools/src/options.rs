@@ -13,7 +13,7 @@ pub const HELP: &str = "load --target ADDRESS [options]   prints one JSON line
   --connections N     clients (default 64)
   --rate R            requests per second at fixed times, latency counted from those times; 0 = closed loop
   --seconds S         measured window (default 5); --warmup S before it (default 1)
-  --requests N        stop after N answers instead (no warm-up, the window is the whole run)
+  --requests N        send N requests and stop when all have ended (no warm-up, the window is the whole run)
   --headers K         bare: Host only; browser: the 14 fields that a browser sends
   --upload BYTES      POST a body of so many bytes instead of GET
   --expect BYTES      length that each answer's body must have (default 128)

@@ -38,7 +38,7 @@ fn measure(options: Options) -> io::Result<()> {
     let before = Sample::take(&watches)?;
     let start = engine.now();
     let until = if requests == 0 { start + window.as_nanos() as u64 } else { u64::MAX };
-    engine.run_until(until, requests)?;
+    engine.run_until(until, 0)?;
     let seconds = (engine.now() - start) as f64 / 1e9;
     let after = Sample::take(&watches)?;
     println!("{{{},{}}}", engine.tally.json(seconds), after.json_since(&before, &watches));

@@ -202,42 +202,10 @@ impl Origin {
     fn serve(&mut self, slot: usize, readable: bool, closed: bool) -> bool {
         let Some(conn) = self.conns[slot].as_mut() else { return true };
         let port = &mut self.ports[conn.port];
-        // Edge-triggered: reads until the socket is empty.
-        loop {
-            if !readable {
-                break;
-            }
-            let read = match conn.stream.read(&mut self.buffer) {
-                Ok(0) => return false,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return false,
-            };
-            let before = conn.owed.len();
-            if !take(conn, &self.scanner, &self.buffer[..read]) {
-                return false;
-            }
-            port.requests += (conn.owed.len() - before) as u64;
-            // A read that came back short drained the socket: the next byte raises its own event. Not so where
-            // the end of the stream stands behind these bytes: its event was this one.
-            if read < self.buffer.len() && !closed {
-                break;
-            }
+        if readable && !conn.read(&self.scanner, &mut self.buffer, closed, port) {
+            return false;
         }
-        while let Some(&bodiless) = conn.owed.front() {
-            let end = if bodiless { self.head_length } else { self.answer.len() };
-            match conn.stream.write(&self.answer[conn.written..end]) {
-                Ok(written) => conn.written += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(_) => return false,
-            }
-            if conn.written == end {
-                conn.owed.pop_front();
-                conn.written = 0;
-                port.answered += 1;
-            }
-        }
-        !conn.closing
+        conn.write(&self.answer, self.head_length, port) && !(conn.closing && conn.owed.is_empty())
     }
 
     /// Takes commands; `false` at the end of standard input.
@@ -308,40 +276,80 @@ impl Origin {
     }
 }
 
-/// Feeds bytes into the connection's parser; `false` where they are no HTTP.
-fn take(conn: &mut Conn, scanner: &Scanner, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        if let Some(body) = conn.body.as_mut() {
-            bytes = &bytes[body.take(bytes)..];
-            if body.is_done() {
-                conn.body = None;
-                conn.owed.push_back(false);
+impl Conn {
+    /// Reads until the socket is empty (its events are edge-triggered); `false` where the connection is over.
+    fn read(&mut self, scanner: &Scanner, buffer: &mut [u8], closed: bool, port: &mut Port) -> bool {
+        loop {
+            let read = match self.stream.read(buffer) {
+                Ok(0) => return false,
+                Ok(read) => read,
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            };
+            let before = self.owed.len();
+            if !self.take(scanner, &buffer[..read]) {
+                return false;
             }
-            continue;
+            port.requests += (self.owed.len() - before) as u64;
+            // A read that came back short drained the socket: the next byte raises its own event. Not so where
+            // the end of the stream stands behind these bytes: its event was this one.
+            if read < buffer.len() && !closed {
+                return true;
+            }
         }
-        let joined;
-        let source = if conn.partial.is_empty() {
-            bytes
-        } else {
-            conn.partial.extend_from_slice(bytes);
-            joined = std::mem::take(&mut conn.partial);
-            &joined
-        };
-        let Some(length) = scanner.head_length(source) else {
-            conn.partial = source.to_vec();
-            return conn.partial.len() <= MAX_HEAD;
-        };
-        let rest = source.len() - length;
-        let framing = scanner.request(&source[..length]);
-        conn.closing |= framing.close;
-        match framing.body {
-            Body::Length(0) => conn.owed.push_back(framing.head_request),
-            body => conn.body = Some(BodyReader::new(body)),
-        }
-        // The head ends inside the newest bytes: what was kept had no whole head.
-        bytes = &bytes[bytes.len() - rest..];
     }
-    true
+
+    /// Writes the answers owed as far as the kernel takes them; `false` where the connection is over.
+    fn write(&mut self, answer: &[u8], head_length: usize, port: &mut Port) -> bool {
+        while let Some(&bodiless) = self.owed.front() {
+            let end = if bodiless { head_length } else { answer.len() };
+            match self.stream.write(&answer[self.written..end]) {
+                Ok(written) => self.written += written,
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+            if self.written == end {
+                self.owed.pop_front();
+                self.written = 0;
+                port.answered += 1;
+            }
+        }
+        true
+    }
+
+    /// Feeds bytes into the parser; `false` where they are no HTTP.
+    fn take(&mut self, scanner: &Scanner, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            if let Some(body) = self.body.as_mut() {
+                bytes = &bytes[body.take(bytes)..];
+                if body.is_done() {
+                    self.body = None;
+                    self.owed.push_back(false);
+                }
+                continue;
+            }
+            let joined;
+            let source = if self.partial.is_empty() {
+                bytes
+            } else {
+                self.partial.extend_from_slice(bytes);
+                joined = std::mem::take(&mut self.partial);
+                &joined
+            };
+            let Some(length) = scanner.head_length(source) else {
+                self.partial = source.to_vec();
+                return self.partial.len() <= MAX_HEAD;
+            };
+            let rest = source.len() - length;
+            let framing = scanner.request(&source[..length]);
+            self.closing |= framing.close;
+            match framing.body {
+                Body::Length(0) => self.owed.push_back(framing.head_request),
+                body => self.body = Some(BodyReader::new(body)),
+            }
+            // The head ends inside the newest bytes: what was kept had no whole head.
+            bytes = &bytes[bytes.len() - rest..];
+        }
+        true
+    }
 }
 
 fn say(line: &str) -> io::Result<()> {

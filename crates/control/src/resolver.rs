@@ -2,8 +2,11 @@
 //!
 //! The system's own resolver does it (hosts file, search domains, whatever the machine is set up for). A name that
 //! stops resolving keeps the address that it had: a name server that is down must not take servers down that are
-//! well. Of several addresses the one in use is kept while it is among them; a server is one process on one host,
-//! and more addresses of it are ways to the same place.
+//! well.
+//!
+//! A name may have several addresses (`localhost` is `::1` and `127.0.0.1` on most machines, and many a server
+//! listens on one of them only). The one in use is kept while it is among them and the server is well; otherwise the
+//! first that accepts a connection is taken, here and not on the request path.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -14,7 +17,7 @@ use std::time::Duration;
 
 use loadweaver_proxy::{ServerState, Snapshot};
 use loadweaver_telemetry::log;
-use tokio::net::lookup_host;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -24,6 +27,9 @@ use crate::jitter::Jitter;
 const EVERY: Duration = Duration::from_secs(30);
 /// Lookups under way at a time; each holds a thread of the runtime's blocking pool.
 pub(crate) const UNDER_WAY: usize = 16;
+/// Addresses of one name that are tried, and how long each.
+const CHOICES: usize = 8;
+const TRY: Duration = Duration::from_millis(300);
 /// How long the start waits for the first round; what takes longer goes on beside the traffic.
 const FIRST_ROUND: Duration = Duration::from_secs(3);
 
@@ -63,8 +69,9 @@ impl Resolver {
             if self.names.is_empty() {
                 std::future::pending::<()>().await;
             }
-            // A name without an address is worth asking for sooner.
-            let waiting = self.names.values().flatten().any(|server| server.address().is_none());
+            // A server without an address, or one that is out and may have moved, is worth asking for sooner.
+            let mut servers = self.names.values().flatten();
+            let waiting = servers.any(|server| server.address().is_none() || !server.is_eligible());
             let pause = if waiting { EVERY / 10 } else { EVERY };
             sleep(self.jitter.around(pause)).await;
             self.round().await;
@@ -78,56 +85,148 @@ impl Resolver {
             while lookups.len() < UNDER_WAY
                 && let Some(name) = waiting.pop()
             {
+                let servers = self.names.get(&name).cloned().unwrap_or_default();
                 lookups.spawn(async move {
-                    let answer = lookup(&name).await;
-                    (name, answer)
+                    let outcome = settle(&name, &servers).await;
+                    (name, outcome)
                 });
             }
             match lookups.join_next().await {
                 None => return,
-                Some(Ok((name, answer))) => self.take(&name, answer),
+                Some(Ok((name, outcome))) => self.note(name, outcome.err()),
                 // A lookup that panicked is one without an answer.
                 Some(Err(_)) => {}
             }
         }
     }
 
-    fn take(&mut self, name: &str, answer: io::Result<Vec<IpAddr>>) {
-        match answer {
-            Ok(addresses) => {
-                if self.troubled.remove(name).is_some() {
-                    tracing::info!(target: log::RESOLVE, name, "the name resolves again");
-                }
-                for server in self.names.get(name).into_iter().flatten() {
-                    place(server, &addresses);
-                }
+    fn note(&mut self, name: String, trouble: Option<io::Error>) {
+        let Some(error) = trouble else {
+            if self.troubled.remove(&name).is_some() {
+                tracing::info!(target: log::RESOLVE, name, "the name resolves again");
             }
-            Err(error) => {
-                let cause = error.to_string();
-                if self.troubled.get(name) != Some(&cause) {
-                    tracing::warn!(target: log::RESOLVE, name, cause, "the name does not resolve, keeping what is known");
-                    self.troubled.insert(name.to_owned(), cause);
-                }
-            }
+            return;
+        };
+        let cause = error.to_string();
+        if self.troubled.get(&name) != Some(&cause) {
+            tracing::warn!(target: log::RESOLVE, name, cause, "the name does not resolve, keeping what is known");
+            self.troubled.insert(name, cause);
         }
     }
 }
 
+/// Looks a name up and gives its servers their addresses.
+async fn settle(name: &str, servers: &[Arc<ServerState>]) -> io::Result<()> {
+    // In the system's order of preference (RFC 6724); the port does not matter.
+    let addresses: Vec<IpAddr> = lookup_host((name, 0)).await?.map(|address| address.ip()).collect();
+    if addresses.is_empty() {
+        return Err(io::Error::other("the name has no address"));
+    }
+    for server in servers {
+        place(server, &addresses).await;
+    }
+    Ok(())
+}
+
 /// Gives a server its address, unless the one that it has is still good.
-fn place(server: &ServerState, addresses: &[IpAddr]) {
-    let old = server.address();
-    if old.is_some_and(|old| addresses.contains(&old.ip())) {
+async fn place(server: &ServerState, addresses: &[IpAddr]) {
+    let old = server.address().filter(|old| addresses.contains(&old.ip()));
+    if old.is_some() && (server.is_eligible() || addresses.len() == 1) {
         return;
     }
-    if let Some(first) = addresses.first() {
-        let new = SocketAddr::new(*first, server.config.port);
-        tracing::info!(target: log::RESOLVE, server = %server.config.id, name = server.config.host, address = %new, "address");
-        server.set_address(Some(new));
+    let port = server.config.port;
+    let choices: Vec<SocketAddr> =
+        addresses.iter().take(CHOICES).map(|ip| SocketAddr::new(*ip, port)).collect();
+    let new = match choices.as_slice() {
+        [only] => Some(*only),
+        several => first_that_accepts(several).await.or(old).or(several.first().copied()),
+    };
+    if new != server.address() {
+        let address = new.map(|address| address.to_string());
+        tracing::info!(target: log::RESOLVE, server = %server.config.id, name = server.config.host, address, "address");
+        server.set_address(new);
     }
 }
 
-/// At least one address, in the system's order of preference (RFC 6724).
-async fn lookup(name: &str) -> io::Result<Vec<IpAddr>> {
-    let addresses: Vec<IpAddr> = lookup_host((name, 0)).await?.map(|address| address.ip()).collect();
-    if addresses.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(addresses) }
+async fn first_that_accepts(choices: &[SocketAddr]) -> Option<SocketAddr> {
+    for choice in choices {
+        if matches!(timeout(TRY, TcpStream::connect(choice)).await, Ok(Ok(_))) {
+            return Some(*choice);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use loadweaver_config::HealthCheck;
+    use loadweaver_policy::health::Observation;
+    use loadweaver_testkit::Origin;
+    use loadweaver_testkit::origin::reply;
+
+    use crate::fixture;
+    use crate::plane::Watched;
+
+    use super::*;
+
+    const V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+    const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    /// Nobody listens on it: the port is bound on 127.0.0.1 only.
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+
+    fn server_by_name(port: u16) -> Watched {
+        fixture::watched(fixture::pool(&[("app.test", port)], HealthCheck::default()))
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_the_one_that_accepts_is_taken() {
+        let origin = Origin::answering(reply(200, "well"));
+        let watched = server_by_name(origin.port());
+        let server = &watched.snapshot.pools[0].servers[0];
+        place(server, &[OTHER, V6, V4]).await;
+        assert_eq!(server.address(), Some(origin.address()));
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_stays_while_the_server_is_well() {
+        let watched = server_by_name(1);
+        let server = &watched.snapshot.pools[0].servers[0];
+        place(server, &[OTHER]).await;
+        place(server, &[V4, OTHER]).await;
+        assert_eq!(server.address().unwrap().ip(), OTHER);
+        place(server, &[V4]).await;
+        assert_eq!(server.address().unwrap().ip(), V4);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_out_may_move_to_another_of_its_addresses() {
+        let origin = Origin::answering(reply(200, "well"));
+        let watched = server_by_name(origin.port());
+        let pool = &watched.snapshot.pools[0];
+        place(&pool.servers[0], &[OTHER]).await;
+        pool.observe(0, Observation::ConnectRefused);
+        place(&pool.servers[0], &[OTHER, V4]).await;
+        assert_eq!(pool.servers[0].address(), Some(origin.address()));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_stops_resolving_keeps_its_address() {
+        let watched = fixture::watched(fixture::pool(&[("nowhere.invalid", 80)], HealthCheck::default()));
+        let server = &watched.snapshot.pools[0].servers[0];
+        server.set_address(Some(SocketAddr::new(V4, 80)));
+        let mut resolver = Resolver::new(&watched.snapshot);
+        resolver.round().await;
+        assert_eq!(server.address(), Some(SocketAddr::new(V4, 80)));
+        assert_eq!(resolver.troubled.len(), 1);
+    }
+
+    #[test]
+    fn addresses_are_not_looked_up() {
+        let servers = [("127.0.0.1", 1), ("::1", 2), ("app.test", 3), ("app.test", 4)];
+        let watched = fixture::watched(fixture::pool(&servers, HealthCheck::default()));
+        let resolver = Resolver::new(&watched.snapshot);
+        assert_eq!(resolver.names.len(), 1);
+        assert_eq!(resolver.names["app.test"].len(), 2);
+    }
 }

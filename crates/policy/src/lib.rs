@@ -7,11 +7,11 @@
 
 /// Which server of a pool gets it.
 pub mod balance;
-/// What can go wrong with an exchange, and what follows from it.
+// What can go wrong with an exchange, and what follows from it.
 pub mod failure;
-/// Whether a server is well.
+// Whether a server is well.
 pub mod health;
-/// Whether a failed attempt is made again at another server.
+// Whether a failed attempt is made again at another server.
 pub mod retry;
-/// Which route takes a request.
+// Which route takes a request.
 pub mod route;

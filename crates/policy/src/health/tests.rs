@@ -259,7 +259,7 @@ proptest! {
                 continue;
             }
             failed.push(now);
-            let recent = failed.iter().filter(|&&at| now - at < s(window)).count();
+            let recent = failed.iter().filter(|&&at| now.saturating_sub(at) < s(window)).count();
             prop_assert_eq!(change.is_some(), recent >= failures as usize);
             if change.is_some() {
                 prop_assert_eq!(health.held_until, now + s(5));

@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    pub(crate) fn check_failed(&self, exchange: &Exchange) {
+    pub(crate) fn check_failed(exchange: &Exchange) {
         assert!(exchange.arrived < HEALED, "failed though every server is well: {exchange:?}");
     }
 

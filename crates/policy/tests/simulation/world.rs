@@ -20,6 +20,8 @@ pub(crate) const CALM: Duration = ms(40_000);
 pub(crate) const HEALED: Duration = ms(55_000);
 const LAST_ARRIVAL: Duration = ms(62_000);
 const PROBE_INTERVAL: Duration = ms(1_000);
+/// Probes come up to this much before or after their time.
+const JITTER: u64 = 50;
 const PROBE_TIMEOUT: Duration = ms(800);
 const RESPONSE_TIMEOUT: Duration = ms(1_000);
 
@@ -251,7 +253,7 @@ impl World {
 
     fn give_up(&mut self, exchange: &Exchange) {
         self.failed += 1;
-        self.check_failed(exchange);
+        Self::check_failed(exchange);
     }
 
     fn probe(&mut self, index: usize) {
@@ -268,8 +270,8 @@ impl World {
         };
         self.after(wait, Event::ProbeEnds(index, seen));
         if self.now < LAST_ARRIVAL {
-            let jitter = self.rng.below(100);
-            self.after(PROBE_INTERVAL - ms(50) + ms(jitter), Event::ProbeBegins(index));
+            let jitter = self.rng.below(2 * JITTER);
+            self.after((PROBE_INTERVAL + ms(jitter)).saturating_sub(ms(JITTER)), Event::ProbeBegins(index));
         }
     }
 
@@ -292,7 +294,7 @@ impl World {
         if now < CALM {
             let wait = ms(100 + self.rng.below(15_000));
             // Nobody's bad fate outlasts the calm's beginning.
-            self.after(wait.min(CALM - now), Event::Fate(index));
+            self.after(wait.min(CALM.saturating_sub(now)), Event::Fate(index));
         }
     }
 

@@ -62,7 +62,9 @@ proptest! {
             }
             // Every one that could be picked was, before the pick gave up.
             prop_assert_eq!(tried.len(), good.len());
-            tried.into_iter().for_each(|index| balancer.release(index));
+            for index in tried {
+                balancer.release(index);
+            }
         }
     }
 

@@ -145,7 +145,7 @@ fn workers_together_never_exceed_the_bound() {
                     scope.spawn(|| {
                         let ask = |n: u64| {
                             let now = clock.load(Ordering::Relaxed);
-                            if n % 20 == 0 && now < 6 {
+                            if n.is_multiple_of(20) && now < 6 {
                                 clock.fetch_max(now + 1, Ordering::Relaxed);
                             }
                             budget.try_retry(at(now))

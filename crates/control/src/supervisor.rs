@@ -42,7 +42,7 @@ impl Supervisor {
                     // The runtime is going down.
                     Err(death) if death.is_cancelled() => return,
                     Err(death) => {
-                        bus.emit(Event::TaskDied { task: name, reason: last_words(death.into_panic()) })
+                        bus.emit(Event::TaskDied { task: name, reason: last_words(death.into_panic()) });
                     }
                 }
                 if born.elapsed() >= GOOD_LIFE {

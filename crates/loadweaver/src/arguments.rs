@@ -1,0 +1,68 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A Layer-7 HTTP load balancer: one binary, one config.json.
+#[derive(Debug, Parser)]
+#[command(name = "loadweaver", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const ENVIRONMENT: &str = "\
+Environment:
+  LOADWEAVER_CONFIG      the file that `run` reads when --config is not given
+  LOADWEAVER_LOG         what is logged, e.g. info (default), debug, info,loadweaver::health=debug
+  PORT                   replaces the first listener's port
+  WORKER_COUNT           replaces workers
+  HEALTH_CHECK_INTERVAL  replaces the interval of all probes, in milliseconds
+
+Exit codes: 0, 1 (failed while running), 2 (bad arguments or configuration)";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the load balancer
+    Run {
+        /// The configuration; default: $LOADWEAVER_CONFIG, then ./config.json
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Say what a configuration would do, or everything that is wrong with it
+    Check {
+        /// The configuration
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of config.json
+    Schema,
+    /// Run a balancer in front of three embedded origins; needs no file
+    Demo(DemoPorts),
+}
+
+/// Where the demo listens.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DemoPorts {
+    /// The balancer's port; default: $PORT, then 8080. 0 takes a free one
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// The admin listener's port. 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 9090)]
+    pub(crate) admin_port: u16,
+}
+
+/// Reads the command line, or ends the process with what clap has to say about it.
+pub(crate) fn read() -> Command {
+    Arguments::parse().command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

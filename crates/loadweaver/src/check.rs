@@ -1,0 +1,25 @@
+//! `check FILE`: what would run, or everything that is wrong. `schema`: what may be written.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config_file::{load, tell_warnings};
+use crate::terminal::say;
+
+/// The command `check`.
+pub(crate) fn command(file: &Path) -> ExitCode {
+    match load(file) {
+        Err(refusal) => refusal.tell(),
+        Ok(parsed) => {
+            say(loadweaver_config::summary(&parsed.config).trim_end());
+            tell_warnings(&parsed.warnings);
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// The command `schema`.
+pub(crate) fn schema() -> ExitCode {
+    say(format_args!("{:#}", loadweaver_config::schema()));
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,197 @@
+//! `run`: the parts put together, and the process's life from start to drain.
+//!
+//! The main thread only waits for signals. Workers and the control plane have threads of their own.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use loadweaver_config::Config;
+use loadweaver_control::{Plane, Readiness, Sight, Stage, Watched};
+use loadweaver_proxy::{Options, Proxy, Snapshot};
+use loadweaver_telemetry::access_log::AccessLog;
+use loadweaver_telemetry::event::{Event, EventBus};
+use loadweaver_telemetry::log::{self, ProgramLog};
+use tokio::time::{interval, sleep_until};
+
+use crate::signals::{Asked, Signals};
+use crate::terminal::complain;
+use crate::{FAILED, REFUSED, config_file, descriptors, logging};
+
+/// Events that a listener of the bus may be behind.
+const EVENTS: usize = 1024;
+/// How often the workers are looked at while they serve, and while they end.
+const LOOK_WHILE_SERVING: Duration = Duration::from_millis(500);
+const LOOK_WHILE_ENDING: Duration = Duration::from_millis(10);
+/// How long workers may take to end after the drain's deadline, or after they were told to end at once.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Where everything listens.
+pub(crate) struct Addresses {
+    pub(crate) listeners: Vec<(Arc<str>, SocketAddr)>,
+    pub(crate) admin: Option<SocketAddr>,
+}
+
+/// The command `run`.
+pub(crate) fn command(config: Option<PathBuf>) -> ExitCode {
+    let from_environment =
+        || std::env::var_os("LOADWEAVER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = config.or_else(from_environment).unwrap_or_else(|| PathBuf::from("config.json"));
+    match config_file::load(&path) {
+        Err(refusal) => refusal.tell(),
+        Ok(parsed) => {
+            config_file::tell_warnings(&parsed.warnings);
+            serve(parsed.config, |_| ())
+        }
+    }
+}
+
+/// Runs a configuration to its end. `announce` is called once everything listens.
+pub(crate) fn serve(config: Config, announce: impl FnOnce(&Addresses)) -> ExitCode {
+    let program_log = match logging::start() {
+        Ok(program_log) => program_log,
+        Err(why) => {
+            complain(why);
+            return ExitCode::from(REFUSED);
+        }
+    };
+    let outcome = live(config, &program_log, announce);
+    if let Err(why) = &outcome {
+        tracing::error!(target: log::PROCESS, "{why}");
+    }
+    program_log.close();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+/// The error is a sentence for the operator.
+fn live(config: Config, program_log: &ProgramLog, announce: impl FnOnce(&Addresses)) -> Result<(), String> {
+    descriptors::raise_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot wait for signals: {error}"))?;
+    runtime.block_on(async {
+        let signals = Signals::take().map_err(|error| format!("cannot wait for signals: {error}"))?;
+        let drain = config.timeouts.drain;
+        let running = Running::start(config)?;
+        let addresses = running.addresses();
+        print_addresses(program_log, &addresses);
+        announce(&addresses);
+        let outcome = running.watch(signals, drain).await;
+        running.end();
+        outcome
+    })
+}
+
+/// The lines that scripts and tests wait for. They take the log's way out, so that they are in order with it.
+fn print_addresses(program_log: &ProgramLog, addresses: &Addresses) {
+    let line = |text: std::fmt::Arguments<'_>| {
+        // The log takes everything.
+        let _ = program_log.line().write_all(format!("{text}\n").as_bytes());
+    };
+    for (name, address) in &addresses.listeners {
+        line(format_args!("listening listener={name} address={address}"));
+    }
+    if let Some(address) = addresses.admin {
+        line(format_args!("listening admin address={address}"));
+    }
+    line(format_args!("ready"));
+}
+
+/// Everything that runs.
+struct Running {
+    proxy: Proxy,
+    plane: Plane,
+    access_log: Option<AccessLog>,
+    readiness: Readiness,
+}
+
+impl Running {
+    fn start(config: Config) -> Result<Self, String> {
+        let started = (Instant::now(), SystemTime::now());
+        let bus = EventBus::new(EVENTS);
+        let access_log = AccessLog::open(&config.access_log).map_err(|error| error.to_string())?;
+        let snapshot = Snapshot::build(1, config, &bus, started.0);
+        let readiness = Readiness::default();
+        let plane = Plane::start(Watched {
+            snapshot: Arc::clone(&snapshot),
+            bus: bus.clone(),
+            access_log: access_log.clone(),
+            started,
+            readiness: readiness.clone(),
+        })
+        .map_err(|error| error.to_string())?;
+        let options = Options { access_log: access_log.clone(), bus: bus.clone() };
+        let proxy = Proxy::start(snapshot, options).map_err(|error| error.to_string())?;
+        plane.show(Sight { counters: Arc::clone(proxy.counters()), listeners: proxy.addresses() });
+        bus.emit(Event::ConfigApplied { version: 1 });
+        readiness.reach(Stage::Ready);
+        Ok(Self { proxy, plane, access_log, readiness })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses { listeners: self.proxy.addresses(), admin: self.plane.admin_address() }
+    }
+
+    /// Waits for the end: the one that was asked for, or the workers' own.
+    async fn watch(&self, mut signals: Signals, drain: Duration) -> Result<(), String> {
+        let mut look = interval(LOOK_WHILE_SERVING);
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::End => break,
+                    Asked::Reload => tell_no_reload(),
+                },
+                _ = look.tick() => if self.proxy.is_finished() {
+                    return Err("all workers have ended although nobody asked them to".to_owned());
+                },
+            }
+        }
+        self.readiness.reach(Stage::Draining);
+        self.proxy.drain(drain);
+        let mut look = interval(LOOK_WHILE_ENDING);
+        let mut limit = tokio::time::Instant::now() + drain + GRACE;
+        let mut at_once = false;
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::End => {
+                        tracing::warn!(target: log::PROCESS, "a second signal: ending at once");
+                        self.proxy.stop();
+                        at_once = true;
+                        limit = tokio::time::Instant::now() + GRACE;
+                    }
+                    Asked::Reload => tell_no_reload(),
+                },
+                _ = look.tick() => if self.proxy.is_finished() { return Ok(()) },
+                () = sleep_until(limit) => {
+                    let when = if at_once { "when told to" } else { "at the deadline" };
+                    return Err(format!("not all workers ended {when}"));
+                }
+            }
+        }
+    }
+
+    /// In this order: the workers' last records, then the log that takes them, then the rest. Workers that did not
+    /// end are left behind; the process's end takes them.
+    fn end(self) {
+        if self.proxy.is_finished() {
+            self.proxy.join();
+        }
+        if let Some(access_log) = self.access_log {
+            access_log.close();
+        }
+        self.plane.stop();
+    }
+}
+
+fn tell_no_reload() {
+    tracing::warn!(
+        target: log::CONFIG,
+        "SIGHUP: reading the configuration again is not in this version yet; start anew instead"
+    );
+}

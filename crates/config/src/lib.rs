@@ -14,19 +14,47 @@
 //! types that mirror them, and tests hold the schema, the checker and `docs/configuration.md` against each
 //! other.
 
-mod bounds;
-mod check;
-mod document;
-mod expand;
-mod issue;
+/// The checked configuration, and every default.
 mod model;
-mod quantity;
-mod schema;
-mod shape;
+
+/// JSON text into a tree, strictly.
+mod document;
+
+/// `${VAR}` inside texts.
+mod expand;
+
+/// The tree into the model, with everything that is wrong.
+mod check;
+
+/// A value with its place, and the readers that every section uses.
 mod spot;
-mod suggest;
-mod summary;
+
+/// The keys of each section.
+mod shape;
+
+/// The least and the most of every setting.
+mod bounds;
+
+/// Durations, sizes and ranges of statuses.
+mod quantity;
+
+/// Hosts, addresses and networks.
+mod address;
+
+/// Names, tokens, header values and paths.
 mod syntax;
+
+/// "Did you mean".
+mod suggest;
+
+/// What is wrong, where, and what to do about it.
+mod issue;
+
+/// The JSON Schema, from types that mirror the keys.
+mod schema;
+
+/// What would run, in words.
+mod summary;
 
 use issue::{Fault, Report};
 

@@ -256,3 +256,6 @@ fn unreadable_duration(text: &str, number: &str, unit: &str) -> Fault {
         _ => Fault::new(problem, DURATION_HELP),
     }
 }
+
+#[cfg(test)]
+mod tests;

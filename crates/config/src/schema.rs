@@ -17,3 +17,6 @@ pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     generator.into_root_schema_for::<file::Configuration>().to_value()
 }
+
+#[cfg(test)]
+mod tests;

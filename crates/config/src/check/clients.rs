@@ -11,7 +11,7 @@ use crate::issue::{Fault, Report, shown};
 use crate::model::listener::{AccessLog, Admin, ClientTimeouts, Limits, Listener, LogFormat, LogOutput};
 use crate::shape;
 use crate::spot::{Section, Spot};
-use crate::{suggest, syntax};
+use crate::{address, suggest, syntax};
 
 pub(super) fn listeners(spot: &Spot<'_>, report: &mut Report) -> Vec<Listener> {
     let Some(entries) = spot.entries(report, "an object that names listeners") else { return Vec::new() };
@@ -39,10 +39,10 @@ fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener
 
 fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {
     if let Node::Number(port) = spot.node {
-        return spot.settle(report, syntax::bind(&port.to_string())); // Says what to write around the port.
+        return spot.settle(report, address::bind(&port.to_string())); // Says what to write around the port.
     }
     let text = spot.text(report, "an address such as \"0.0.0.0:8080\"")?;
-    spot.settle(report, syntax::bind(text))
+    spot.settle(report, address::bind(text))
 }
 
 pub(super) fn timeouts(spot: &Spot<'_>, report: &mut Report) -> Option<ClientTimeouts> {
@@ -92,7 +92,7 @@ pub(super) fn trusted_proxies(spot: &Spot<'_>, report: &mut Report) -> Option<Ve
     let mut networks = Vec::new();
     for entry in spot.list(report, "networks")? {
         let Some(text) = entry.text(report, "a network such as \"10.0.0.0/8\"") else { continue };
-        let Some(network) = entry.settle(report, syntax::network(text)) else { continue };
+        let Some(network) = entry.settle(report, address::network(text)) else { continue };
         if network.prefix_len() == 0 {
             let problem = format!("{} is every address: any client can claim to be another one", shown(text));
             report.warn(&entry.at, Fault::new(problem, "name only the networks of your own proxies"));

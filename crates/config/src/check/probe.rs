@@ -7,7 +7,7 @@ use crate::model::probe::{HealthCheck, PassiveHealth, ProbeKind, StatusRange};
 use crate::quantity::{self, format_duration};
 use crate::shape;
 use crate::spot::{Section, Spot};
-use crate::syntax;
+use crate::{address, syntax};
 
 /// The lowest status that a probe can be answered with: interim answers are not answers.
 const FINAL_STATUS: u16 = 200;
@@ -27,7 +27,7 @@ pub(super) fn health_check(spot: &Spot<'_>, report: &mut Report) -> Option<Healt
     });
     section.set("host", report, &mut health.host, |spot, report| {
         let text = spot.text(report, "a host such as \"app.example.com\"")?;
-        spot.settle(report, syntax::host_header(text)).map(Some)
+        spot.settle(report, address::host_header(text)).map(Some)
     });
     for (key, slot, bounds) in [
         ("interval", &mut health.interval, &bounds::INTERVAL),

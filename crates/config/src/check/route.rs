@@ -10,7 +10,7 @@ use crate::issue::{Fault, Report, shown};
 use crate::model::route::{HostPattern, PathPattern, Route, RouteMatch};
 use crate::shape;
 use crate::spot::{Section, Spot};
-use crate::syntax;
+use crate::{address, syntax};
 
 /// Always as many routes as entries, however wrong: a route's index is its place in the file.
 pub(super) fn routes(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Route>> {
@@ -133,7 +133,7 @@ fn hosts(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<HostPattern>> {
     let mut seen = HashSet::new();
     for entry in entries {
         let Some(text) = entry.text(report, "a host such as \"api.example.com\"") else { continue };
-        let Some((host, is_wildcard)) = entry.settle(report, syntax::route_host(text)) else { continue };
+        let Some((host, is_wildcard)) = entry.settle(report, address::route_host(text)) else { continue };
         if seen.insert((host.clone(), is_wildcard)) {
             hosts.push(if is_wildcard { HostPattern::Wildcard(host) } else { HostPattern::Exact(host) });
         } else {

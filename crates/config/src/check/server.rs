@@ -7,7 +7,7 @@ use crate::issue::{Fault, Report, shown};
 use crate::model::pool::Server;
 use crate::shape;
 use crate::spot::{Section, Spot};
-use crate::syntax;
+use crate::{address, syntax};
 
 use super::probe;
 
@@ -45,7 +45,7 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Server> {
 }
 
 fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {
-    if let Some((host, port)) = probe::text_of(spot).and_then(syntax::split_port) {
+    if let Some((host, port)) = probe::text_of(spot).and_then(address::split_port) {
         let help = format!("write {{ \"host\": {}, \"port\": {port} }}", shown(host));
         spot.refuse(report, Fault::new("a server is an object, not a text", help));
         return None;
@@ -59,7 +59,7 @@ fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {
     let host = section.need("host", report, "say where the server is: \"host\": \"127.0.0.1\"");
     let host = host.and_then(|spot| {
         let text = spot.text(report, "a host name or an IP address")?;
-        spot.settle(report, syntax::server_host(text))
+        spot.settle(report, address::server_host(text))
     });
     let port = section.need("port", report, "say which port the server listens on: \"port\": 3001");
     let port = port.and_then(|spot| spot.number(report, &bounds::PORT));

@@ -52,7 +52,8 @@ pub enum PathPattern {
     /// Any path.
     #[default]
     Any,
-    /// Begins with these whole segments: `/v1` takes `/v1` and `/v1/users`, not `/v10`.
+    /// Begins with these whole segments: `/v1` takes `/v1` and `/v1/users`, not `/v10`; `/v1/` takes only
+    /// what is below.
     Prefix(String),
     /// Is exactly this.
     Exact(String),

@@ -1,0 +1,188 @@
+//! The schema, the checker and the documentation say the same.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod documentation;
+
+use serde_json::{Map, Value, json};
+
+use super::schema;
+use crate::shape::{self, Shape};
+use crate::{Issue, parse};
+
+/// A file in which every section stands, with as little in it as possible.
+fn every_section() -> Value {
+    json!({
+        "listeners": { "web": { "bind": "127.0.0.1:0" } },
+        "routes": [{ "pool": "app", "match": {} }],
+        "pools": { "app": {
+            "servers": [{ "host": "a", "port": 1 }, { "host": "b", "port": 1 }],
+            "healthCheck": {}, "passiveHealth": {}, "retry": {}, "timeouts": {}, "connectionPool": {}, "fallback": {}
+        } },
+        "timeouts": {}, "limits": {}, "admin": { "bind": "127.0.0.1:0" }, "accessLog": {}
+    })
+}
+
+/// Where the shape stands in [`every_section`].
+fn place(shape: &Shape) -> &'static str {
+    match shape.name {
+        "Configuration" => "",
+        "Listener" => "/listeners/web",
+        "Route" => "/routes/0",
+        "Match" => "/routes/0/match",
+        "Pool" => "/pools/app",
+        "Server" => "/pools/app/servers/0",
+        "HealthCheck" => "/pools/app/healthCheck",
+        "PassiveHealth" => "/pools/app/passiveHealth",
+        "Retry" => "/pools/app/retry",
+        "PoolTimeouts" => "/pools/app/timeouts",
+        "ConnectionPool" => "/pools/app/connectionPool",
+        "Fallback" => "/pools/app/fallback",
+        "ClientTimeouts" => "/timeouts",
+        "Limits" => "/limits",
+        "Admin" => "/admin",
+        "AccessLog" => "/accessLog",
+        other => panic!("no place for {other}"),
+    }
+}
+
+/// The schema of that kind of object.
+fn definition(schema: &Value, shape: &Shape) -> Value {
+    if shape.name == schema["title"] { schema.clone() } else { schema["$defs"][shape.name].clone() }
+}
+
+fn properties(schema: &Value, shape: &Shape) -> Map<String, Value> {
+    definition(schema, shape)["properties"].as_object().unwrap().clone()
+}
+
+/// [`every_section`] with `value` as `key` of the shape.
+fn with(shape: &Shape, key: &str, value: Value) -> Value {
+    let mut file = every_section();
+    file.pointer_mut(place(shape)).unwrap()[key] = value;
+    file
+}
+
+fn issues(file: &Value) -> Vec<Issue> {
+    parse(file.to_string().as_bytes(), &|_| None).map_or_else(|issues| issues.0, |_| Vec::new())
+}
+
+/// The issues of this key alone.
+fn issues_at(shape: &Shape, key: &str, value: Value) -> Vec<Issue> {
+    let at = format!("{}/{key}", place(shape));
+    issues(&with(shape, key, value)).into_iter().filter(|issue| issue.at == at).collect()
+}
+
+#[test]
+fn knows_the_same_keys_as_the_checker() {
+    let schema = schema();
+    for shape in shape::ALL {
+        let mut known: Vec<&str> = shape.keys.to_vec();
+        known.sort_unstable();
+        let in_schema: Vec<String> = properties(&schema, shape).keys().cloned().collect();
+        assert_eq!(in_schema, known, "{}", shape.name);
+        assert_eq!(definition(&schema, shape)["additionalProperties"], false, "{}", shape.name);
+    }
+    let objects =
+        schema["$defs"].as_object().unwrap().iter().filter(|(_, of)| of.get("properties").is_some());
+    assert_eq!(objects.count() + 1, shape::ALL.len(), "an object that the checker does not know");
+}
+
+#[test]
+fn every_key_is_read_by_the_checker() {
+    assert_eq!(issues(&every_section()), []);
+    for shape in shape::ALL {
+        for key in shape.keys {
+            let found = issues_at(shape, key, Value::Null);
+            assert!(!found.is_empty(), "{} {key}: null is not refused", shape.name);
+        }
+    }
+}
+
+#[test]
+fn needs_the_same_keys_as_the_checker() {
+    let schema = schema();
+    for shape in shape::ALL {
+        let required = definition(&schema, shape)["required"].as_array().cloned().unwrap_or_default();
+        for key in shape.keys {
+            let mut file = every_section();
+            file.pointer_mut(place(shape)).unwrap().as_object_mut().unwrap().remove(*key);
+            let refused = !issues(&file).is_empty();
+            assert_eq!(refused, required.contains(&json!(key)), "{} {key}", shape.name);
+        }
+    }
+}
+
+#[test]
+fn has_the_same_defaults_as_the_checker() {
+    let schema = schema();
+    for shape in shape::ALL {
+        let mut file = every_section();
+        if shape.name == "Configuration" {
+            file.as_object_mut().unwrap().retain(|key, _| key == "listeners" || key == "pools");
+        }
+        let left_out = parse(file.to_string().as_bytes(), &|_| None).unwrap().config;
+        let section = file.pointer_mut(place(shape)).unwrap();
+        for (key, property) in properties(&schema, shape) {
+            if let Some(default) = property.get("default") {
+                section[&key] = default.clone();
+            }
+        }
+        let written =
+            parse(file.to_string().as_bytes(), &|_| None).unwrap_or_else(|issues| panic!("{issues}"));
+        assert_eq!(written.config, left_out, "{}", shape.name);
+    }
+}
+
+#[test]
+fn has_a_default_or_says_what_being_left_out_means() {
+    let schema = schema();
+    for shape in shape::ALL {
+        let required = definition(&schema, shape)["required"].as_array().cloned().unwrap_or_default();
+        for (key, property) in properties(&schema, shape) {
+            let described = property["description"].as_str().unwrap();
+            let optional = described.contains("left out") || shape.name == "Match" || key == "$schema";
+            let settled = property.get("default").is_some() || required.contains(&json!(key)) || optional;
+            assert!(settled, "{} {key}: {described}", shape.name);
+        }
+    }
+}
+
+#[test]
+fn has_the_same_number_limits_as_the_checker() {
+    let schema = schema();
+    let mut seen = 0;
+    for shape in shape::ALL {
+        for (key, property) in properties(&schema, shape) {
+            let number = &property["anyOf"][0];
+            let Some(max) = number["maximum"].as_i64() else { continue };
+            let min = number["minimum"].as_i64().unwrap();
+            seen += 1;
+            for (value, good) in [(min, true), (max, true), (min - 1, false), (max + 1, false)] {
+                let found = issues_at(shape, &key, json!(value));
+                assert_eq!(found.is_empty(), good, "{} {key} {value}: {found:?}", shape.name);
+            }
+        }
+    }
+    assert!(seen >= 15, "only {seen} numbers with limits");
+}
+
+#[test]
+fn refuses_an_unknown_key_everywhere() {
+    for shape in shape::ALL {
+        assert_eq!(issues_at(shape, "zebra", json!(1)).len(), 1, "{}", shape.name);
+        for later in shape.later {
+            let found = issues_at(shape, later, json!({}));
+            assert!(found[0].problem.contains("not in this version yet"), "{} {later}", shape.name);
+        }
+    }
+}
+
+#[test]
+fn suggests_only_keys_that_exist() {
+    for shape in shape::ALL {
+        for (word, meant) in shape.also {
+            assert!(shape.keys.contains(meant) || shape.later.contains(meant), "{} {meant}", shape.name);
+            assert!(!shape.keys.contains(word), "{} {word}", shape.name);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 Equal for all: one worker, keep-alive to clients and servers without a limit on requests, enough idle
 connections kept for every server, round robin, no access log, the metrics endpoint on, TCP health checks every
-5 s (nginx's free version has none). With `same=True` the peers also add the X-Forwarded-* fields and the
+5 s (nginx's free version has none). For 1 MiB bodies haproxy and nginx get 64 KiB buffers, which suit them better. With `same=True` the peers also add the X-Forwarded-* fields and the
 request id that LoadWeaver adds by default; without, they may skip that work.
 """
 
@@ -45,11 +45,12 @@ def version(name, binary):
 class Setup:
     """What a turn asks of a proxy."""
 
-    def __init__(self, servers, directory, same=False, access_log=None):
+    def __init__(self, servers, directory, same=False, access_log=None, bulk=False):
         self.servers = servers
         self.directory = directory
         self.same = same
         self.access_log = access_log
+        self.bulk = bulk
         self.port = free_port()
         self.admin_port = free_port()
 
@@ -103,8 +104,9 @@ def _haproxy(binary, setup):
     servers = "\n".join(
         f"    server s{index} {host}:{port}" for index, (host, port) in enumerate(setup.servers)
     )
+    buffers = "\n    tune.bufsize 65536" if setup.bulk else ""
     text = f"""global
-    nbthread 1
+    nbthread 1{buffers}
     maxconn 6000
     stats socket {setup.directory}/haproxy.sock
 
@@ -145,6 +147,13 @@ def _nginx(binary, setup):
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-Host $host;
       proxy_set_header X-Request-Id $request_id;""" if setup.same else ""
+    # Unbuffered answers with large buffers were measured as nginx's best for 1 MiB bodies.
+    buffers = """
+      proxy_buffering off;
+      proxy_buffer_size 64k;
+      proxy_buffers 16 64k;
+      proxy_busy_buffers_size 512k;
+      client_body_buffer_size 64k;""" if setup.bulk else ""
     temp = "\n".join(
         f"  {kind}_temp_path {setup.directory}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -176,7 +185,7 @@ http {{
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;{forward}
       proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
+      proxy_max_temp_file_size 0;{buffers}
     }}
   }}
   server {{

@@ -50,7 +50,7 @@ class Bench:
         origin, servers = self.start_origin(scenario.servers, scenario.body, scenario.origin)
         try:
             with origin:
-                setup = proxies.Setup(servers, directory, self.same, log)
+                setup = proxies.Setup(servers, directory, self.same, log, scenario.bulk)
                 with proxies.start(proxy, self.binaries[proxy], setup) as child:
                     if scenario.kind == "idle":
                         return self._idle(scenario, child, setup)

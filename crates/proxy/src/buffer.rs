@@ -1,4 +1,8 @@
 //! Read buffers, and the stock of them that a worker keeps.
+//!
+//! A buffer has a block of memory only while there are bytes in it: the block is taken when the kernel has bytes for
+//! us and given back when they are used. So thousands of connections that wait for something share a few blocks, and
+//! the block that a read goes to is nearly always the one that was used last and is still in the cache.
 
 use std::cell::RefCell;
 
@@ -8,15 +12,16 @@ pub(crate) const SMALL: usize = 16 * 1024;
 /// Room for a read of a long body: fewer system calls for the same bytes, and still within the second-level cache.
 pub(crate) const LARGE: usize = 256 * 1024;
 
-/// Buffers of each size that a worker keeps: beyond it they go back to the allocator.
+/// Blocks of each size that a worker keeps: beyond it they go back to the allocator.
 const STOCK: usize = 64;
 
-/// Bytes that were read and not yet used: `start..end` of an initialised block.
+/// Bytes that were read and not yet used: `start..end` of an initialised block, or of none at all.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     block: Vec<u8>,
     start: usize,
     end: usize,
+    large: bool,
 }
 
 impl Buffer {
@@ -74,42 +79,64 @@ impl Buffer {
         }
     }
 
-    fn clear(&mut self) {
-        self.start = 0;
-        self.end = 0;
+    /// Makes sure that there is a block.
+    #[inline]
+    pub(crate) fn acquire(&mut self, stock: &Stock) {
+        if self.block.is_empty() {
+            self.block = stock.take(if self.large { LARGE } else { SMALL });
+        }
+    }
+
+    /// Whether there is a block.
+    #[inline]
+    pub(crate) fn has_block(&self) -> bool {
+        !self.block.is_empty()
+    }
+
+    /// Gives the block back if nothing stands in it.
+    #[inline]
+    pub(crate) fn release(&mut self, stock: &Stock) {
+        if self.is_empty() && self.has_block() {
+            stock.give_back(std::mem::take(&mut self.block));
+        }
+    }
+
+    /// Forgets what stands in it and gives the block back.
+    pub(crate) fn discard(&mut self, stock: &Stock) {
+        self.consume(self.len());
+        self.release(stock);
+    }
+
+    /// Whether the next block shall be a large one: for a long body.
+    pub(crate) fn prefer_large(&mut self, large: bool) {
+        self.large = large;
     }
 }
 
-/// A worker's stock of buffers. Taking one and giving it back costs a push and a pop, and the block that was used
-/// last is the one that is still in the cache.
+/// A worker's stock of blocks. Taking one and giving it back costs a pop and a push, and the block that was used
+/// last is the one that is taken next.
 #[derive(Debug, Default)]
 pub(crate) struct Stock {
-    small: RefCell<Vec<Buffer>>,
-    large: RefCell<Vec<Buffer>>,
+    small: RefCell<Vec<Vec<u8>>>,
+    large: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Stock {
-    /// An empty buffer of [`SMALL`] bytes.
-    pub(crate) fn small(&self) -> Buffer {
-        self.small.borrow_mut().pop().unwrap_or_else(|| Buffer { block: vec![0; SMALL], start: 0, end: 0 })
+    fn take(&self, size: usize) -> Vec<u8> {
+        let shelf = if size == SMALL { &self.small } else { &self.large };
+        shelf.borrow_mut().pop().unwrap_or_else(|| vec![0; size])
     }
 
-    /// An empty buffer of [`LARGE`] bytes.
-    pub(crate) fn large(&self) -> Buffer {
-        self.large.borrow_mut().pop().unwrap_or_else(|| Buffer { block: vec![0; LARGE], start: 0, end: 0 })
-    }
-
-    /// Takes a buffer back. One that grew to another size is not kept.
-    pub(crate) fn give_back(&self, mut buffer: Buffer) {
-        buffer.clear();
-        let shelf = match buffer.capacity() {
+    /// Takes a block back. One that grew to another size is not kept.
+    fn give_back(&self, block: Vec<u8>) {
+        let shelf = match block.len() {
             SMALL => &self.small,
             LARGE => &self.large,
             _ => return,
         };
         let mut shelf = shelf.borrow_mut();
         if shelf.len() < STOCK {
-            shelf.push(buffer);
+            shelf.push(block);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a proxy changes in a head: what is for one connection only goes, what servers must know comes.
 
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use loadweaver_config::ForwardedHeaders;
@@ -230,11 +230,38 @@ struct AddressText {
 impl AddressText {
     fn of(ip: IpAddr) -> Self {
         let mut text = [0; 45];
+        if let IpAddr::V4(v4) = ip {
+            return Self::of_v4(v4, text);
+        }
         let whole = text.len();
         let mut rest = text.as_mut_slice();
         // 45 bytes hold the longest address, so this cannot fail.
         let _ = write!(rest, "{ip}");
         let len = whole - rest.len();
+        Self { text, len }
+    }
+
+    /// The usual case, by hand: the formatting machinery costs ten times as much.
+    fn of_v4(ip: Ipv4Addr, mut text: [u8; 45]) -> Self {
+        let mut len = 0;
+        let mut put = |byte: u8| {
+            if let Some(place) = text.get_mut(len) {
+                *place = byte;
+                len += 1;
+            }
+        };
+        for (index, octet) in ip.octets().into_iter().enumerate() {
+            if index > 0 {
+                put(b'.');
+            }
+            if octet >= 100 {
+                put(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                put(b'0' + octet / 10 % 10);
+            }
+            put(b'0' + octet % 10);
+        }
         Self { text, len }
     }
 

@@ -2,12 +2,12 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Stock};
 
 /// A connection. Polled and never awaited on, so that one task can drive both directions of two of them at once.
 #[derive(Debug)]
@@ -18,17 +18,35 @@ impl Stream {
         Self(tcp)
     }
 
-    /// Reads what fits into the buffer; `Ok(0)` is the end of the stream. The buffer must have room.
+    /// Reads what fits into the buffer; `Ok(0)` is the end of the stream. The buffer must not be full. One without a
+    /// block gets it when there is something to read.
     ///
     /// A read that came back short clears the readiness inside tokio, so the next one waits for the kernel's word
     /// instead of asking it.
     #[inline]
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Buffer,
+        stock: &Stock,
+    ) -> Poll<io::Result<usize>> {
+        if !buffer.has_block() {
+            ready!(self.0.poll_read_ready(cx))?;
+            buffer.acquire(stock);
+        }
         let mut read = ReadBuf::new(buffer.room());
-        std::task::ready!(Pin::new(&mut self.0).poll_read(cx, &mut read))?;
-        let len = read.filled().len();
-        buffer.fill(len);
-        Poll::Ready(Ok(len))
+        match Pin::new(&mut self.0).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) => {
+                let len = read.filled().len();
+                buffer.fill(len);
+                Poll::Ready(Ok(len))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                buffer.release(stock);
+                Poll::Pending
+            }
+        }
     }
 
     #[inline]

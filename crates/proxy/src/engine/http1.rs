@@ -116,7 +116,6 @@ impl Connection {
 
     /// Serves exchanges until the client has nothing more under way.
     async fn exchanges(&mut self) -> Next {
-        self.client.buffer = self.worker.stock.small();
         let next = loop {
             let mut heads = self.worker.heads.take();
             let next = self.exchange(&mut heads).await;
@@ -126,7 +125,7 @@ impl Connection {
                 break next;
             }
         };
-        self.worker.stock.give_back(std::mem::take(&mut self.client.buffer));
+        self.client.buffer.discard(&self.worker.stock);
         if next == Next::Again && self.client.ended { Next::Close } else { next }
     }
 
@@ -163,7 +162,7 @@ impl Connection {
 
     /// Reads until a request head is complete; says in how many reads.
     async fn read_head(&mut self, heads: &mut HeadPair, limits: &HeadLimits) -> Result<u32, Unread> {
-        let Self { client, alarm, .. } = self;
+        let Self { client, alarm, worker, .. } = self;
         let mut reads = 0;
         // Bytes from which on another parse is worth while: see `worth_parsing`.
         let mut parse_at = 1;
@@ -173,16 +172,17 @@ impl Connection {
                     match heads.request.parse(client.buffer.filled(), limits) {
                         Ok(Some(len)) => {
                             client.buffer.consume(len);
+                            client.buffer.release(&worker.stock);
                             return Poll::Ready(Ok(reads.max(1)));
                         }
                         Ok(None) => parse_at = client.buffer.len() * 2,
                         Err(error) => return Poll::Ready(Err(Unread::Refused(failure_of(error)))),
                     }
                 }
-                if client.buffer.is_full() {
+                if client.buffer.is_full() && client.buffer.has_block() {
                     client.buffer.grow((client.buffer.capacity() * 2).min(limits.bytes + 1));
                 }
-                match client.stream.poll_read(cx, &mut client.buffer) {
+                match client.stream.poll_read(cx, &mut client.buffer, &worker.stock) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Unread::Closed)),
                     Poll::Ready(Ok(_)) => reads += 1,
                     Poll::Pending if alarm.is_due(For::Client) => {
@@ -203,10 +203,10 @@ impl Connection {
     async fn linger(&mut self) {
         let now = self.worker.deadlines.now();
         self.alarm.set(For::Client, now, LINGER);
-        let mut waste = self.worker.stock.small();
+        let mut waste = Buffer::default();
         let mut wasted = 0;
         let mut said = false;
-        let Self { client, alarm, .. } = self;
+        let Self { client, alarm, worker, .. } = self;
         poll_fn(|cx| {
             if !said {
                 let shut = std::task::ready!(client.stream.poll_shutdown(cx));
@@ -216,7 +216,7 @@ impl Connection {
                 }
             }
             loop {
-                match client.stream.poll_read(cx, &mut waste) {
+                match client.stream.poll_read(cx, &mut waste, &worker.stock) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(len)) => {
                         waste.consume(len);
@@ -231,7 +231,7 @@ impl Connection {
             }
         })
         .await;
-        self.worker.stock.give_back(waste);
+        waste.discard(&self.worker.stock);
     }
 }
 

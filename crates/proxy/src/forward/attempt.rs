@@ -109,7 +109,7 @@ impl Talk {
         to_client.clear();
         Self {
             lease,
-            buffer: x.worker.stock.small(),
+            buffer: Buffer::default(),
             upload,
             upload_done: false,
             upload_broken: false,
@@ -162,6 +162,7 @@ impl Talk {
             buffer: &mut client.buffer,
             ended: &mut client.ended,
             sink: &mut self.lease.stream,
+            stock: &x.worker.stock,
         };
         match self.upload.poll(cx, &mut ends, &mut x.body, Some(&mut effort.replay)) {
             Poll::Pending => Poll::Pending,
@@ -218,7 +219,7 @@ impl Talk {
                     Err(_) => return Poll::Ready(Err(Failure::BadResponse)),
                 }
             }
-            if self.buffer.is_full() {
+            if self.buffer.has_block() && self.buffer.is_full() {
                 self.buffer.grow((self.buffer.capacity() * 2).min(bounds.bytes + 1));
             }
             if !self.download.made.is_empty() {
@@ -228,7 +229,7 @@ impl Talk {
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
-            match std::task::ready!(self.lease.stream.poll_read(cx, &mut self.buffer)) {
+            match std::task::ready!(self.lease.stream.poll_read(cx, &mut self.buffer, &x.worker.stock)) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ServerClosed)),
                 Ok(_) => self.heard_anything = true,
             }
@@ -311,8 +312,8 @@ impl Talk {
             return Poll::Pending;
         }
         let client = &mut *x.client;
-        while !client.ended && !client.buffer.is_full() {
-            match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer)) {
+        while !client.ended && !(client.buffer.has_block() && client.buffer.is_full()) {
+            match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer, &x.worker.stock)) {
                 Ok(0) => client.ended = true,
                 Ok(_) => {}
                 Err(_) => return Poll::Ready(Err(Failure::ClientClosed)),
@@ -322,7 +323,7 @@ impl Talk {
     }
 
     fn finish(
-        self,
+        mut self,
         x: &mut Exchange<'_>,
         permit: Permit,
         heard: Result<(), Failure>,
@@ -354,7 +355,7 @@ impl Talk {
             Err(failure) => {
                 let bytes_sent = self.upload.written > 0;
                 let stale = self.lease.reused && !self.heard_anything && failure == Failure::ServerClosed;
-                x.worker.stock.give_back(self.buffer);
+                self.buffer.discard(&x.worker.stock);
                 x.heads.to_server = self.upload.abandon(&mut x.client.buffer);
                 let mut nothing = Buffer::default();
                 x.heads.to_client = self.download.abandon(&mut nothing);

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use loadweaver_http1::encode::{CHUNK_END, chunk_start, last_chunk};
 use loadweaver_http1::{Body, BodyError, Piece};
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Stock};
 use crate::stream::Stream;
 
 /// Pieces up to this many bytes are copied behind the head rather than written beside it: below it the copy is
@@ -20,6 +20,9 @@ const COPIED: usize = 4 * 1024;
 
 /// Made bytes from which on nothing more is gathered before a write.
 const GATHERED: usize = 16 * 1024;
+
+/// Bytes of body that make it a long one, to be read in large blocks.
+const LONG: u64 = 64 * 1024;
 
 /// How the body is framed for its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +112,7 @@ pub(crate) struct Ends<'e> {
     /// The source will send no more.
     pub(crate) ended: &'e mut bool,
     pub(crate) sink: &'e mut Stream,
+    pub(crate) stock: &'e Stock,
 }
 
 impl Flow {
@@ -161,6 +165,8 @@ impl Flow {
                 continue;
             }
             self.waits = Waits::Source;
+            ends.buffer.prefer_large(self.taken >= LONG || body.length_left().is_some_and(|left| left >= LONG));
+            ends.buffer.release(ends.stock);
             let read = if *ends.ended { 0 } else { ready!(self.poll_source(cx, ends))? };
             if read == 0 {
                 *ends.ended = true;
@@ -170,7 +176,7 @@ impl Flow {
     }
 
     fn poll_source(&self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<usize, Broken>> {
-        ends.source.poll_read(cx, ends.buffer).map_err(|_| Broken::SourceCut)
+        ends.source.poll_read(cx, ends.buffer, ends.stock).map_err(|_| Broken::SourceCut)
     }
 
     fn may_frame(&self, body: &Body) -> bool {

@@ -121,6 +121,7 @@ fn poll_download(
         buffer: &mut answer.buffer,
         ended: &mut ended,
         sink: &mut x.client.stream,
+        stock: &x.worker.stock,
     };
     answer.download.poll(cx, &mut ends, &mut answer.body, None).map_err(|broken| match broken {
         Broken::SourceCut => Failure::ResponseCut,
@@ -141,6 +142,7 @@ fn poll_upload(cx: &mut Context<'_>, x: &mut Exchange<'_>, answer: &mut Answer) 
         buffer: &mut client.buffer,
         ended: &mut client.ended,
         sink: &mut answer.lease.stream,
+        stock: &x.worker.stock,
     };
     if let Poll::Ready(Err(_)) = answer.upload.poll(cx, &mut ends, &mut x.body, None) {
         answer.upload_broken = true;
@@ -205,7 +207,7 @@ fn broken(x: &mut Exchange<'_>, answer: &Answer, failure: Failure, plan: Plan) -
 
 /// Keeps what can be used again: the server's connection, if both sides have nothing more to say on it, and the
 /// buffers.
-fn put_back(x: &mut Exchange<'_>, answer: Answer, effort: &Effort, next: Next) {
+fn put_back(x: &mut Exchange<'_>, mut answer: Answer, effort: &Effort, next: Next) {
     let head = &x.heads.response;
     let whole = x.story.failure.is_none() && answer.upload.is_done() && !answer.upload_broken;
     let clean = answer.buffer.is_empty() && head.framing() != Framing::UntilClose;
@@ -214,7 +216,7 @@ fn put_back(x: &mut Exchange<'_>, answer: Answer, effort: &Effort, next: Next) {
         let now = answer.at;
         x.worker.upstreams.keep(answer.lease, &effort.pool.config.connection_pool, now);
     }
-    x.worker.stock.give_back(answer.buffer);
+    answer.buffer.discard(&x.worker.stock);
     x.heads.to_server = answer.upload.abandon(&mut x.client.buffer);
     let mut nothing = crate::buffer::Buffer::default();
     x.heads.to_client = answer.download.abandon(&mut nothing);

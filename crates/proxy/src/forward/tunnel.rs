@@ -60,6 +60,7 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &Effort, mut answer: An
             buffer: &mut client.buffer,
             ended: &mut up.ended.clone(),
             sink: &mut answer.lease.stream,
+            stock: &x.worker.stock,
         };
         let upward = up.poll(cx, &mut up_ends);
         let mut down_ends = Ends {
@@ -67,6 +68,7 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &Effort, mut answer: An
             buffer: &mut answer.buffer,
             ended: &mut down.ended.clone(),
             sink: &mut client.stream,
+            stock: &x.worker.stock,
         };
         let downward = down.poll(cx, &mut down_ends);
         match (upward, downward) {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::model::Config;
-use crate::model::listener::LogOutput;
+use crate::model::listener::{Limits, LogOutput};
 use crate::model::pool::{Pool, Retry, Server};
 use crate::model::probe::{HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{HostPattern, PathPattern, Route};
@@ -232,26 +232,7 @@ fn write_clients(out: &mut String, config: &Config) -> fmt::Result {
         format_duration(timeouts.send),
         format_duration(timeouts.drain)
     )?;
-    let limits = &config.limits;
-    writeln!(
-        out,
-        "limits: request head {}, target {}, {} headers, response head {}, trailers {}, request body {}",
-        format_size(limits.request_head as u64),
-        format_size(limits.target as u64),
-        limits.headers,
-        format_size(limits.response_head as u64),
-        format_size(limits.trailers as u64),
-        if limits.body == 0 { "of any size".to_owned() } else { format_size(limits.body) }
-    )?;
-    let connections = match limits.connections {
-        0 => "as many as there are descriptors".to_owned(),
-        most => most.to_string(),
-    };
-    let requests = match limits.requests_per_connection {
-        0 => "any number of".to_owned(),
-        most => most.to_string(),
-    };
-    writeln!(out, "client connections: {connections}, {requests} requests each")?;
+    write_limits(out, &config.limits)?;
     let trusted: Vec<String> = config.trusted_proxies.iter().take(10).map(ToString::to_string).collect();
     match trusted.as_slice() {
         [] => writeln!(out, "trusted proxies: none")?,
@@ -274,6 +255,28 @@ fn write_clients(out: &mut String, config: &Config) -> fmt::Result {
         LogOutput::Stderr => writeln!(out, "access log: {format} to stderr"),
         LogOutput::File(path) => writeln!(out, "access log: {format} to {}", path.display()),
     }
+}
+
+fn write_limits(out: &mut String, limits: &Limits) -> fmt::Result {
+    writeln!(
+        out,
+        "limits: request head {}, target {}, {} headers, response head {}, trailers {}, request body {}",
+        format_size(limits.request_head as u64),
+        format_size(limits.target as u64),
+        limits.headers,
+        format_size(limits.response_head as u64),
+        format_size(limits.trailers as u64),
+        if limits.body == 0 { "of any size".to_owned() } else { format_size(limits.body) }
+    )?;
+    let connections = match limits.connections {
+        0 => "as many as there are descriptors".to_owned(),
+        most => most.to_string(),
+    };
+    let requests = match limits.requests_per_connection {
+        0 => "any number of".to_owned(),
+        most => most.to_string(),
+    };
+    writeln!(out, "client connections: {connections}, {requests} requests each")
 }
 
 fn duration_or(duration: std::time::Duration, zero: &str) -> String {

@@ -119,7 +119,9 @@ impl Case {
     fn judge(&self, outcome: Outcome, variant: Variant) -> Result<(), String> {
         match (self.tier.as_str(), outcome) {
             ("Severe", Outcome::Forwarded) => Err("severe, and forwarded".into()),
-            ("Compliant", Outcome::Refused(status)) if variant != Variant::AsItIs && !self.is_unsupported() => {
+            ("Compliant", Outcome::Refused(status))
+                if variant != Variant::AsItIs && !self.is_unsupported() =>
+            {
                 Err(format!("compliant, and refused with {status}"))
             }
             ("Compliant" | "Acceptable" | "Ambiguous" | "Severe", _) => Ok(()),
@@ -132,7 +134,8 @@ impl Case {
         let coding = self.fields.iter().any(|(name, value)| {
             name.eq_ignore_ascii_case("transfer-encoding") && !value.trim().eq_ignore_ascii_case("chunked")
         });
-        let target = !self.target.starts_with('/') || self.target.contains(|c: char| !c.is_ascii_graphic() || c == '#');
+        let target = !self.target.starts_with('/')
+            || self.target.contains(|c: char| !c.is_ascii_graphic() || c == '#');
         coding || target
     }
 
@@ -146,8 +149,10 @@ impl Case {
             return Err(format!("a body of {} bytes", request.body.len()));
         }
         for (name, _) in &request.fields.0 {
-            let letters: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphabetic).collect();
-            let genuine = ["transfer-encoding", "content-length"].contains(&name.to_ascii_lowercase().as_str());
+            let letters: String =
+                name.to_ascii_lowercase().chars().filter(char::is_ascii_alphabetic).collect();
+            let genuine =
+                ["transfer-encoding", "content-length"].contains(&name.to_ascii_lowercase().as_str());
             if !genuine && ["transferencoding", "contentlength"].contains(&letters.as_str()) {
                 return Err(format!("{name:?} was forwarded; a server may take it for the real one"));
             }
@@ -162,7 +167,9 @@ impl Case {
             self.fields.iter().filter(of_name).map(|(_, value)| value.trim()).collect()
         };
         match (values("transfer-encoding").as_slice(), values("content-length").as_slice()) {
-            ([], [length, others @ ..]) if others.iter().all(|other| other == length) => vec![b'b'; length.parse().unwrap_or(0)],
+            ([], [length, others @ ..]) if others.iter().all(|other| other == length) => {
+                vec![b'b'; length.parse().unwrap_or(0)]
+            }
             ([coding], []) if coding.eq_ignore_ascii_case("chunked") => b"0\r\n\r\n".to_vec(),
             _ => Vec::new(),
         }

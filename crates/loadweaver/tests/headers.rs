@@ -32,10 +32,14 @@ fn order_case_duplicates_and_high_bytes_of_request_headers_are_kept() {
     let origin = Origin::named("x");
     let balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &json!({})));
     let mut request = b"GET / HTTP/1.1\r\nzEBRA: 1\r\nHost: a\r\ncookie: a=1\r\nX-Dup: first\r\n".to_vec();
-    request.extend_from_slice(b"X-HIGH: \xe9\xff\x80\r\nx-dup: second\r\nCookie: b=2\r\nX-Empty:\r\nX-Tab: a\tb\r\n\r\n");
+    request.extend_from_slice(
+        b"X-HIGH: \xe9\xff\x80\r\nx-dup: second\r\nCookie: b=2\r\nX-Empty:\r\nX-Tab: a\tb\r\n\r\n",
+    );
     assert_eq!(balancer.client().exchange(request).status, 200);
     let got = origin.requests().remove(0).fields;
-    let ours = |name: &&str| !name.to_ascii_lowercase().starts_with("x-forwarded") && !name.eq_ignore_ascii_case("x-request-id");
+    let ours = |name: &&str| {
+        !name.to_ascii_lowercase().starts_with("x-forwarded") && !name.eq_ignore_ascii_case("x-request-id")
+    };
     let names: Vec<&str> = got.names().into_iter().filter(|name| ours(name)).collect();
     assert_eq!(names, ["zEBRA", "Host", "cookie", "X-Dup", "X-HIGH", "x-dup", "Cookie", "X-Empty", "X-Tab"]);
     assert_eq!(got.all("x-dup"), ["first", "second"]);
@@ -45,14 +49,19 @@ fn order_case_duplicates_and_high_bytes_of_request_headers_are_kept() {
 
 #[test]
 fn order_case_duplicates_and_high_bytes_of_answer_headers_are_kept() {
-    let mut answer = b"HTTP/1.1 200 Fine by me\r\nzEBRA: 1\r\nSet-Cookie: a=1\r\nContent-Length: 2\r\n".to_vec();
+    let mut answer =
+        b"HTTP/1.1 200 Fine by me\r\nzEBRA: 1\r\nSet-Cookie: a=1\r\nContent-Length: 2\r\n".to_vec();
     answer.extend_from_slice(b"set-cookie: b=2\r\nX-HIGH: \xe9\xff\r\nX-Empty:\r\n\r\nhi");
     let origin = Origin::answering(answer);
     let balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &json!({})));
     let got = balancer.client().get("/");
     let kept = ["zebra", "set-cookie", "content-length", "x-high", "x-empty"];
-    let names: Vec<&str> =
-        got.fields.names().into_iter().filter(|name| kept.contains(&name.to_ascii_lowercase().as_str())).collect();
+    let names: Vec<&str> = got
+        .fields
+        .names()
+        .into_iter()
+        .filter(|name| kept.contains(&name.to_ascii_lowercase().as_str()))
+        .collect();
     assert_eq!(names, ["zEBRA", "Set-Cookie", "Content-Length", "set-cookie", "X-HIGH", "X-Empty"]);
     assert_eq!(got.fields.all("set-cookie"), ["a=1", "b=2"]);
     assert_eq!(got.fields.raw("x-high").next().unwrap(), b"\xe9\xff");
@@ -62,8 +71,15 @@ fn order_case_duplicates_and_high_bytes_of_answer_headers_are_kept() {
 #[test]
 fn the_clients_hop_by_hop_headers_stop_here() {
     let lines = [
-        "Connection: keep-alive, X-Hop, x-other", "X-Hop: 1", "X-Other: 2", "Keep-Alive: timeout=5",
-        "Proxy-Connection: keep-alive", "TE: gzip", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk", "X-End: 3",
+        "Connection: keep-alive, X-Hop, x-other",
+        "X-Hop: 1",
+        "X-Other: 2",
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: keep-alive",
+        "TE: gzip",
+        "Upgrade: h2c",
+        "HTTP2-Settings: AAMAAABk",
+        "X-End: 3",
     ];
     let got = forwarded(&json!({}), &lines).fields;
     for name in ["x-hop", "x-other", "keep-alive", "proxy-connection", "upgrade", "http2-settings"] {
@@ -84,8 +100,11 @@ fn the_client_is_named_to_the_server() {
 }
 
 const CLAIMS: [&str; 5] = [
-    "X-Forwarded-For: 203.0.113.9", "x-forwarded-proto: https", "X-Forwarded-Host: evil.example",
-    "Forwarded: for=203.0.113.9", "X-Forwarded-For: 198.51.100.1",
+    "X-Forwarded-For: 203.0.113.9",
+    "x-forwarded-proto: https",
+    "X-Forwarded-Host: evil.example",
+    "Forwarded: for=203.0.113.9",
+    "X-Forwarded-For: 198.51.100.1",
 ];
 
 #[test]
@@ -148,9 +167,13 @@ fn via_is_written_when_it_has_a_pseudonym() {
 fn a_request_id_is_made_where_there_is_none() {
     let origin = Origin::named("x");
     let balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &json!({})));
-    let ids: Vec<String> =
-        (0..3).map(|_| forwarded_by(&origin, &balancer, &[]).fields.get("x-request-id").unwrap().to_owned()).collect();
-    assert!(ids.iter().all(|id| id.len() >= 8 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')), "{ids:?}");
+    let ids: Vec<String> = (0..3)
+        .map(|_| forwarded_by(&origin, &balancer, &[]).fields.get("x-request-id").unwrap().to_owned())
+        .collect();
+    assert!(
+        ids.iter().all(|id| id.len() >= 8 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')),
+        "{ids:?}"
+    );
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
 }
 
@@ -189,7 +212,8 @@ fn routes_choose_the_pool_by_host_path_method_and_header() {
         }),
     );
     let ask = |method: &str, path: &str, host: &str, extra: &str| {
-        let answer = balancer.client().exchange(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{extra}\r\n"));
+        let answer =
+            balancer.client().exchange(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{extra}\r\n"));
         answer.failure().map_or_else(|| answer.text(), |code| format!("{} {code}", answer.status))
     };
     assert_eq!(ask("GET", "/v1/x", "API.Example.com:8080", ""), "a");

@@ -44,7 +44,8 @@ fn an_http_1_0_client_may_keep_its_connection() {
 
 #[test]
 fn an_http_1_0_client_never_gets_chunks() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    let origin =
+        Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     let balancer = balancer(&origin);
     let mut client = balancer.client();
     let answer = client.exchange("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -54,7 +55,8 @@ fn an_http_1_0_client_never_gets_chunks() {
 
 #[test]
 fn an_http_1_0_client_never_gets_interim_answers() {
-    let origin = Origin::answering("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    let origin =
+        Origin::answering("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
     let answer = balancer(&origin).client().exchange("GET / HTTP/1.0\r\n\r\n");
     assert_eq!((answer.interim.len(), answer.text().as_str()), (0, "hi"));
 }
@@ -124,15 +126,14 @@ fn pipelined_requests_are_answered_in_order() {
     let origin = Origin::by_request(echo);
     let balancer = balancer(&origin);
     let mut client = balancer.client();
-    let mut all = String::new();
-    for number in 0..50 {
-        all += &match number % 3 {
-            0 => format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"),
-            1 => format!("POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"),
-            _ => format!("POST /{number} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
-        };
-    }
-    client.send(all).unwrap();
+    let request = |number: u32| match number % 3 {
+        0 => format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        1 => format!("POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"),
+        _ => format!(
+            "POST /{number} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        ),
+    };
+    client.send((0..50).map(request).collect::<String>()).unwrap();
     for number in 0..50 {
         let (method, body) = if number % 3 == 0 { ("GET", "") } else { ("POST", "abc") };
         assert_eq!(client.answer(method).text(), format!("{method} /{number} {body}"));
@@ -155,7 +156,8 @@ fn an_answer_in_single_bytes_is_read_like_one_in_a_piece() {
     let origin = Origin::start(|connection| {
         loop {
             connection.read_request()?;
-            let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
+            let answer =
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
             for byte in answer.as_bytes().chunks(1) {
                 connection.write(byte);
             }
@@ -265,7 +267,9 @@ fn trailers_cannot_bring_in_framing_or_routing() {
     for line in ["Content-Length: 9", "Transfer-Encoding: chunked", "Host: evil", "Connection: close"] {
         origin.forget();
         let mut client = balancer.client();
-        let request = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n{line}\r\n\r\n");
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n{line}\r\n\r\n"
+        );
         let answer = client.exchange(request);
         if answer.status == 200 {
             let trailers = &origin.wait_for_requests(1)[0].trailers;
@@ -289,7 +293,8 @@ fn unknown_methods_pass_as_they_are() {
     let balancer = balancer(&origin);
     let mut client = balancer.client();
     for method in ["PATCH", "PROPFIND", "get", "X-Y", "M-SEARCH"] {
-        let answer = client.exchange(format!("{method} /m HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nz"));
+        let answer =
+            client.exchange(format!("{method} /m HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nz"));
         assert_eq!(answer.text(), format!("{method} /m z"));
     }
 }
@@ -299,7 +304,15 @@ fn targets_pass_byte_for_byte() {
     let origin = Origin::by_request(echo);
     let balancer = balancer(&origin);
     let mut client = balancer.client();
-    for target in ["/a//b/../c/./d", "/%2e%2E/%00", "/?", "/a?b=c&d=%20+{x}|[y]\"", "//host/path", "/a;b=c", "/~u/!$'()*,"] {
+    for target in [
+        "/a//b/../c/./d",
+        "/%2e%2E/%00",
+        "/?",
+        "/a?b=c&d=%20+{x}|[y]\"",
+        "//host/path",
+        "/a;b=c",
+        "/~u/!$'()*,",
+    ] {
         let answer = client.exchange(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         assert_eq!(answer.text(), format!("GET {target} "));
     }
@@ -338,7 +351,11 @@ fn a_client_that_leaves_in_its_body_leaves_no_whole_request_behind() {
         let mut client = balancer.client();
         client.send("POST /cut HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
         eventually("the head went ahead", || origin.raw().concat().ends_with(b"half"));
-        if reset { client.reset() } else { drop(client) }
+        if reset {
+            client.reset();
+        } else {
+            drop(client);
+        }
         eventually("the server's connection ends too", || origin.open() == 0);
         assert!(origin.requests().is_empty());
         origin.forget();

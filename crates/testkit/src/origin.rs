@@ -201,8 +201,8 @@ fn serve(socket: TcpStream, record: Arc<Record>, script: &Script) {
         record,
         last: false,
     };
+    // However the script ends, by panic too, the connection is closed by its drop.
     let _ = script(&mut connection);
-    connection.close();
 }
 
 /// One connection in the hands of a script. Reads and writes as its `Stream` does.
@@ -274,6 +274,12 @@ fn is_established(socket: &TcpStream) -> bool {
 
 fn abort(socket: &TcpStream) {
     let _ = rustix::net::connect_unspec(socket);
+}
+
+impl Drop for OriginConnection {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl Deref for OriginConnection {

@@ -107,6 +107,7 @@ fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {
     let written = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
     let place = if column == 0 { format!("line {line}") } else { format!("line {line}, column {column}") };
     let problem = format!("not valid JSON at {place}: {reason}");
+    let problem = problem.replace("EOF while parsing", "the text ends within");
     let help = if reason.contains("EOF") {
         "the text ends too early: a closing \" or } or ] is missing".to_owned()
     } else if written.starts_with("//") || written.starts_with("/*") || written.starts_with('#') {

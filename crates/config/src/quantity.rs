@@ -195,7 +195,7 @@ pub(crate) fn parse_status_range(text: &str, min: u16) -> Result<StatusRange, Fa
         return Err(Fault::new(problem, format!("did you mean \"{last}-{first}\"?")));
     }
     status_range(u64::from(first), u64::from(last), min)
-        .ok_or_else(|| Fault::new(format!("{} goes beyond {min} to 599", shown(text)), help()))
+        .ok_or_else(|| Fault::new(format!("{} is not within {min} to 599", shown(text)), help()))
 }
 
 /// Both ends within `min` to 599.

@@ -39,7 +39,7 @@ fn word<'t>(text: &'t str, max: usize, what: &str, also: &str) -> Result<&'t str
     let better: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
     Err(Fault::new(
         format!("the {what} {} holds {wrong:?}", shown(text)),
-        format!("use letters, digits and \"{also}\", such as {}", shown(&better)),
+        format!("use letters, digits and the signs {also} only, such as {}", shown(&better)),
     ))
 }
 

@@ -164,12 +164,17 @@ def header(bench, args):
     )
     return [
         f"Commit {commit or 'unknown'}, {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {cpu_model()}, "
-        f"{os.cpu_count()} cores. {args.rounds} rounds of {args.seconds:g} s after {args.warmup:g} s of warm-up"
+        f"{os.cpu_count()} cores, TCP {congestion_control()}. {args.rounds} rounds of {args.seconds:g} s after {args.warmup:g} s of warm-up"
         f"{', peers add forwarding headers too' if args.same_headers else ''}.",
         "",
         f"{versions}.",
         "",
     ]
+
+
+def congestion_control():
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as value:
+        return value.read().strip()
 
 
 def cpu_model():

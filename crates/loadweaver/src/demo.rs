@@ -58,7 +58,8 @@ fn config(ports: DemoPorts, origins: &Origins) -> Result<Config, ExitCode> {
         "listeners": {"web": {"bind": format!("0.0.0.0:{}", ports.port.unwrap_or(PORT))}},
         "pools": {"demo": {
             "servers": servers,
-            "healthCheck": {"type": "http", "path": "/health", "interval": "1s", "timeout": "1s", "rise": 1, "fall": 2}
+            "healthCheck": {"type": "http", "path": "/health", "interval": "1s", "timeout": "1s", "rise": 1, "fall": 2},
+            "passiveHealth": {"hold": "1s"}
         }},
         "admin": {"bind": format!("127.0.0.1:{}", ports.admin_port)}
     });
@@ -90,7 +91,9 @@ fn check_free(config: &Config) -> Result<(), String> {
                 _ => error.to_string(),
             };
             let other = if port < 65_000 { port + 1 } else { port - 1 };
-            return Err(format!("port {port} cannot be used: {why}\n    choose another one: loadweaver demo {option} {other}"));
+            return Err(format!(
+                "port {port} cannot be used: {why}\n    choose another one: loadweaver demo {option} {other}"
+            ));
         }
     }
     Ok(())

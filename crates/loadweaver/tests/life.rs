@@ -280,7 +280,9 @@ fn the_admin_listener_answers_while_every_worker_is_busy() {
         assert!(asked.elapsed() < Duration::from_secs(2));
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    load.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in load {
+        thread.join().unwrap();
+    }
     let status = balancer.status();
     assert!(status["pools"][0]["servers"][0]["latency"]["p99"].as_f64().unwrap() > 0.0, "{status:#}");
 }

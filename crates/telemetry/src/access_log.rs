@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use loadweaver_config::{AccessLog as Settings, LogFormat, LogOutput};
@@ -130,7 +131,14 @@ fn shown_status(record: &Record<'_>) -> u16 {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
+    let mut options = OpenOptions::new();
+    if path.metadata().is_ok_and(|about| about.file_type().is_fifo()) {
+        // Opened for writing alone, a FIFO keeps the start waiting until somebody reads it.
+        options.read(true).write(true);
+    } else {
+        options.append(true).create(true);
+    }
+    options.open(path).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot open the access log {}: {error}", path.display()))
     })
 }

@@ -129,7 +129,7 @@ pub(super) fn of(watched: &Watched, sight: Option<&Sight>) -> Status {
         version: VERSION,
         state: watched.readiness.stage().name(),
         started_at: rfc3339(watched.started.1),
-        uptime: watched.started.0.elapsed().as_secs_f64(),
+        uptime: decimal(watched.started.0.elapsed().as_millis()),
         config_version: snapshot.version,
         listeners: listeners
             .map(|(name, address)| Listener { name: name.to_string(), address: address.to_string() })
@@ -203,6 +203,12 @@ fn server(watched: &Watched, pool: &PoolState, index: usize, server: &ServerStat
     }
 }
 
+/// A count of thousandths with three decimals and no more.
+fn decimal(thousandths: u128) -> f64 {
+    // Exact up to 49 days in milliseconds, and a latency is below 72 minutes; beyond, it stops there.
+    f64::from(u32::try_from(thousandths).unwrap_or(u32::MAX)) / 1000.0
+}
+
 fn state_name(state: State) -> &'static str {
     match state {
         State::Unknown => "unknown",
@@ -216,7 +222,7 @@ fn by_class(statuses: &StatusClasses) -> BTreeMap<&'static str, u64> {
 }
 
 fn times(latency: &Latency) -> Times {
-    let millis = |time: Option<Duration>| time.map(|time| time.as_secs_f64() * 1000.0);
+    let millis = |time: Option<Duration>| time.map(|time| decimal(time.as_micros()));
     let [p50, p90, p99] = latency.quantiles([0.5, 0.9, 0.99]).map(millis);
     Times { p50, p90, p99, average: millis(latency.mean()) }
 }

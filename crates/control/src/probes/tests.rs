@@ -62,7 +62,7 @@ fn quick(kind: ProbeKind) -> HealthCheck {
         kind,
         path: "/health".into(),
         interval: Duration::from_millis(40),
-        timeout: Duration::from_millis(400),
+        timeout: Duration::from_secs(5),
         rise: 1,
         fall: 1,
         ..HealthCheck::default()
@@ -137,8 +137,8 @@ async fn a_tcp_probe_sends_nothing() {
 #[tokio::test]
 async fn a_server_that_accepts_and_never_answers_times_out() {
     let origin = Origin::start(loadweaver_testkit::OriginConnection::hang);
-    let mut probing = Probing::start(&local(&origin), quick(ProbeKind::Http));
-    probing.expect_down("no answer in time").await;
+    let check = HealthCheck { timeout: Duration::from_millis(300), ..quick(ProbeKind::Http) };
+    Probing::start(&local(&origin), check).expect_down("no answer in time").await;
 }
 
 #[tokio::test]
@@ -152,8 +152,8 @@ async fn an_answer_that_drips_does_not_outlast_the_time_limit() {
         }
         Ok(())
     });
-    let mut probing = Probing::start(&local(&origin), quick(ProbeKind::Http));
-    probing.expect_down("no answer in time").await;
+    let check = HealthCheck { timeout: Duration::from_millis(300), ..quick(ProbeKind::Http) };
+    Probing::start(&local(&origin), check).expect_down("no answer in time").await;
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn first_probes_go_out_all_together() {
         .collect();
     let servers: Vec<(&str, u16)> = origins.iter().map(|origin| ("127.0.0.1", origin.port())).collect();
     let check = HealthCheck {
-        interval: Duration::from_secs(60),
+        interval: Duration::from_mins(1),
         timeout: Duration::from_secs(10),
         ..quick(ProbeKind::Http)
     };

@@ -198,6 +198,22 @@ fn names_the_file_that_cannot_be_opened() {
 }
 
 #[test]
+fn a_fifo_that_nobody_reads_does_not_hold_up_the_start() {
+    let scratch = Scratch::new("fifo");
+    // Not by the program mkfifo: its fork would hold the pipes of other tests open for a moment.
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &scratch.0, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let log = scratch.open().unwrap();
+    let mut writer = log.writer();
+    writer.write(&record());
+    writer.flush();
+    let mut line = String::new();
+    let reader = std::fs::File::open(&scratch.0).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(reader), &mut line).unwrap();
+    assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+}
+
+#[test]
 fn off_opens_nothing() {
     let settings = Settings { format: LogFormat::Json, output: LogOutput::Off };
     assert!(AccessLog::open(&settings).unwrap().is_none());

@@ -34,11 +34,15 @@ def find_binary(name, root):
 
 
 def version(name, binary):
-    """The version as the program tells it, one line."""
+    """The version as the program tells it."""
     flag = {"loadweaver": "--version", "haproxy": "-v", "nginx": "-v", "envoy": "--version"}[name]
     result = subprocess.run([binary, flag], capture_output=True, text=True, check=False, timeout=30)
-    pattern = r"(?:version:? +(?:\w+/)?|^loadweaver )(\d+\.\d+[\w.+~-]*)"
-    found = re.search(pattern, result.stdout + result.stderr)
+    return version_in(result.stdout + result.stderr)
+
+
+def version_in(text):
+    """The number in what a program says about its version."""
+    found = re.search(r"(?:version:? +(?:\w+/)?|^loadweaver )(\d+\.\d+[\w.+~-]*)", text)
     return found.group(1) if found else "unknown"
 
 

@@ -1,0 +1,71 @@
+"""What the table may claim. `scripts/test` runs it."""
+
+import unittest
+
+from . import proxies, report
+from .scenarios import BY_NAME
+
+
+def turns(*values, key="cpu_us"):
+    return [{key: value, "disturbed": 0, "errors": 0} for value in values]
+
+
+class Judging(unittest.TestCase):
+    def test_ratio_is_against_the_cheapest_peer_by_medians(self):
+        results = {
+            ("loadweaver", ""): turns(12.0, 90.0, 13.0),
+            ("haproxy", ""): turns(17.0, 16.0, 15.0),
+            ("nginx", ""): turns(20.0, 20.0, 1.0),
+        }
+        (line,) = report.judge(BY_NAME["small"], results)
+        what, ours, theirs, ratio, _, _, verdict = line
+        self.assertEqual((what, ours, theirs), ("against haproxy", 13.0, 16.0))
+        self.assertAlmostEqual(ratio, 13 / 16)
+        self.assertEqual(verdict, "met")
+
+    def test_a_variant_is_never_the_best_peer(self):
+        results = {("haproxy", ""): turns(20.0), ("haproxy", "2 servers"): turns(10.0)}
+        self.assertEqual(report.best_peer(results, "cpu_us"), ("haproxy", 20.0))
+
+    def test_own_cost_is_held_against_the_other_shape(self):
+        results = {
+            ("loadweaver", ""): turns(16.0),
+            ("loadweaver", "2 servers"): turns(10.0),
+            ("haproxy", ""): turns(20.0),
+        }
+        against_peer, own = report.judge(BY_NAME["servers1000"], results)
+        self.assertEqual(against_peer[-1], "met")
+        self.assertAlmostEqual(own[3], 1.6)
+        self.assertEqual(own[-1], "NOT MET")
+
+    def test_log_on_is_held_against_log_off(self):
+        results = {("loadweaver", ""): turns(10.0), ("loadweaver", "log on"): turns(10.9)}
+        (own,) = report.judge(BY_NAME["accesslog"], results)
+        self.assertAlmostEqual(own[3], 1.09)
+        self.assertEqual(own[-1], "met")
+
+    def test_what_was_not_measured_is_not_met(self):
+        for results in ({}, {("loadweaver", ""): turns(1.0)}, {("haproxy", ""): turns(1.0)}):
+            (line,) = report.judge(BY_NAME["small"], results)
+            self.assertEqual(line[-1], "not measured")
+
+    def test_idle_is_judged_by_bytes(self):
+        results = {("loadweaver", ""): turns(1101.0, key="idle_bytes")}
+        (line,) = report.judge(BY_NAME["idle"], results)
+        self.assertEqual(line[-1], "NOT MET")
+
+
+class Versions(unittest.TestCase):
+    def test_reads_the_number_and_no_path_or_hash(self):
+        texts = {
+            "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/\n": "2.6.12-1+deb12u4",
+            "nginx version: nginx/1.22.1\n": "1.22.1",
+            "/opt/3.11.7/bin/envoy  version: " + "9e" * 20 + "/1.40.0/Clean/RELEASE/BoringSSL\n": "1.40.0",
+            "loadweaver 0.1.0\n": "0.1.0",
+        }
+        for text, expected in texts.items():
+            self.assertEqual(proxies.version_in(text), expected)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,4 +1,5 @@
-//! Prints what one pick and its release cost, for each algorithm and number of servers.
+//! Prints what one pick and its release cost, for each algorithm and number of servers, and what it costs to
+//! publish that a server left.
 //!
 //! `cargo run --release -p loadweaver-policy --example pick_cost`
 
@@ -21,13 +22,15 @@ fn main() {
     for size in SIZES {
         print!("{size:>10}");
     }
-    println!("{:>24}", "2,000 with half full");
+    println!("{:>22}{:>22}", "2,000, half refused", "publish at 2,000, us");
     for algorithm in Algorithm::ALL {
         print!("{:22}", algorithm.name());
         for size in SIZES {
             print!("{:>10.1}", cost(&balancer(algorithm, size), |_| true));
         }
-        println!("{:>24.1}", cost(&balancer(algorithm, 2_000), |index| index % 2 == 0));
+        // For least_connections this is the worst there is: the refused ones are the idlest.
+        print!("{:>22.1}", cost(&balancer(algorithm, 2_000), |index| index % 2 == 0));
+        println!("{:>22.1}", publish_cost(&balancer(algorithm, 2_000), 2_000));
     }
 }
 
@@ -40,6 +43,17 @@ fn balancer(algorithm: Algorithm, size: u32) -> Balancer {
 fn cost(balancer: &Balancer, usable: impl Fn(usize) -> bool + Copy) -> f64 {
     let best = (0..ROUNDS).map(|_| round(balancer, usable)).min().unwrap_or_default();
     best.as_secs_f64() * 1e9 / f64::from(PICKS)
+}
+
+/// In microseconds.
+fn publish_cost(balancer: &Balancer, size: usize) -> f64 {
+    let mut eligible = vec![true; size];
+    let start = Instant::now();
+    for index in 0..100 {
+        eligible.get_mut(index * 7).into_iter().for_each(|one| *one = false);
+        balancer.publish(&eligible);
+    }
+    start.elapsed().as_secs_f64() * 1e6 / 100.0
 }
 
 fn round(balancer: &Balancer, usable: impl Fn(usize) -> bool) -> Duration {

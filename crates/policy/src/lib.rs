@@ -5,13 +5,17 @@
 //! [`Duration`](std::time::Duration) since the process started and randomness is an argument, so each
 //! decision can be replayed by a test to the last bit.
 
-/// Which server of a pool gets it.
-pub mod balance;
 // What can go wrong with an exchange, and what follows from it.
 pub mod failure;
-// Whether a server is well.
-pub mod health;
-// Whether a failed attempt is made again at another server.
-pub mod retry;
+
 // Which route takes a request.
 pub mod route;
+
+// Which server of its pool gets it.
+pub mod balance;
+
+// Whether a server is well.
+pub mod health;
+
+// Whether a failed attempt is made again at another server.
+pub mod retry;

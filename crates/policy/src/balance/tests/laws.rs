@@ -26,7 +26,7 @@ fn eligible(servers: &Servers) -> Vec<usize> {
 
 #[derive(Debug, Clone)]
 enum Event {
-    /// With this many servers, by index, not usable.
+    /// While these servers are full.
     Pick(HashSet<usize>),
     /// Of the n-th exchange under way.
     Release(usize),
@@ -35,9 +35,9 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        8 => prop::collection::hash_set(0_usize..12, 0..12).prop_map(Event::Pick),
+        8 => prop::collection::hash_set(0_usize..24, 0..24).prop_map(Event::Pick),
         5 => (0_usize..1_000).prop_map(Event::Release),
-        1 => prop::collection::vec(any::<bool>(), 12).prop_map(Event::Publish),
+        1 => prop::collection::vec(prop::bool::weighted(0.8), 24).prop_map(Event::Publish),
     ]
 }
 
@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn least_connections_picks_the_least(
-        weights in prop::collection::vec(0_u32..5, 1..12), events in prop::collection::vec(event(), 1..150),
+        weights in prop::collection::vec(0_u32..5, 1..24), events in prop::collection::vec(event(), 1..150),
     ) {
         let balancer = balancer(Algorithm::LeastConnections, &weights);
         let (mut eligible, mut active) = (vec![true; weights.len()], vec![0_u32; weights.len()]);

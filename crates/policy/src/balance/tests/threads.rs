@@ -1,5 +1,6 @@
 //! What holds while workers pick and another thread publishes.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
@@ -76,14 +77,17 @@ fn a_pick_sees_every_publication_that_was_over_when_it_began() {
     }
 }
 
-/// All workers' picks together, none released.
+/// All workers' picks together, none released. They begin at once, or the first would be done too early.
 fn picked_by_all(balancer: &Balancer, each: usize) -> BTreeMap<usize, usize> {
+    let start = Barrier::new(WORKERS);
     let work = |worker: usize| {
-        (0..each).filter_map(move |n| balancer.pick(&query(worker * each + n, &[]), |_| true))
+        start.wait();
+        let picks = (0..each).filter_map(|n| balancer.pick(&query(worker * each + n, &[]), |_| true));
+        picks.collect::<Vec<_>>()
     };
     thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..WORKERS).map(|worker| scope.spawn(move || work(worker).collect::<Vec<_>>())).collect();
+        let work = &work;
+        let workers: Vec<_> = (0..WORKERS).map(|worker| scope.spawn(move || work(worker))).collect();
         tally(workers.into_iter().flat_map(|worker| worker.join().unwrap()))
     })
 }
@@ -91,9 +95,10 @@ fn picked_by_all(balancer: &Balancer, each: usize) -> BTreeMap<usize, usize> {
 #[test]
 fn turns_are_exact_over_all_workers() {
     let balancer = balancer(Algorithm::RoundRobin, &[1; 8]);
-    assert!(picked_by_all(&balancer, 10_000).values().all(|&had| had == 5_000));
+    assert!(picked_by_all(&balancer, 200_000).values().all(|&had| had == 100_000));
     let balancer = super::balancer(Algorithm::WeightedRoundRobin, &[5, 1, 2]);
-    assert_eq!(picked_by_all(&balancer, 10_000), BTreeMap::from([(0, 25_000), (1, 5_000), (2, 10_000)]));
+    let due = BTreeMap::from([(0, 500_000), (1, 100_000), (2, 200_000)]);
+    assert_eq!(picked_by_all(&balancer, 200_000), due);
 }
 
 #[test]

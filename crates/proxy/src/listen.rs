@@ -1,7 +1,7 @@
 //! Binding addresses and accepting connections.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use loadweaver_config::Listener;
 use loadweaver_telemetry::event::Event;
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::engine::http1;
 use crate::worker::{Order, Worker};
@@ -77,7 +79,7 @@ pub(crate) struct Entrance {
 pub(crate) async fn accept(worker: Rc<Worker>, bound: Bound) {
     let entrance =
         Rc::new(Entrance { name: bound.listener.name.clone(), allow_connect: bound.listener.allow_connect });
-    let listener = match TcpListener::from_std(bound.socket) {
+    let listener = match watch(bound.socket) {
         Ok(listener) => listener,
         Err(error) => {
             let reason = error.to_string();
@@ -112,15 +114,34 @@ pub(crate) async fn accept(worker: Rc<Worker>, bound: Bound) {
     }
 }
 
-async fn next(listener: &TcpListener, worker: &Worker) -> io::Result<(TcpStream, SocketAddr, Place)> {
+async fn next(
+    listener: &AsyncFd<StdListener>,
+    worker: &Worker,
+) -> io::Result<(StdStream, SocketAddr, Place)> {
     let place = loop {
         match worker.shared.connections.enter() {
             Some(place) => break place,
             None => tokio::time::sleep(REST).await,
         }
     };
-    let (tcp, peer) = listener.accept().await?;
+    let (tcp, peer) = listener.async_io(Interest::READABLE, accept_one).await?;
     Ok((tcp, peer, place))
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for the sake of types whose descriptor may change; this one's cannot"
+)]
+fn watch(socket: StdListener) -> io::Result<AsyncFd<StdListener>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// One system call gives a socket that is non-blocking already, which the standard library's takes two for.
+fn accept_one(listener: &StdListener) -> io::Result<(StdStream, SocketAddr)> {
+    let (socket, peer) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = peer.and_then(|peer: SocketAddrAny| SocketAddr::try_from(peer).ok());
+    let peer = peer.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+    Ok((StdStream::from(socket), peer))
 }
 
 /// Errors that say something about the connection that was to be accepted and nothing about the next one.

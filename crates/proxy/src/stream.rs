@@ -1,6 +1,11 @@
 //! A byte stream to a client or a server.
+//!
+//! A socket that was just accepted nearly always has its request waiting, and many connections carry only one. So an
+//! accepted socket is read and written directly, and only told to the reactor when it would block: a connection that
+//! never blocks costs no `epoll_ctl`. From then on it is an ordinary tokio socket.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -11,11 +16,31 @@ use crate::buffer::{Buffer, Stock};
 
 /// A connection. Polled and never awaited on, so that one task can drive both directions of two of them at once.
 #[derive(Debug)]
-pub(crate) struct Stream(TcpStream);
+pub(crate) struct Stream(Socket);
+
+#[derive(Debug)]
+enum Socket {
+    /// The reactor does not know of it.
+    Fresh(std::net::TcpStream),
+    Known(TcpStream),
+    /// It could not be told to the reactor: descriptors or memory have run out.
+    Lost,
+}
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self(tcp)
+    /// A connected socket.
+    pub(crate) fn connected(tcp: TcpStream) -> Self {
+        Self(Socket::Known(tcp))
+    }
+
+    /// An accepted, non-blocking socket.
+    pub(crate) fn accepted(tcp: std::net::TcpStream) -> Self {
+        Self(Socket::Fresh(tcp))
+    }
+
+    /// Whether the reactor knows of the socket, so that waiting on it costs no system call.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self.0, Socket::Known(_))
     }
 
     /// Reads what fits into the buffer; `Ok(0)` is the end of the stream. The buffer must not be full. One without a
@@ -30,12 +55,26 @@ impl Stream {
         buffer: &mut Buffer,
         stock: &Stock,
     ) -> Poll<io::Result<usize>> {
+        let tcp = match &mut self.0 {
+            Socket::Known(tcp) => tcp,
+            Socket::Fresh(tcp) => {
+                buffer.acquire(stock);
+                match tcp.read(buffer.room()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.known()?,
+                    read => {
+                        buffer.fill(*read.as_ref().unwrap_or(&0));
+                        return Poll::Ready(read);
+                    }
+                }
+            }
+            Socket::Lost => return Poll::Ready(Err(lost())),
+        };
         if !buffer.has_block() {
-            ready!(self.0.poll_read_ready(cx))?;
+            ready!(tcp.poll_read_ready(cx))?;
             buffer.acquire(stock);
         }
         let mut read = ReadBuf::new(buffer.room());
-        match Pin::new(&mut self.0).poll_read(cx, &mut read) {
+        match Pin::new(tcp).poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {
                 let len = read.filled().len();
                 buffer.fill(len);
@@ -51,7 +90,15 @@ impl Stream {
 
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        let tcp = match &mut self.0 {
+            Socket::Known(tcp) => tcp,
+            Socket::Fresh(tcp) => match tcp.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.known()?,
+                written => return Poll::Ready(written),
+            },
+            Socket::Lost => return Poll::Ready(Err(lost())),
+        };
+        Pin::new(tcp).poll_write(cx, bytes)
     }
 
     #[inline]
@@ -60,27 +107,72 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, parts)
+        let tcp = match &mut self.0 {
+            Socket::Known(tcp) => tcp,
+            Socket::Fresh(tcp) => match tcp.write_vectored(parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.known()?,
+                written => return Poll::Ready(written),
+            },
+            Socket::Lost => return Poll::Ready(Err(lost())),
+        };
+        Pin::new(tcp).poll_write_vectored(cx, parts)
     }
 
     /// Says that nothing more will be written.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        match &mut self.0 {
+            Socket::Known(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Socket::Fresh(tcp) => Poll::Ready(tcp.shutdown(Shutdown::Write)),
+            Socket::Lost => Poll::Ready(Err(lost())),
+        }
     }
 
     /// Whether bytes, the end of the stream or an error wait to be read, as far as the kernel has told.
     #[inline]
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_read_ready(cx)
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Socket::Known(tcp) => tcp.poll_read_ready(cx),
+            Socket::Fresh(_) | Socket::Lost => self.known()?.poll_read_ready(cx),
+        }
     }
 
     /// Asks the kernel whether an idle connection is still good: open, and silent.
     pub(crate) fn is_silent(&self) -> bool {
         let mut byte = [0_u8; 1];
-        matches!(self.0.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let read = match &self.0 {
+            Socket::Known(tcp) => tcp.try_read(&mut byte),
+            Socket::Fresh(tcp) => (&*tcp).read(&mut byte),
+            Socket::Lost => return false,
+        };
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        &self.0
+    /// Makes the close a reset, which the other side cannot take for an orderly end.
+    pub(crate) fn close_with_reset(&self) {
+        let linger = Some(std::time::Duration::ZERO);
+        // An error leaves an ordinary close, which is all that can be done then.
+        let _ = match &self.0 {
+            Socket::Known(tcp) => socket2::SockRef::from(tcp).set_linger(linger),
+            Socket::Fresh(tcp) => socket2::SockRef::from(tcp).set_linger(linger),
+            Socket::Lost => Ok(()),
+        };
     }
+
+    /// Tells the reactor about the socket.
+    #[cold]
+    fn known(&mut self) -> io::Result<&mut TcpStream> {
+        if let Socket::Fresh(_) = self.0
+            && let Socket::Fresh(tcp) = std::mem::replace(&mut self.0, Socket::Lost)
+        {
+            self.0 = Socket::Known(TcpStream::from_std(tcp)?);
+        }
+        match &mut self.0 {
+            Socket::Known(tcp) => Ok(tcp),
+            Socket::Fresh(_) | Socket::Lost => Err(lost()),
+        }
+    }
+}
+
+fn lost() -> io::Error {
+    io::Error::other("the socket could not be told to the reactor")
 }

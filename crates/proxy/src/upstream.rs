@@ -85,7 +85,7 @@ impl Upstreams {
     pub(crate) fn sweep(&self, now: Nanos) {
         let mut cx = Context::from_waker(Waker::noop());
         self.idle.borrow_mut().retain(|_, idle| {
-            idle.retain(|kept| {
+            idle.retain_mut(|kept| {
                 let told = kept.lease.stream.poll_readable(&mut cx).is_ready();
                 kept.until > now && (!told || kept.lease.stream.is_silent())
             });
@@ -115,7 +115,7 @@ pub(crate) async fn connect(
     .await;
     alarm.clear(For::Server);
     server.counters.connects.increment();
-    Ok(Lease { stream: Stream::new(connected?), reused: false, upstream, opened: now, served: 0 })
+    Ok(Lease { stream: Stream::connected(connected?), reused: false, upstream, opened: now, served: 0 })
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use loadweaver_http1::{Body, HeadLimits};
 use loadweaver_policy::failure::Failure;
-use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 use crate::deadline::{Alarm, For};
@@ -58,13 +57,13 @@ struct Connection {
 /// Serves a client connection to its end.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
-    tcp: TcpStream,
+    tcp: std::net::TcpStream,
     peer: SocketAddr,
     entrance: Rc<Entrance>,
     place: Place,
 ) {
     let alarm = worker.deadlines.alarm();
-    let client = Client { stream: Stream::new(tcp), buffer: Buffer::default(), ended: false };
+    let client = Client { stream: Stream::accepted(tcp), buffer: Buffer::default(), ended: false };
     worker.shared.counters.connections_active.increment();
     let mut connection = Connection { worker, client, alarm, entrance, peer, served: 0, _place: place };
     poll_fn(|cx| {
@@ -72,7 +71,10 @@ pub(crate) async fn serve(
         Poll::Ready(())
     })
     .await;
-    while connection.wait().await {
+    // The request of a connection that was just accepted is most likely there: it is not waited for but read.
+    let mut there = true;
+    while there || connection.wait().await {
+        there = false;
         match Box::pin(connection.exchanges()).await {
             Next::Again => {}
             Next::Close => break,
@@ -81,9 +83,7 @@ pub(crate) async fn serve(
                 break;
             }
             Next::Reset => {
-                // An error leaves an ordinary close, which is all that can be done then.
-                let _ =
-                    socket2::SockRef::from(connection.client.stream.tcp()).set_linger(Some(Duration::ZERO));
+                connection.client.stream.close_with_reset();
                 break;
             }
         }
@@ -120,7 +120,6 @@ impl Connection {
             let mut heads = self.worker.heads.take();
             let next = self.exchange(&mut heads).await;
             self.worker.heads.give_back(heads);
-            self.served += 1;
             if next != Next::Again || self.client.buffer.is_empty() {
                 break next;
             }
@@ -139,12 +138,14 @@ impl Connection {
         self.alarm.clear(For::Client);
         let head_read = match read {
             Err(Unread::Closed) => return Next::Close,
+            Err(Unread::Nothing) => return Next::Again,
             Err(Unread::Refused(failure)) => Err(failure),
             // The head came with one read, which is nearly always: it is not worth a look at the clock.
             Ok(1) => Ok(started),
             Ok(_) => Ok(self.worker.deadlines.now()),
         };
-        let last = limits.requests_per_connection > 0 && self.served + 1 >= limits.requests_per_connection;
+        self.served += 1;
+        let last = limits.requests_per_connection > 0 && self.served >= limits.requests_per_connection;
         let body = match head_read {
             Ok(_) => Body::new(heads.request.framing(), limits.trailers),
             Err(_) => Body::default(),
@@ -185,12 +186,9 @@ impl Connection {
                 match client.stream.poll_read(cx, &mut client.buffer, &worker.stock) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Unread::Closed)),
                     Poll::Ready(Ok(_)) => reads += 1,
+                    Poll::Pending if client.buffer.is_empty() => return Poll::Ready(Err(Unread::Nothing)),
                     Poll::Pending if alarm.is_due(For::Client) => {
-                        // A client that has said nothing yet gets no answer to nothing.
-                        return Poll::Ready(Err(match client.buffer.is_empty() {
-                            true => Unread::Closed,
-                            false => Unread::Refused(Failure::HeadTimeout),
-                        }));
+                        return Poll::Ready(Err(Unread::Refused(Failure::HeadTimeout)));
                     }
                     Poll::Pending => return Poll::Pending,
                 }
@@ -241,6 +239,8 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why no head was read.
 enum Unread {
+    /// Nothing has come yet; it is waited for without a buffer and heads.
+    Nothing,
     /// The connection ended, or never began to say anything.
     Closed,
     /// What came is no acceptable head.

@@ -308,7 +308,9 @@ impl Talk {
     /// Notices a client that is gone, and takes in what it sends next. An end of its sending is not the end: it may
     /// have half-closed and wait for the answer.
     fn watch_client(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Result<(), Failure>> {
-        if !(self.upload_done || self.upload_broken) {
+        // A socket that the reactor does not know of is not watched: it would cost more than it is worth on a
+        // connection's first exchange.
+        if !(self.upload_done || self.upload_broken) || !x.client.stream.is_known() {
             return Poll::Pending;
         }
         let client = &mut *x.client;

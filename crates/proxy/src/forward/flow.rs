@@ -165,7 +165,8 @@ impl Flow {
                 continue;
             }
             self.waits = Waits::Source;
-            ends.buffer.prefer_large(self.taken >= LONG || body.length_left().is_some_and(|left| left >= LONG));
+            ends.buffer
+                .prefer_large(self.taken >= LONG || body.length_left().is_some_and(|left| left >= LONG));
             ends.buffer.release(ends.stock);
             let read = if *ends.ended { 0 } else { ready!(self.poll_source(cx, ends))? };
             if read == 0 {

@@ -144,7 +144,8 @@ fn a_client_that_waits_for_100_continue_may_be_refused_instead() {
     });
     let balancer = balancer(&origin);
     let mut client = balancer.client();
-    let answer = client.exchange("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let answer =
+        client.exchange("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     assert_eq!((answer.status, answer.interim.len()), (417, 0));
     // Whether the five bytes will come is not known, so only a closed connection is unambiguous.
     assert!(answer.says_close());
@@ -156,7 +157,8 @@ fn a_client_that_does_not_wait_for_100_continue_is_served() {
     let origin = Origin::answering(reply(200, "hi"));
     let balancer = balancer(&origin);
     let mut client = balancer.client();
-    let answer = client.exchange("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
+    let answer = client
+        .exchange("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
     assert_eq!(answer.text(), "hi");
     assert_eq!(origin.requests()[0].body, b"hello");
 }
@@ -242,7 +244,8 @@ fn a_server_that_answers_early_and_resets_the_upload_still_gets_its_answer_throu
 #[test]
 fn a_body_over_the_limit_is_refused_whether_counted_or_chunked() {
     let origin = Origin::named("x");
-    let balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &json!({ "limits": { "body": "64KiB" } })));
+    let balancer =
+        Balancer::start(BINARY, &one_pool(&[origin.address()], &json!({ "limits": { "body": "64KiB" } })));
     let mut client = balancer.client();
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 65_537);
     let answer = client.exchange([head.as_bytes(), &content(65_537)].concat());

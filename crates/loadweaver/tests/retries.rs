@@ -16,13 +16,17 @@ const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
 
 /// Passive verdicts off, so that every exchange meets the same servers; the budget out of the way.
 fn start(servers: &[SocketAddr], pool: &Value) -> Balancer {
-    let mut config = one_pool_with(servers, &json!({ "passiveHealth": { "failures": 0 }, "retry": { "budgetFloor": 1000 } }));
+    let mut config = one_pool_with(
+        servers,
+        &json!({ "passiveHealth": { "failures": 0 }, "retry": { "budgetFloor": 1000 } }),
+    );
     loadweaver_testkit::config::merge(&mut config["pools"]["app"], pool);
     Balancer::start(BINARY, &config)
 }
 
 fn post(balancer: &Balancer, body: &[u8]) -> Answer {
-    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     balancer.client().exchange([head.as_bytes(), body].concat())
 }
 
@@ -68,7 +72,8 @@ fn an_idempotent_request_is_tried_elsewhere_however_the_first_server_failed() {
     ];
     for (number, fail) in failures.into_iter().enumerate() {
         let (bad, good) = (failing(fail), Origin::named("good"));
-        let balancer = start(&[bad.address(), good.address()], &json!({ "retry": { "perTryTimeout": "200ms" } }));
+        let balancer =
+            start(&[bad.address(), good.address()], &json!({ "retry": { "perTryTimeout": "200ms" } }));
         for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
             let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             // Two each, so that both servers are the first choice once.
@@ -77,7 +82,11 @@ fn an_idempotent_request_is_tried_elsewhere_however_the_first_server_failed() {
                 assert_eq!(answer.text(), "good", "case {number}, {method}: {:?}", answer.failure());
             }
         }
-        assert!(bad.connections() >= 4, "case {number}: the bad server was asked {} times", bad.connections());
+        assert!(
+            bad.connections() >= 4,
+            "case {number}: the bad server was asked {} times",
+            bad.connections()
+        );
     }
 }
 
@@ -108,7 +117,8 @@ fn a_kept_body_is_replayed_with_the_same_bytes_and_framing() {
     let good = Origin::by_request(|request| reply(200, &request.body));
     let balancer = start(&[bad.address(), good.address()], &json!({}));
     for _ in 0..2 {
-        let counted = balancer.client().exchange("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello again");
+        let counted =
+            balancer.client().exchange("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello again");
         assert_eq!(counted.text(), "hello again");
         let chunked = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n again\r\n0\r\n\r\n";
         assert_eq!(balancer.client().exchange(chunked).text(), "hello again");
@@ -142,7 +152,10 @@ fn a_listed_status_is_tried_elsewhere_and_the_last_real_answer_returned() {
     for _ in 0..4 {
         assert_eq!(balancer.get("/").text(), "fine");
     }
-    let both = [Origin::answering(reply_with(503, &["X-From: 1"], "real")), Origin::answering(reply_with(503, &["X-From: 2"], "real"))];
+    let both = [
+        Origin::answering(reply_with(503, &["X-From: 1"], "real")),
+        Origin::answering(reply_with(503, &["X-From: 2"], "real")),
+    ];
     let balancer = start(&[both[0].address(), both[1].address()], &json!({ "retry": { "on": ["503"] } }));
     let answer = balancer.get("/");
     assert_eq!((answer.status, answer.text().as_str(), answer.failure()), (503, "real", None));
@@ -168,7 +181,8 @@ fn a_post_is_not_tried_again_for_a_status() {
 #[test]
 fn only_what_retry_on_lists_is_tried_again() {
     let (bad, good) = (failing(|_| Ok(())), Origin::named("good"));
-    let balancer = start(&[bad.address(), good.address()], &json!({ "retry": { "on": ["connect_failure"] } }));
+    let balancer =
+        start(&[bad.address(), good.address()], &json!({ "retry": { "on": ["connect_failure"] } }));
     let mut answers = [balancer.get("/"), balancer.get("/")];
     answers.sort_by_key(|answer| answer.status);
     assert_eq!(codes(&answers), [(200, None), (502, Some("server_closed"))]);
@@ -210,7 +224,11 @@ fn nothing_is_tried_again_once_the_answer_has_begun() {
         }
         assert!(cut.requests().len() + also.requests().len() >= sent);
     }
-    assert!(cut.requests().len() >= 2, "the orderly one is never followed by a retry: {}", cut.requests().len());
+    assert!(
+        cut.requests().len() >= 2,
+        "the orderly one is never followed by a retry: {}",
+        cut.requests().len()
+    );
 }
 
 #[test]
@@ -292,13 +310,20 @@ fn without_any_server_the_answer_is_503_with_retry_after_or_the_fallback() {
         last.status == 503
     });
     assert_eq!(last.failure(), Some("no_server"));
-    assert!(last.fields.get("retry-after").is_some_and(|value| value.parse::<u32>().is_ok()), "{:?}", last.fields);
+    assert!(
+        last.fields.get("retry-after").is_some_and(|value| value.parse::<u32>().is_ok()),
+        "{:?}",
+        last.fields
+    );
 
     let fallback = json!({ "status": 200, "body": "<p>sorry</p>", "contentType": "text/html" });
     let balancer = start(&[dead], &json!({ "passiveHealth": { "failures": 1 }, "fallback": fallback }));
     eventually("the fallback answers", || balancer.get("/").status == 200);
     let answer = balancer.get("/");
-    assert_eq!((answer.text().as_str(), answer.fields.get("content-type")), ("<p>sorry</p>", Some("text/html")));
+    assert_eq!(
+        (answer.text().as_str(), answer.fields.get("content-type")),
+        ("<p>sorry</p>", Some("text/html"))
+    );
     assert_eq!(answer.failure(), Some("no_server"), "it is our answer, whatever its status");
     assert!(answer.fields.has("x-request-id"));
 }

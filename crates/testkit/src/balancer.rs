@@ -125,7 +125,9 @@ impl Balancer {
     /// Waits for a line of standard error that holds the text.
     #[track_caller]
     pub fn wait_for_log(&self, text: &str) {
-        eventually(&format!("the log says {text:?}"), || self.stderr().iter().any(|line| line.contains(text)));
+        eventually(&format!("the log says {text:?}"), || {
+            self.stderr().iter().any(|line| line.contains(text))
+        });
     }
 
     /// The lines of standard output so far (the access log, when it goes there).
@@ -136,6 +138,22 @@ impl Balancer {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// The processor time that it has used, in clock ticks (hundredths of a second on Linux).
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        // The name in parentheses may hold spaces; utime and stime are the 12th and 13th field behind it.
+        let behind = stat.rsplit_once(") ").map_or("", |(_, behind)| behind);
+        behind.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+    }
+
+    /// Lowers its limit of file descriptors while it runs, behind the back of whatever it computed at its start.
+    pub fn limit_descriptors(&self, most: u64) {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.id()).expect("a process id"));
+        let limit = rustix::process::Rlimit { current: Some(most), maximum: Some(most) };
+        rustix::process::prlimit(id, rustix::process::Resource::Nofile, limit)
+            .expect("a child's limit can be set");
     }
 
     /// How many file descriptors it has open.

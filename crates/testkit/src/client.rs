@@ -43,7 +43,10 @@ impl RawClient {
         let _ = self.send(request);
         let method = method_of(request);
         self.read_answer(&method).unwrap_or_else(|error| {
-            panic!("no answer to {:?}: {error:?}", String::from_utf8_lossy(&request[..request.len().min(300)]))
+            panic!(
+                "no answer to {:?}: {error:?}",
+                String::from_utf8_lossy(&request[..request.len().min(300)])
+            )
         })
     }
 

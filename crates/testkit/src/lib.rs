@@ -16,26 +16,26 @@
     reason = "a kit for tests: to panic is how it reports"
 )]
 
-/// The polling helper that every wait goes through.
-pub mod eventually;
-/// The referee: strict reading of HTTP/1.1 requests and answers from a socket or from recorded bytes.
-pub mod wire;
-/// A scripted origin that records every byte that it is sent.
-pub mod origin;
-/// A client that writes exact bytes and reads exact answers.
-pub mod client;
-/// A folder that goes away with its owner.
-pub mod scratch;
-/// Child processes with captured output, killed on drop.
-pub mod process;
 /// The real binary under test.
 pub mod balancer;
+/// A client that writes exact bytes and reads exact answers.
+pub mod client;
 /// Short ways to write configs for the tests.
 pub mod config;
-/// Real servers and proxies of other makers: nginx, HAProxy, Python, Node.
-pub mod peer;
+/// The polling helper that every wait goes through.
+pub mod eventually;
 /// Many clients at once, each outcome counted.
 pub mod load;
+/// A scripted origin that records every byte that it is sent.
+pub mod origin;
+/// Real servers and proxies of other makers: nginx, HAProxy, Python, Node.
+pub mod peer;
+/// Child processes with captured output, killed on drop.
+pub mod process;
+/// A folder that goes away with its owner.
+pub mod scratch;
+/// The referee: strict reading of HTTP/1.1 requests and answers from a socket or from recorded bytes.
+pub mod wire;
 
 pub use balancer::Balancer;
 pub use client::RawClient;

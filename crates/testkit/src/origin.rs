@@ -47,12 +47,8 @@ impl Origin {
     ) -> Self {
         let listener = listen("127.0.0.1:0".parse().unwrap()).expect("a free port");
         let address = listener.local_addr().unwrap();
-        let origin = Self {
-            address,
-            script: Arc::new(script),
-            records: Arc::default(),
-            acceptor: Mutex::new(None),
-        };
+        let origin =
+            Self { address, script: Arc::new(script), records: Arc::default(), acceptor: Mutex::new(None) };
         origin.accept_on(listener);
         origin
     }
@@ -118,7 +114,12 @@ impl Origin {
 
     /// All requests that were read whole, in the order of the connections.
     pub fn requests(&self) -> Vec<Request> {
-        self.records.lock().unwrap().iter().flat_map(|record| record.requests.lock().unwrap().clone()).collect()
+        self.records
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(|record| record.requests.lock().unwrap().clone())
+            .collect()
     }
 
     /// The raw bytes of every connection that sent any (probes of the kind `tcp` send none).
@@ -196,11 +197,8 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 fn serve(socket: TcpStream, record: Arc<Record>, script: &Script) {
-    let mut connection = OriginConnection {
-        stream: Some(Stream::new(socket, Arc::clone(&record.raw))),
-        record,
-        last: false,
-    };
+    let mut connection =
+        OriginConnection { stream: Some(Stream::new(socket, Arc::clone(&record.raw))), record, last: false };
     // However the script ends, by panic too, the connection is closed by its drop.
     let _ = script(&mut connection);
 }

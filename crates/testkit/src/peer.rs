@@ -48,7 +48,9 @@ impl Peer {
                 scratch.file(name, content);
             }
             let mut command = Command::new("python3");
-            command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]).current_dir(scratch.path());
+            command
+                .args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()])
+                .current_dir(scratch.path());
             command
         })
     }

@@ -28,7 +28,9 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{name} does not start: {error}; ./scripts/test installs what it needs"));
+            .unwrap_or_else(|error| {
+                panic!("{name} does not start: {error}; ./scripts/test installs what it needs")
+            });
         let stdout = collect(child.stdout.take().expect("piped"));
         let stderr = collect(child.stderr.take().expect("piped"));
         Self { name, child, stdout, stderr }

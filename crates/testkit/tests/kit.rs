@@ -133,7 +133,8 @@ fn a_real_proxy_passes_bytes_between_the_client_and_the_origin() {
     let proxy = Peer::haproxy(&[origin.address()]);
     let mut client = RawClient::connect(proxy.address());
     let body = vec![b'x'; 3_000_000];
-    let mut request = format!("POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut request =
+        format!("POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     request.extend_from_slice(&body);
     let answer = client.exchange(request);
     assert_eq!(answer.fields.get("x-origin"), Some("1"));

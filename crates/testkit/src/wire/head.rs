@@ -15,7 +15,10 @@ impl Fields {
 
     /// All values of that name, as bytes.
     pub fn raw<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
     }
 
     /// All values of that name, as text.
@@ -30,7 +33,10 @@ impl Fields {
 
     /// Whether the comma-separated values of that name hold the word (case does not matter).
     pub fn lists(&self, name: &str, word: &str) -> bool {
-        self.all(name).iter().flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+        self.all(name)
+            .iter()
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(word))
     }
 
     /// The names in order, with their case.
@@ -211,7 +217,8 @@ pub(crate) fn parse_fields(block: &[u8]) -> Result<Fields, String> {
     let mut fields = Fields::default();
     let mut rest = block;
     while !rest.starts_with(b"\r\n") {
-        let end = rest.windows(2).position(|window| window == b"\r\n").ok_or("a field line without its end")?;
+        let end =
+            rest.windows(2).position(|window| window == b"\r\n").ok_or("a field line without its end")?;
         fields.0.push(parse_field(&rest[..end])?);
         rest = &rest[end + 2..];
     }
@@ -220,7 +227,8 @@ pub(crate) fn parse_fields(block: &[u8]) -> Result<Fields, String> {
 
 fn parse_field(line: &[u8]) -> Result<(String, Vec<u8>), String> {
     let shown = || String::from_utf8_lossy(line).into_owned();
-    let colon = line.iter().position(|byte| *byte == b':').ok_or_else(|| format!("no colon in {:?}", shown()))?;
+    let colon =
+        line.iter().position(|byte| *byte == b':').ok_or_else(|| format!("no colon in {:?}", shown()))?;
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return Err(format!("field name in {:?}", shown()));
@@ -235,7 +243,11 @@ fn parse_field(line: &[u8]) -> Result<(String, Vec<u8>), String> {
 pub(crate) fn parse_chunk_line(line: &[u8]) -> Result<usize, String> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let rest = &line[digits..];
-    if digits == 0 || digits > 8 || !(rest.is_empty() || rest[0] == b';') || rest.iter().any(|b| is_control(*b)) {
+    if digits == 0
+        || digits > 8
+        || !(rest.is_empty() || rest[0] == b';')
+        || rest.iter().any(|b| is_control(*b))
+    {
         return Err(format!("chunk line {:?}", String::from_utf8_lossy(line)));
     }
     usize::from_str_radix(&text(&line[..digits]), 16).map_err(|error| error.to_string())

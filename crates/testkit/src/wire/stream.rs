@@ -183,7 +183,12 @@ impl Stream {
         }
     }
 
-    fn read_chunks(&mut self, body: &mut Vec<u8>, trailers: &mut Fields, end: Instant) -> Result<(), WireError> {
+    fn read_chunks(
+        &mut self,
+        body: &mut Vec<u8>,
+        trailers: &mut Fields,
+        end: Instant,
+    ) -> Result<(), WireError> {
         loop {
             let line = loop {
                 match head::end_of_line(&self.buffer).map_err(WireError::Malformed)? {

@@ -82,12 +82,12 @@ impl Body {
     /// The connection has ended: right for a body that ends with it, a cut for every other.
     pub fn end_of_input(&mut self) -> Result<(), BodyError> {
         match self.state {
-            State::Done => Ok(()),
+            _ if self.is_done() => Ok(()),
             State::UntilClose => {
                 self.state = State::Done;
                 Ok(())
             }
-            State::Length { .. } | State::Chunked(_) => Err(BodyError::Cut),
+            State::Done | State::Length { .. } | State::Chunked(_) => Err(BodyError::Cut),
         }
     }
 
@@ -114,7 +114,11 @@ impl Body {
     /// Whether the body ended, as far as can be known without reading on.
     #[inline]
     pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
+        match &self.state {
+            State::Done => true,
+            State::Chunked(chunked) => chunked.is_done(),
+            State::Length { .. } | State::UntilClose => false,
+        }
     }
 
     /// The trailers of a chunked body that has ended.

@@ -63,6 +63,11 @@ impl Chunked {
         &self.trailers
     }
 
+    /// Whether the body ended.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
     /// Reads on; see [`crate::Body::decode`].
     pub fn decode(&mut self, input: &[u8]) -> Result<Piece, BodyError> {
         let mut at = 0;

@@ -237,7 +237,7 @@ fn offset(value: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::format_collect)]
     use super::*;
 
     fn written(headers: &Headers) -> String {

@@ -65,6 +65,7 @@ pub struct RequestHead {
 
 /// What the head says about this connection.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules out another")]
 struct Options {
     keep_alive: bool,
     upgrade: bool,
@@ -79,6 +80,7 @@ impl RequestHead {
     /// `Ok(Some(n))`: the head is complete and has `n` bytes. `Ok(None)`: more bytes are needed. Hosts, lengths,
     /// target and version are checked; a head that is refused must be answered and its connection closed.
     pub fn parse(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Option<usize>, RequestError> {
+        self.clear();
         let skipped = empty_lines(input)?;
         let rest = input.get(skipped..).unwrap_or_default();
         let mut table = lines::field_table();
@@ -187,6 +189,18 @@ impl RequestHead {
         self.headers.names() & HOP_BY_HOP != 0
     }
 
+    /// Forgets the head before, so that one that is refused has nothing of it.
+    fn clear(&mut self) {
+        self.headers.clear();
+        self.method = Method::default();
+        self.version = Version::default();
+        self.framing = None;
+        self.method_len = 0;
+        self.path = (0, 0);
+        self.path_prefix = "";
+        self.options = Options::default();
+    }
+
     fn check_target(&mut self, target: &[u8]) -> Result<(), RequestError> {
         let form = target::form(target, self.method).ok_or(RequestError::Target)?;
         let start = self.method_len + 1;
@@ -271,6 +285,7 @@ const SPEAKS_OF_CONNECTION: u32 = HOP_BY_HOP | 1 << Name::Expect as u32;
 
 /// What the `Connection` fields of a message say.
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules out another")]
 pub(crate) struct Connection {
     close: bool,
     keep: bool,
@@ -336,7 +351,8 @@ fn refusal(error: httparse::Error, rest: &[u8], limits: &HeadLimits) -> RequestE
         httparse::Error::Token => {
             // The target is read as a token too; one that is not is a bad target if the method before it is good.
             let method = rest.iter().position(|byte| *byte == b' ').unwrap_or(0);
-            let good = rest.get(..method).is_some_and(|name| !name.is_empty() && name.iter().all(is_token));
+            let good =
+                rest.get(..method).is_some_and(|name| !name.is_empty() && name.iter().copied().all(is_token));
             if good && limits.target > 0 { RequestError::Target } else { RequestError::Line }
         }
         _ => RequestError::Line,
@@ -352,8 +368,8 @@ fn names_other_version(rest: &[u8]) -> bool {
 }
 
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
-pub(crate) fn is_token(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Bytes that were checked to be ASCII.

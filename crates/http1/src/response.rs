@@ -22,6 +22,9 @@ pub struct ResponseHead {
     names_others: bool,
 }
 
+/// `HTTP/1.1 200` and a space come before the reason, which may be missing together with that space.
+const BEFORE_REASON: usize = 13;
+
 impl ResponseHead {
     /// Reads a head from the start of `input`; `method` is that of the request, which decides whether there is a
     /// body. `Ok(None)`: more bytes are needed. An answer that is refused must not be passed on, nor its
@@ -59,8 +62,6 @@ impl ResponseHead {
         if !(100..=599).contains(&status) || !good_end {
             return Err(ResponseError::Line);
         }
-        // `HTTP/1.1 200` and a space come before the reason, which may be missing together with that space.
-        const BEFORE_REASON: usize = 13;
         lines::take_fields(&mut self.headers, head, parsed.headers).map_err(|_| ResponseError::Header)?;
         self.status = status;
         self.reason = (BEFORE_REASON, line.len().saturating_sub(BEFORE_REASON));

@@ -62,8 +62,9 @@ impl Buffer {
         self.block.get_mut(self.end..).unwrap_or_default()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.len() == self.block.len()
+    /// Whether a read has somewhere to go: into the block, or into one that it gets for it.
+    pub(crate) fn takes_more(&self) -> bool {
+        !self.has_block() || self.len() < self.block.len()
     }
 
     /// Counts `len` bytes of the room as filled.
@@ -123,20 +124,20 @@ pub(crate) struct Stock {
 
 impl Stock {
     fn take(&self, size: usize) -> Vec<u8> {
-        let shelf = if size == SMALL { &self.small } else { &self.large };
-        shelf.borrow_mut().pop().unwrap_or_else(|| vec![0; size])
+        let blocks = if size == SMALL { &self.small } else { &self.large };
+        blocks.borrow_mut().pop().unwrap_or_else(|| vec![0; size])
     }
 
     /// Takes a block back. One that grew to another size is not kept.
     fn give_back(&self, block: Vec<u8>) {
-        let shelf = match block.len() {
+        let blocks = match block.len() {
             SMALL => &self.small,
             LARGE => &self.large,
             _ => return,
         };
-        let mut shelf = shelf.borrow_mut();
-        if shelf.len() < STOCK {
-            shelf.push(block);
+        let mut kept = blocks.borrow_mut();
+        if kept.len() < STOCK {
+            kept.push(block);
         }
     }
 }

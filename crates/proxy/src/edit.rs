@@ -106,6 +106,9 @@ fn request_id(x: &mut Exchange<'_>) {
         let good = !id.is_empty() && id.len() <= MAX_ID && id.iter().all(|byte| is_id(*byte));
         if good {
             x.story.request_id = std::str::from_utf8(id).ok().map(str::to_owned);
+            let id = id.to_vec();
+            // Two ids would be one too many: the first counts.
+            x.heads.request.headers.set(Name::XRequestId, b"x-request-id", &id);
         } else {
             x.heads.request.headers.remove(Name::XRequestId);
         }
@@ -210,7 +213,7 @@ pub(crate) fn response(x: &mut Exchange<'_>) -> Option<Vec<u8>> {
         }
         // RFC 9110 section 8.6: no length where there can be no body.
         Framing::None if head.status() < 200 || head.status() == 204 => {
-            head.headers.remove(Name::ContentLength)
+            head.headers.remove(Name::ContentLength);
         }
         Framing::None | Framing::Chunked | Framing::UntilClose => {}
     }

@@ -29,6 +29,7 @@ pub(crate) async fn forward(x: &mut Exchange<'_>, pool: Arc<PoolState>, now: Nan
     x.alarm.set(For::Exchange, now, pool.config.timeouts.total);
     let mut effort = Effort::new(x, pool);
     let result = effort.run(x, now).await;
+    x.story.bytes_in = effort.taken;
     x.alarm.clear(For::Exchange);
     x.alarm.clear(For::Attempt);
     result
@@ -37,7 +38,6 @@ pub(crate) async fn forward(x: &mut Exchange<'_>, pool: Arc<PoolState>, now: Nan
 /// What an exchange has done so far to be answered.
 struct Effort {
     pool: Arc<PoolState>,
-    tried: Vec<usize>,
     idempotent: bool,
     replay: Replay,
     /// Bytes of the request's body that were taken from the client.
@@ -47,7 +47,8 @@ struct Effort {
 }
 
 impl Effort {
-    fn new(x: &Exchange<'_>, pool: Arc<PoolState>) -> Self {
+    fn new(x: &mut Exchange<'_>, pool: Arc<PoolState>) -> Self {
+        x.heads.tried.clear();
         let limit = pool.config.retry.buffer_body;
         // A body that is known to be too long is not copied at all.
         let fits = x
@@ -57,7 +58,6 @@ impl Effort {
         let retries = pool.rules.attempts() > 1;
         Self {
             pool,
-            tried: Vec::new(),
             idempotent: is_idempotent(x.heads.request.method_text()),
             replay: Replay::new(if fits && retries { limit } else { 0 }),
             taken: 0,
@@ -104,8 +104,8 @@ impl Effort {
         }
     }
 
-    fn choose(&mut self, x: &Exchange<'_>) -> Option<Permit> {
-        self.pool.choose(x.client_ip, x.worker.random(), &mut self.tried)
+    fn choose(&self, x: &mut Exchange<'_>) -> Option<Permit> {
+        self.pool.choose(x.client_ip, x.worker.random(), &mut x.heads.tried)
     }
 
     fn attempted(&self, failure: Failure, bytes_sent: bool) -> Attempted {

@@ -165,7 +165,7 @@ impl PoolState {
                 self.bus.emit(Event::ServerDown { pool, server: reference, reason: reason.clone() });
             }
             State::Up | State::Unknown => {
-                self.bus.emit(Event::ServerUp { pool, server: reference, reason: reason.clone() })
+                self.bus.emit(Event::ServerUp { pool, server: reference, reason: reason.clone() });
             }
         }
         let down = self.up_count() == 0;

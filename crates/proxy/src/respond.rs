@@ -55,15 +55,12 @@ fn write(x: &mut Exchange<'_>, failure: Failure, keep: bool, (out, head_only): (
         .as_ref()
         .and_then(|pool| pool.config.fallback.clone().map(|fallback| (pool.clone(), fallback)))
         .filter(|_| nobody_was_reached(failure));
-    let (status, content_type, body) = match &fallback {
-        Some((pool, fallback)) => {
-            pool.counters.fallbacks.increment();
-            (fallback.status, fallback.content_type.as_str(), fallback.body.clone())
-        }
-        None => {
-            let body = format!("{} {}\n", failure.status(), failure.message());
-            (failure.status(), "text/plain; charset=utf-8", body)
-        }
+    let (status, content_type, body) = if let Some((pool, fallback)) = &fallback {
+        pool.counters.fallbacks.increment();
+        (fallback.status, fallback.content_type.as_str(), fallback.body.clone())
+    } else {
+        let body = format!("{} {}\n", failure.status(), failure.message());
+        (failure.status(), "text/plain; charset=utf-8", body)
     };
     x.story.status = status;
     encode::status_line(out, status, reason(status).as_bytes());

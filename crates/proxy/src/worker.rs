@@ -116,6 +116,7 @@ struct RequestIds {
 
 /// Heads that wait for their next exchange, so that an exchange allocates none.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "a pair is large and goes in and out for each exchange")]
 pub(crate) struct Heads(RefCell<Vec<Box<HeadPair>>>);
 
 /// The two heads of an exchange and the buffers that they are written to.
@@ -127,6 +128,8 @@ pub(crate) struct HeadPair {
     pub(crate) added: Vec<u8>,
     pub(crate) to_server: Vec<u8>,
     pub(crate) to_client: Vec<u8>,
+    /// Servers that the exchange has had.
+    pub(crate) tried: Vec<usize>,
 }
 
 impl Heads {
@@ -179,7 +182,7 @@ pub(crate) fn start(
 }
 
 fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> Worker {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| crate::deadline::nanos(now));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, crate::deadline::nanos);
     let seed = mix(now ^ (index as u64) << 56 ^ u64::from(std::process::id()) << 32);
     Worker {
         log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use super::*;
 
 fn parse(input: &[u8]) -> Result<Option<(RequestHead, usize)>, RequestError> {

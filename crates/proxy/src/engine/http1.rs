@@ -180,7 +180,7 @@ impl Connection {
                         Err(error) => return Poll::Ready(Err(Unread::Refused(failure_of(error)))),
                     }
                 }
-                if client.buffer.is_full() && client.buffer.has_block() {
+                if !client.buffer.takes_more() {
                     client.buffer.grow((client.buffer.capacity() * 2).min(limits.bytes + 1));
                 }
                 match client.stream.poll_read(cx, &mut client.buffer, &worker.stock) {

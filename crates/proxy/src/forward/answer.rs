@@ -5,7 +5,7 @@ use loadweaver_http1::{Body, ResponseHead};
 use crate::buffer::Buffer;
 use crate::deadline::Nanos;
 use crate::exchange::Exchange;
-use crate::forward::flow::Flow;
+use crate::forward::flow::{Flow, Upload};
 use crate::pool::Permit;
 use crate::upstream::Lease;
 
@@ -18,7 +18,7 @@ pub(crate) struct Answer {
     pub(crate) buffer: Buffer,
     /// The request's body on its way to the server.
     pub(crate) upload: Flow,
-    pub(crate) upload_broken: bool,
+    pub(crate) uploaded: Upload,
     /// Interim answers that the client has yet to take.
     pub(crate) download: Flow,
     pub(crate) body: Body,
@@ -29,18 +29,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one attempt, handed over once")]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one attempt, handed over once")]
     pub(crate) fn new(
         permit: Permit,
         lease: Lease,
         buffer: Buffer,
-        (upload, upload_broken): (Flow, bool),
+        (upload, uploaded): (Flow, Upload),
         download: Flow,
         body: Body,
         is_upgrade: bool,
         at: Nanos,
     ) -> Self {
-        Self { permit, lease, buffer, upload, upload_broken, download, body, is_upgrade, at, aside: None }
+        Self { permit, lease, buffer, upload, uploaded, download, body, is_upgrade, at, aside: None }
     }
 
     /// Takes the head along, so that another attempt can have the exchange's room for one.
@@ -49,7 +49,7 @@ impl Answer {
         // The next attempt sends the body from its copy; what this one had not yet written is in there.
         let spent = Flow::new(Vec::new(), self.upload.coding);
         x.heads.to_server = std::mem::replace(&mut self.upload, spent).abandon(&mut x.client.buffer);
-        self.upload_broken = true;
+        self.uploaded = Upload::Broken;
         self
     }
 

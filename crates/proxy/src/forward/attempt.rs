@@ -12,7 +12,7 @@ use crate::engine::http1::may_be_whole;
 use crate::exchange::Exchange;
 use crate::forward::Effort;
 use crate::forward::answer::Answer;
-use crate::forward::flow::{Broken, Coding, Ends, Flow, Waits};
+use crate::forward::flow::{Broken, Coding, Ends, Flow, Upload, Waits};
 use crate::pool::Permit;
 use crate::upstream::{self, Lease};
 
@@ -78,8 +78,7 @@ struct Talk {
     lease: Lease,
     buffer: Buffer,
     upload: Flow,
-    upload_done: bool,
-    upload_broken: bool,
+    uploaded: Upload,
     download: Flow,
     interims: u32,
     heard_anything: bool,
@@ -111,8 +110,7 @@ impl Talk {
             lease,
             buffer: Buffer::default(),
             upload,
-            upload_done: false,
-            upload_broken: false,
+            uploaded: Upload::Flowing,
             download: Flow::new(to_client, Coding::Nothing),
             interims: 0,
             heard_anything: false,
@@ -153,7 +151,7 @@ impl Talk {
         x: &mut Exchange<'_>,
         effort: &mut Effort,
     ) -> Poll<Result<(), Failure>> {
-        if self.upload_done || self.upload_broken {
+        if self.uploaded != Upload::Flowing {
             return Poll::Pending;
         }
         let client = &mut *x.client;
@@ -167,16 +165,16 @@ impl Talk {
         match self.upload.poll(cx, &mut ends, &mut x.body, Some(&mut effort.replay)) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => {
-                self.upload_done = true;
+                self.uploaded = Upload::Whole;
                 Poll::Ready(Ok(()))
             }
             // The server may have answered before it closed: the answer, if there is one, counts.
             Poll::Ready(Err(Broken::Sink)) => {
-                self.upload_broken = true;
+                self.uploaded = Upload::Broken;
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(broken)) => {
-                self.upload_broken = true;
+                self.uploaded = Upload::Broken;
                 Poll::Ready(Err(match broken {
                     Broken::Malformed => Failure::BadChunk,
                     Broken::TooLong => Failure::BodyTooLarge,
@@ -207,7 +205,7 @@ impl Talk {
                         self.buffer.consume(len);
                         *parse_at = 1;
                         if is_final(x.heads.response.status()) {
-                            return Poll::Ready(self.check_final(x));
+                            return Poll::Ready(check_final(x));
                         }
                         self.interim(x)?;
                         continue;
@@ -219,7 +217,7 @@ impl Talk {
                     Err(_) => return Poll::Ready(Err(Failure::BadResponse)),
                 }
             }
-            if self.buffer.has_block() && self.buffer.is_full() {
+            if !self.buffer.takes_more() {
                 self.buffer.grow((self.buffer.capacity() * 2).min(bounds.bytes + 1));
             }
             if !self.download.made.is_empty() {
@@ -234,17 +232,6 @@ impl Talk {
                 Ok(_) => self.heard_anything = true,
             }
         }
-    }
-
-    /// A switch of protocols that nobody asked for would turn the rest of the connection into something that no
-    /// two parties agree on.
-    fn check_final(&self, x: &Exchange<'_>) -> Result<(), Failure> {
-        let head = &x.heads.response;
-        if head.status() == 101 {
-            let asked = x.story.asks_upgrade && x.heads.request.method() != Method::Connect;
-            return if asked && head.upgrades() { Ok(()) } else { Err(Failure::BadResponse) };
-        }
-        Ok(())
     }
 
     fn interim(&mut self, x: &mut Exchange<'_>) -> Result<(), Failure> {
@@ -270,9 +257,9 @@ impl Talk {
         if self.upload.taken > 0 {
             self.awaits_continue = false;
         }
-        let waits = if self.upload_done || self.upload_broken { Waits::Source } else { self.upload.waits };
+        let uploading = self.uploaded == Upload::Flowing;
+        let waits = if uploading { self.upload.waits } else { Waits::Source };
         let now_watched = (waits, self.upload.written + self.upload.taken);
-        let uploading = !self.upload_done && !self.upload_broken;
         if (self.watched.is_none() && !uploading) || self.watched == Some(now_watched) {
             // The first time round without a body the deadline stands already.
             self.watched = Some(now_watched);
@@ -291,7 +278,7 @@ impl Talk {
     }
 
     fn overdue(&self, x: &Exchange<'_>) -> Option<Failure> {
-        let sending = !self.upload_done && !self.upload_broken && !self.awaits_continue;
+        let sending = self.uploaded == Upload::Flowing && !self.awaits_continue;
         if x.alarm.is_due(For::Client) {
             Some(Failure::BodyTimeout)
         } else if x.alarm.is_due(For::Server) {
@@ -310,11 +297,11 @@ impl Talk {
     fn watch_client(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Result<(), Failure>> {
         // A socket that the reactor does not know of is not watched: it would cost more than it is worth on a
         // connection's first exchange.
-        if !(self.upload_done || self.upload_broken) || !x.client.stream.is_known() {
+        if self.uploaded == Upload::Flowing || !x.client.stream.is_known() {
             return Poll::Pending;
         }
         let client = &mut *x.client;
-        while !client.ended && !(client.buffer.has_block() && client.buffer.is_full()) {
+        while !client.ended && client.buffer.takes_more() {
             match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer, &x.worker.stock)) {
                 Ok(0) => client.ended = true,
                 Ok(_) => {}
@@ -335,19 +322,18 @@ impl Talk {
             Ok(()) => {
                 let at = x.worker.deadlines.now();
                 x.story.first_byte = Some(at.saturating_sub(x.story.started));
-                let head = &x.heads.response;
+                let response = &x.heads.response;
                 let took = std::time::Duration::from_nanos(at.saturating_sub(begun));
-                permit.server.counters.answered(head.status(), took);
+                permit.server.counters.answered(response.status(), took);
                 let connected =
-                    x.heads.request.method() == Method::Connect && (200..300).contains(&head.status());
-                let is_upgrade = head.status() == 101 || connected;
-                let body = Body::new(head.framing(), x.snapshot.config.limits.trailers);
-                let broken = self.upload_broken;
+                    x.heads.request.method() == Method::Connect && (200..300).contains(&response.status());
+                let is_upgrade = response.status() == 101 || connected;
+                let body = Body::new(response.framing(), x.snapshot.config.limits.trailers);
                 Ok(Answer::new(
                     permit,
                     self.lease,
                     self.buffer,
-                    (self.upload, broken),
+                    (self.upload, self.uploaded),
                     self.download,
                     body,
                     is_upgrade,
@@ -370,4 +356,15 @@ impl Talk {
 /// 101 ends the HTTP part of a connection and is final in that sense.
 fn is_final(status: u16) -> bool {
     status >= 200 || status == 101
+}
+
+/// A switch of protocols that nobody asked for would turn the rest of the connection into something that no
+/// two parties agree on.
+fn check_final(x: &Exchange<'_>) -> Result<(), Failure> {
+    let head = &x.heads.response;
+    if head.status() == 101 {
+        let asked = x.story.asks_upgrade && x.heads.request.method() != Method::Connect;
+        return if asked && head.upgrades() { Ok(()) } else { Err(Failure::BadResponse) };
+    }
+    Ok(())
 }

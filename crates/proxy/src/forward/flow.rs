@@ -55,6 +55,17 @@ pub(crate) enum Waits {
     Sink,
 }
 
+/// How far a request's body has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upload {
+    /// On its way.
+    Flowing,
+    /// The server has all of it.
+    Whole,
+    /// It will not go on.
+    Broken,
+}
+
 /// A copy of what a flow has taken, so that another attempt can send it again.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
@@ -168,16 +179,12 @@ impl Flow {
             ends.buffer
                 .prefer_large(self.taken >= LONG || body.length_left().is_some_and(|left| left >= LONG));
             ends.buffer.release(ends.stock);
-            let read = if *ends.ended { 0 } else { ready!(self.poll_source(cx, ends))? };
+            let read = if *ends.ended { 0 } else { ready!(poll_source(cx, ends))? };
             if read == 0 {
                 *ends.ended = true;
                 body.end_of_input().map_err(|_| Broken::SourceCut)?;
             }
         }
-    }
-
-    fn poll_source(&self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<usize, Broken>> {
-        ends.source.poll_read(cx, ends.buffer, ends.stock).map_err(|_| Broken::SourceCut)
     }
 
     fn may_frame(&self, body: &Body) -> bool {
@@ -296,11 +303,6 @@ impl Flow {
         made.clear();
         made
     }
-
-    /// Whether the receiver has all of the body.
-    pub(crate) fn is_done(&self) -> bool {
-        self.ended && self.made_at >= self.made.len() && self.piece == 0 && self.tail.is_empty()
-    }
 }
 
 impl Replay {
@@ -308,6 +310,10 @@ impl Replay {
     pub(crate) fn is_whole(&self, taken: u64) -> bool {
         self.kept.len() as u64 == taken
     }
+}
+
+fn poll_source(cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<usize, Broken>> {
+    ends.source.poll_read(cx, ends.buffer, ends.stock).map_err(|_| Broken::SourceCut)
 }
 
 fn broken(error: BodyError) -> Broken {

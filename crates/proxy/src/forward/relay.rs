@@ -12,7 +12,7 @@ use crate::edit;
 use crate::engine::http1::Next;
 use crate::exchange::Exchange;
 use crate::forward::answer::Answer;
-use crate::forward::flow::{Broken, Coding, Ends, Waits};
+use crate::forward::flow::{Broken, Coding, Ends, Upload, Waits};
 use crate::forward::{Effort, tunnel};
 
 /// Passes the answer on. Once its head is on the way no other answer can be given: a failure from here on is told
@@ -35,14 +35,13 @@ pub(crate) async fn relay(
     x.alarm.clear(For::Client);
     x.alarm.clear(For::Server);
     x.story.bytes_out = answer.download.taken;
-    x.story.bytes_in = effort.taken;
     answer.permit.server.counters.bytes_out.add(answer.download.taken);
     answer.permit.server.counters.bytes_in.add(effort.taken);
     let next = match ended {
-        Ok(()) => finished(x, effort, &mut answer, plan),
+        Ok(()) => finished(x, plan),
         Err(failure) => broken(x, &answer, failure, plan),
     };
-    put_back(x, answer, effort, next);
+    put_back(x, answer, effort);
     Ok(next)
 }
 
@@ -61,13 +60,11 @@ fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
     let framing = x.heads.response.framing();
     let coding = match framing {
         Framing::None => Coding::Nothing,
-        Framing::Length(_) => Coding::Plain,
-        Framing::Chunked | Framing::UntilClose if http11 => Coding::Chunked,
-        Framing::Chunked | Framing::UntilClose => Coding::Plain,
+        Framing::Chunked | Framing::UntilClose if http11 && !answer.is_upgrade => Coding::Chunked,
+        Framing::Length(_) | Framing::Chunked | Framing::UntilClose => Coding::Plain,
     };
     let until_close = coding == Coding::Plain && !matches!(framing, Framing::Length(_));
-    let uploaded = answer.upload.is_done();
-    let keep = x.keeps_client() && uploaded && !until_close && !x.client.ended;
+    let keep = x.keeps_client() && x.body.is_done() && !until_close && !x.client.ended;
     let out = &mut answer.download.made;
     encode::response_head(out, &x.heads.response);
     if coding == Coding::Chunked {
@@ -133,7 +130,7 @@ fn poll_download(
 /// The rest of the request's body. A server that has answered may not want it, so a break here is not a failure; the
 /// server connection is just not used again.
 fn poll_upload(cx: &mut Context<'_>, x: &mut Exchange<'_>, answer: &mut Answer) {
-    if answer.upload_broken || answer.upload.is_done() {
+    if answer.uploaded != Upload::Flowing {
         return;
     }
     let client = &mut *x.client;
@@ -144,8 +141,8 @@ fn poll_upload(cx: &mut Context<'_>, x: &mut Exchange<'_>, answer: &mut Answer) 
         sink: &mut answer.lease.stream,
         stock: &x.worker.stock,
     };
-    if let Poll::Ready(Err(_)) = answer.upload.poll(cx, &mut ends, &mut x.body, None) {
-        answer.upload_broken = true;
+    if let Poll::Ready(ended) = answer.upload.poll(cx, &mut ends, &mut x.body, None) {
+        answer.uploaded = if ended.is_ok() { Upload::Whole } else { Upload::Broken };
     }
 }
 
@@ -188,13 +185,14 @@ fn overdue(x: &Exchange<'_>) -> Option<Failure> {
 }
 
 /// The client has the whole answer.
-fn finished(x: &mut Exchange<'_>, _effort: &Effort, answer: &mut Answer, plan: Plan) -> Next {
-    let uploaded = answer.upload.is_done();
-    match (plan.keep && uploaded, uploaded) {
-        (true, _) => Next::Again,
+fn finished(x: &Exchange<'_>, plan: Plan) -> Next {
+    if plan.keep {
+        Next::Again
+    } else if x.body.is_done() && x.client.buffer.is_empty() {
+        Next::Close
+    } else {
         // Whatever the client still sends must not turn its answer into a reset.
-        (false, true) if x.client.buffer.is_empty() => Next::Close,
-        (false, _) => Next::Linger,
+        Next::Linger
     }
 }
 
@@ -207,11 +205,10 @@ fn broken(x: &mut Exchange<'_>, answer: &Answer, failure: Failure, plan: Plan) -
 
 /// Keeps what can be used again: the server's connection, if both sides have nothing more to say on it, and the
 /// buffers.
-fn put_back(x: &mut Exchange<'_>, mut answer: Answer, effort: &Effort, next: Next) {
+fn put_back(x: &mut Exchange<'_>, mut answer: Answer, effort: &Effort) {
     let head = &x.heads.response;
-    let whole = x.story.failure.is_none() && answer.upload.is_done() && !answer.upload_broken;
+    let whole = x.story.failure.is_none() && answer.uploaded == Upload::Whole;
     let clean = answer.buffer.is_empty() && head.framing() != Framing::UntilClose;
-    let _ = next;
     if whole && clean && head.keep_alive() {
         let now = answer.at;
         x.worker.upstreams.keep(answer.lease, &effort.pool.config.connection_pool, now);

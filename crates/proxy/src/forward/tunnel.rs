@@ -17,7 +17,6 @@ use crate::forward::flow::{Broken, Coding, Ends, Flow};
 struct Way {
     flow: Flow,
     body: Body,
-    ended: bool,
     flowed: bool,
     closed: bool,
 }
@@ -25,7 +24,7 @@ struct Way {
 impl Way {
     fn new(made: Vec<u8>) -> Self {
         let body = Body::new(Framing::UntilClose, 0);
-        Self { flow: Flow::new(made, Coding::Plain), body, ended: false, flowed: false, closed: false }
+        Self { flow: Flow::new(made, Coding::Plain), body, flowed: false, closed: false }
     }
 
     /// Ready when the receiver has everything and knows it.
@@ -44,13 +43,13 @@ impl Way {
 
 /// Carries bytes both ways. A side that ends its sending only ends that direction; silence in both for
 /// `timeouts.tunnel` ends both.
-pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &Effort, mut answer: Answer) -> Next {
+pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &mut Effort, mut answer: Answer) -> Next {
     x.story.upgraded = true;
     x.worker.shared.counters.tunnels_active.increment();
     let mut up = Way::new(Vec::new());
-    up.ended = x.client.ended;
     let mut down = Way::new(std::mem::take(&mut answer.download.made));
     let limit = effort.pool.config.timeouts.tunnel;
+    let (mut up_ended, mut down_ended) = (x.client.ended, false);
     let mut moved = 0;
     x.alarm.set(For::Server, x.worker.deadlines.now(), limit);
     let ended = poll_fn(|cx| {
@@ -58,7 +57,7 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &Effort, mut answer: An
         let mut up_ends = Ends {
             source: &mut client.stream,
             buffer: &mut client.buffer,
-            ended: &mut up.ended.clone(),
+            ended: &mut up_ended,
             sink: &mut answer.lease.stream,
             stock: &x.worker.stock,
         };
@@ -66,7 +65,7 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &Effort, mut answer: An
         let mut down_ends = Ends {
             source: &mut answer.lease.stream,
             buffer: &mut answer.buffer,
-            ended: &mut down.ended.clone(),
+            ended: &mut down_ended,
             sink: &mut client.stream,
             stock: &x.worker.stock,
         };
@@ -88,7 +87,7 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &Effort, mut answer: An
     x.alarm.clear(For::Server);
     x.worker.shared.counters.tunnels_active.decrement();
     x.story.failure = ended;
-    x.story.bytes_in = up.flow.taken;
+    effort.taken += up.flow.taken;
     x.story.bytes_out = down.flow.taken;
     answer.permit.server.counters.bytes_in.add(up.flow.taken);
     answer.permit.server.counters.bytes_out.add(down.flow.taken);

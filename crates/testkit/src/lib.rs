@@ -24,6 +24,8 @@ pub mod client;
 pub mod config;
 /// The polling helper that every wait goes through.
 pub mod eventually;
+/// A balancer in front of one origin, for requests that must be refused.
+pub mod front;
 /// Many clients at once, each outcome counted.
 pub mod load;
 /// A scripted origin that records every byte that it is sent.

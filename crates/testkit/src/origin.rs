@@ -180,6 +180,12 @@ impl Origin {
     }
 }
 
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Origin({}, {} connections)", self.address, self.accepted())
+    }
+}
+
 impl Drop for Origin {
     fn drop(&mut self) {
         self.refuse();

@@ -132,6 +132,14 @@ proptest! {
     }
 }
 
+#[test]
+fn a_worker_with_an_older_clock_reading_sees_what_was_granted_since() {
+    let budget = RetryBudget::new(20, 0);
+    (0..5).for_each(|_| budget.on_request(at(3)));
+    assert!(budget.try_retry(at(4)));
+    assert!(!budget.try_retry(at(3)));
+}
+
 /// Four workers ask for all they can get while the clock, which each reads a little late, runs on.
 #[test]
 fn workers_together_never_exceed_the_bound() {
@@ -139,26 +147,53 @@ fn workers_together_never_exceed_the_bound() {
         let budget = RetryBudget::new(20, 0);
         (0..1_000).for_each(|_| budget.on_request(at(0)));
         let clock = AtomicU64::new(0);
+        let ask = |n: u64| {
+            let now = clock.load(Ordering::Relaxed);
+            if n.is_multiple_of(20) && now < 6 {
+                clock.fetch_max(now + 1, Ordering::Relaxed);
+            }
+            budget.try_retry(at(now))
+        };
         let total: usize = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..4)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let ask = |n: u64| {
-                            let now = clock.load(Ordering::Relaxed);
-                            if n.is_multiple_of(20) && now < 6 {
-                                clock.fetch_max(now + 1, Ordering::Relaxed);
-                            }
-                            budget.try_retry(at(now))
-                        };
-                        (0..400).filter(|&n| ask(n)).count()
-                    })
-                })
-                .collect();
+            let workers: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..400).filter(|&n| ask(n)).count())).collect();
             workers.into_iter().map(|worker| worker.join().unwrap()).sum()
         });
         // All seconds lie in one window. A few places may go to nobody, none goes to two.
         assert!((190..=200).contains(&total), "{total} granted in round {round}");
     }
+}
+
+/// Two workers reach for the only place at the same moment, again and again.
+#[test]
+fn the_last_place_goes_to_one_at_most() {
+    const ROUNDS: usize = 5_000;
+    let budgets: Vec<RetryBudget> = (0..ROUNDS).map(|_| RetryBudget::new(100, 0)).collect();
+    budgets.iter().for_each(|budget| budget.on_request(at(0)));
+    let arrived = AtomicU64::new(0);
+    let work = |mine: u64| {
+        let reach = |(before, budget): (u64, &RetryBudget)| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            for spins in 0_u32.. {
+                if arrived.load(Ordering::SeqCst) >= 2 * (before + 1) {
+                    break;
+                }
+                // The other one may be waiting for this very processor.
+                if spins < 500 { std::hint::spin_loop() } else { std::thread::yield_now() }
+            }
+            // Every other round the two are in different seconds.
+            budget.try_retry(at(mine * (before % 2)))
+        };
+        (0..).zip(&budgets).map(reach).collect::<Vec<bool>>()
+    };
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| work(1));
+        (work(0), other.join().unwrap())
+    });
+    let both = one.iter().zip(&other).filter(|&(&a, &b)| a && b).count();
+    assert_eq!(both, 0, "of {ROUNDS} places went to two");
+    let given = one.iter().zip(&other).filter(|&(&a, &b)| a || b).count();
+    assert!(given > 0);
 }
 
 #[test]

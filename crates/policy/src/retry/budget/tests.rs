@@ -169,7 +169,9 @@ fn workers_together_never_exceed_the_bound() {
 fn the_last_place_goes_to_one_at_most() {
     const ROUNDS: usize = 5_000;
     let budgets: Vec<RetryBudget> = (0..ROUNDS).map(|_| RetryBudget::new(100, 0)).collect();
-    budgets.iter().for_each(|budget| budget.on_request(at(0)));
+    for budget in &budgets {
+        budget.on_request(at(0));
+    }
     let arrived = AtomicU64::new(0);
     let work = |mine: u64| {
         let reach = |(before, budget): (u64, &RetryBudget)| {

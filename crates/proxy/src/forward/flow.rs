@@ -171,8 +171,8 @@ impl Flow {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
-            // A piece was too long to gather more behind it.
-            if !ends.buffer.is_empty() && self.may_frame(body) {
+            // A long piece went out alone: what stands behind it, or the end, is framed next.
+            if !ends.buffer.is_empty() || body.is_done() {
                 continue;
             }
             self.waits = Waits::Source;
@@ -185,10 +185,6 @@ impl Flow {
                 body.end_of_input().map_err(|_| Broken::SourceCut)?;
             }
         }
-    }
-
-    fn may_frame(&self, body: &Body) -> bool {
-        self.coding != Coding::Nothing || !body.is_done()
     }
 
     /// Writes what we made and the piece behind it.

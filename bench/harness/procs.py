@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import fcntl
 import json
 import os
 import resource
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 PROXY_CORE = 0
@@ -18,6 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIVE = []
+_LOCK = []
 
 
 class BenchError(Exception):
@@ -34,6 +37,18 @@ def prepare():
     cores = os.sched_getaffinity(0)
     if not {PROXY_CORE, LOAD_CORE} <= cores:
         raise BenchError(f"needs cores {PROXY_CORE} and {LOAD_CORE}; this process may use {sorted(cores)}")
+    take_the_machine()
+
+
+def take_the_machine():
+    """Waits until no other bench runs here: two would measure each other."""
+    path = os.path.join(tempfile.gettempdir(), "loadweaver-bench.lock")
+    _LOCK.append(open(path, "a", encoding="ascii"))  # kept until this process ends
+    try:
+        fcntl.flock(_LOCK[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("another bench is running here: waiting for its end", file=sys.stderr, flush=True)
+        fcntl.flock(_LOCK[0], fcntl.LOCK_EX)
 
 
 def _interrupted(number, _frame):

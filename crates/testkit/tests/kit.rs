@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use loadweaver_testkit::origin::{reply, reply_with};
 use loadweaver_testkit::wire::requests_in;
-use loadweaver_testkit::{Framing, Origin, Peer, RawClient, WireError, eventually};
+use loadweaver_testkit::{Framing, Origin, OriginConnection, Peer, RawClient, WireError, eventually};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -59,7 +59,7 @@ fn a_reset_is_seen_on_both_sides() {
     client.send(GET).unwrap();
     assert_eq!(client.read_answer("GET").unwrap_err(), WireError::Reset);
 
-    let hanging = Origin::start(|connection| connection.hang());
+    let hanging = Origin::start(OriginConnection::hang);
     let client = RawClient::connect(hanging.address());
     eventually("the origin accepted", || hanging.accepted() == 1);
     client.reset();
@@ -144,7 +144,7 @@ fn a_real_proxy_passes_bytes_between_the_client_and_the_origin() {
 
 #[test]
 fn a_silent_connection_runs_into_the_deadline() {
-    let origin = Origin::start(|connection| connection.hang());
+    let origin = Origin::start(OriginConnection::hang);
     let mut client = RawClient::connect(origin.address()).patient_for(Duration::from_millis(50));
     client.send(GET).unwrap();
     assert!(matches!(client.read_answer("GET"), Err(WireError::Timeout(_))));

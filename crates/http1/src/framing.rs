@@ -27,6 +27,9 @@ const MAX_LENGTH: u64 = i64::MAX as u64;
 /// A transfer coding beside a length, or in HTTP/1.0, is how requests are smuggled past a proxy
 /// (RFC 9112 section 6.1): refused, never repaired.
 pub(crate) fn of_request(headers: &Headers, version: Version) -> Result<Framing, RequestError> {
+    if headers.has(Name::Lookalike) {
+        return Err(RequestError::Framing);
+    }
     if headers.has(Name::TransferEncoding) {
         if version == Version::Http10 || headers.has(Name::ContentLength) {
             return Err(RequestError::Framing);

@@ -46,6 +46,10 @@ pub enum Name {
     Referer,
     /// `Date`
     Date,
+    /// `X-LoadWeaver-Failure`
+    XLoadweaverFailure,
+    /// A name that some server reads as `Content-Length` or `Transfer-Encoding`.
+    Lookalike,
 }
 
 impl Name {
@@ -82,9 +86,16 @@ impl Name {
                 (b"transfer-encoding", Name::TransferEncoding)
             }
             17 => (b"x-forwarded-proto", Name::XForwardedProto),
-            _ => return Name::Other,
+            20 => (b"x-loadweaver-failure", Name::XLoadweaverFailure),
+            _ => (b"", Name::Other),
         };
-        if name.eq_ignore_ascii_case(text) { known } else { Name::Other }
+        if same(name, text) {
+            known
+        } else if may_look_alike(name) && looks_alike(name) {
+            Name::Lookalike
+        } else {
+            Name::Other
+        }
     }
 
     /// Whether the field says something about this one connection and so never passes a proxy
@@ -122,5 +133,67 @@ impl Name {
     /// The bit of this name in a set of names.
     pub(crate) fn bit(self) -> u32 {
         1 << (self as u8)
+    }
+}
+
+/// Compares a name with one in lower case, eight bytes at a time. Setting bit 5 folds letters and changes no other
+/// byte of a token into one of the names above.
+#[inline]
+fn same(name: &[u8], text: &[u8]) -> bool {
+    if name.len() != text.len() || text.is_empty() {
+        return false;
+    }
+    let (words, rest) = name.as_chunks::<8>();
+    let (text_words, text_rest) = text.as_chunks::<8>();
+    let folded = |word: &[u8; 8]| u64::from_ne_bytes(*word) | 0x2020_2020_2020_2020;
+    words.iter().zip(text_words).all(|(word, text)| folded(word) == u64::from_ne_bytes(*text))
+        && rest.iter().zip(text_rest).all(|(byte, text)| byte | 0x20 == *text)
+}
+
+/// Rules out nearly every name at the cost of two bytes.
+#[inline]
+fn may_look_alike(name: &[u8]) -> bool {
+    name.len() >= 13 && matches!(name, [b'c' | b'C', b'o' | b'O', ..] | [b't' | b'T', b'r' | b'R', ..])
+}
+
+/// CGI and its descendants turn dashes into underscores, so a server behind us may read `Content_Length`, or even
+/// `Transfer--Encoding`, as the header that frames the body while we do not.
+#[cold]
+fn looks_alike(name: &[u8]) -> bool {
+    let letters = || name.iter().filter(|byte| !matches!(byte, b'-' | b'_')).map(u8::to_ascii_lowercase);
+    letters().eq(*b"contentlength") || letters().eq(*b"transferencoding")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_names_in_any_case_and_none_besides() {
+        for (text, name) in [
+            ("hOsT", Name::Host),
+            ("Content-Length", Name::ContentLength),
+            ("TRANSFER-ENCODING", Name::TransferEncoding),
+            ("te", Name::Te),
+            ("X-Request-ID", Name::XRequestId),
+            ("x-loadweaver-failure", Name::XLoadweaverFailure),
+            ("Hos~", Name::Other),
+            ("content-type", Name::Other),
+            ("", Name::Other),
+        ] {
+            assert_eq!(Name::of(text.as_bytes()), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_what_a_server_could_take_for_a_framing_header() {
+        for text in
+            ["Content_Length", "transfer_encoding", "Transfer---Encoding", "Content-_Length", "contentlength"]
+        {
+            assert_eq!(Name::of(text.as_bytes()), Name::Lookalike, "{text}");
+        }
+        for text in ["content-lengths", "x-content-length", "content-encoding", "transferred-encoding"] {
+            assert_eq!(Name::of(text.as_bytes()), Name::Other, "{text}");
+        }
     }
 }

@@ -83,6 +83,10 @@ impl RequestHead {
         self.clear();
         let skipped = empty_lines(input)?;
         let rest = input.get(skipped..).unwrap_or_default();
+        if rest.starts_with(b"HEAD ") {
+            // Known even if the rest is refused: the refusal must not have a body then.
+            self.method = Method::Head;
+        }
         let mut table = lines::field_table();
         let allowed = table.get_mut(..limits.fields).unwrap_or_default();
         let mut parsed = httparse::Request::new(&mut []);
@@ -129,7 +133,13 @@ impl RequestHead {
 
     /// The method's text.
     pub fn method_text(&self) -> &str {
-        text(self.headers.bytes(0, self.method_len))
+        match self.method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Options => "OPTIONS",
+            Method::Connect => "CONNECT",
+            Method::Other => text(self.headers.bytes(0, self.method_len)),
+        }
     }
 
     /// The client's version.
@@ -364,7 +374,7 @@ fn names_other_version(rest: &[u8]) -> bool {
     let line = rest.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
     let word = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
     matches!(word, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+        if major.is_ascii_digit() && minor.is_ascii_digit() && !(*major == b'1' && matches!(minor, b'0' | b'1')))
 }
 
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).

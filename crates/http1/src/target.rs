@@ -72,11 +72,22 @@ pub fn is_host(value: &[u8]) -> bool {
     };
     let named = !host.is_empty()
         && host.len() <= 255
-        && host
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%'));
+        && host.iter().all(|byte| IN_HOST.get(usize::from(*byte)) == Some(&true));
     named && is_port(port)
 }
+
+/// Which bytes a host's name may have.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse it")]
+const IN_HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%');
+        byte += 1;
+    }
+    table
+};
 
 /// Nothing, or a number up to 65535.
 fn is_port(port: &[u8]) -> bool {

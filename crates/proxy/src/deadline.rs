@@ -122,22 +122,16 @@ impl Deadlines {
         self.looked.set(now);
         let mut next = NEVER;
         for (_, entry) in self.entries.borrow().iter() {
-            let due = entry.earliest();
-            if due <= now {
+            if entry.due.iter().any(|due| due.get() <= now) {
                 entry.wake();
-            } else {
-                next = next.min(due);
             }
+            next = entry.due.iter().map(Cell::get).filter(|due| *due > now).fold(next, Nanos::min);
         }
         self.next.set(next.max(now + PAUSE));
     }
 }
 
 impl Entry {
-    fn earliest(&self) -> Nanos {
-        self.due.iter().map(Cell::get).min().unwrap_or(NEVER)
-    }
-
     fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();

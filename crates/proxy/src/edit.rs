@@ -114,8 +114,9 @@ fn request_id(x: &mut Exchange<'_>) {
         }
     }
     if x.story.request_id.is_none() {
-        x.story.made_id = x.worker.request_id();
-        field(&mut x.heads.added, b"x-request-id", &x.story.made_id);
+        let id = x.worker.request_id();
+        field(&mut x.heads.added, b"x-request-id", &id);
+        x.story.made_id = Some(id);
     }
 }
 
@@ -202,6 +203,8 @@ pub(crate) fn response(x: &mut Exchange<'_>) -> Option<Vec<u8>> {
     let head = &mut x.heads.response;
     let protocol = head.headers.get(Name::Upgrade).filter(|_| head.status() == 101).map(<[u8]>::to_vec);
     head.strip_hop_by_hop();
+    // Ours alone: a server does not speak for us.
+    head.headers.remove(Name::XLoadweaverFailure);
     match head.framing() {
         Framing::Length(length) => {
             let once = head.headers.get_all(Name::ContentLength).nth(1).is_none();

@@ -43,7 +43,7 @@ struct Effort {
     /// Bytes of the request's body that were taken from the client.
     taken: u64,
     /// An answer that was to be replaced by a better one: the last real one, if no better one comes.
-    held: Option<Answer>,
+    held: Option<Box<Answer>>,
 }
 
 impl Effort {
@@ -65,7 +65,13 @@ impl Effort {
         }
     }
 
-    async fn run(&mut self, x: &mut Exchange<'_>, mut now: Nanos) -> Result<Next, Failure> {
+    async fn run(&mut self, x: &mut Exchange<'_>, now: Nanos) -> Result<Next, Failure> {
+        let answer = self.answer(x, now).await?;
+        relay::relay(x, self, answer).await
+    }
+
+    /// Tries servers until one's answer is to be passed on.
+    async fn answer(&mut self, x: &mut Exchange<'_>, mut now: Nanos) -> Result<Box<Answer>, Failure> {
         let mut permit = self.choose(x).ok_or_else(|| self.pool.refusal())?;
         let mut fresh = false;
         loop {
@@ -74,12 +80,13 @@ impl Effort {
                 permit.server.counters.requests.increment();
             }
             match attempt::run(x, self, permit, now, fresh).await {
-                Ok(answer) => match self.better(x, &answer) {
+                Ok(mut answer) => match self.better(x, &answer) {
                     Some(next) => {
                         permit = next;
-                        self.held = Some(answer.set_aside(x));
+                        answer.set_aside(x);
+                        self.held = Some(answer);
                     }
-                    None => return relay::relay(x, self, answer).await,
+                    None => return Ok(answer),
                 },
                 Err(lost) if lost.stale && self.may_repeat(&lost) => {
                     // The server had closed a kept connection before it saw our request: not its failure, and
@@ -93,7 +100,7 @@ impl Effort {
                     judge(&lost.permit, lost.failure);
                     match self.another(x, &lost) {
                         Some(next) => permit = next,
-                        None => return self.give_up(x, lost.failure).await,
+                        None => return self.last_real(x).ok_or(lost.failure),
                     }
                 }
             }
@@ -151,15 +158,11 @@ impl Effort {
         Some(permit)
     }
 
-    /// No more attempts: the last real answer, or the failure.
-    async fn give_up(&mut self, x: &mut Exchange<'_>, failure: Failure) -> Result<Next, Failure> {
-        match self.held.take() {
-            Some(answer) => {
-                let answer = answer.bring_back(x);
-                relay::relay(x, self, answer).await
-            }
-            None => Err(failure),
-        }
+    /// No more attempts: the last real answer, if there was one.
+    fn last_real(&mut self, x: &mut Exchange<'_>) -> Option<Box<Answer>> {
+        let mut answer = self.held.take()?;
+        answer.bring_back(x);
+        Some(answer)
     }
 }
 

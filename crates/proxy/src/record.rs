@@ -17,7 +17,7 @@ use crate::server::ServerState;
 pub(crate) struct Story {
     pub(crate) started: Nanos,
     pub(crate) request_id: Option<String>,
-    pub(crate) made_id: [u8; 16],
+    pub(crate) made_id: Option<[u8; 16]>,
     pub(crate) route: Option<usize>,
     pub(crate) pool: Option<Arc<PoolState>>,
     pub(crate) server: Option<Arc<ServerState>>,
@@ -42,7 +42,7 @@ impl Story {
     pub(crate) fn request_id(&self) -> &str {
         match &self.request_id {
             Some(id) => id,
-            None => std::str::from_utf8(&self.made_id).unwrap_or_default(),
+            None => self.made_id.as_ref().map_or("", |id| std::str::from_utf8(id).unwrap_or_default()),
         }
     }
 }

@@ -20,7 +20,6 @@ const RETRY_AFTER: &[u8] = b"1";
 /// would begin is not known.
 pub(crate) async fn refuse(x: &mut Exchange<'_>, failure: Failure) -> Next {
     x.last = true;
-    x.story.made_id = x.worker.request_id();
     x.story.refused = true;
     let next = fail(x, failure).await;
     record::finish(x);
@@ -30,6 +29,9 @@ pub(crate) async fn refuse(x: &mut Exchange<'_>, failure: Failure) -> Next {
 /// Tells the client about a failure, or ends the connection where nothing can be told.
 pub(crate) async fn fail(x: &mut Exchange<'_>, failure: Failure) -> Next {
     x.story.failure = Some(failure);
+    if x.story.request_id().is_empty() {
+        x.story.made_id = Some(x.worker.request_id());
+    }
     if failure.status() == 0 {
         return Next::Close;
     }
@@ -39,7 +41,7 @@ pub(crate) async fn fail(x: &mut Exchange<'_>, failure: Failure) -> Next {
     let mut out = std::mem::take(&mut x.heads.to_client);
     out.clear();
     let method = x.heads.request.method();
-    write(x, failure, keep, (&mut out, method == Method::Head && !x.story.refused));
+    write(x, failure, keep, (&mut out, method == Method::Head));
     let sent = send(x, out).await;
     match (sent, keep) {
         (false, _) => Next::Close,

@@ -234,7 +234,7 @@ impl Connection {
 }
 
 /// How long a connection lingers at the most, and how many bytes it reads to no use.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why no head was read.

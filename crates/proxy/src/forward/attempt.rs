@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use loadweaver_http1::{Body, Framing, HeadLimits, Method, Name, Version, encode};
 use loadweaver_policy::failure::Failure;
@@ -18,6 +19,9 @@ use crate::upstream::{self, Lease};
 
 /// Interim answers before a final one; a server that sends more is not going to answer.
 const MAX_INTERIM: u32 = 32;
+
+/// How long an answer may take before it is worth two system calls to notice that nobody waits for it any more.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// An attempt that got no answer.
 pub(crate) struct Lost {
@@ -37,7 +41,7 @@ pub(crate) async fn run(
     permit: Permit,
     now: Nanos,
     fresh: bool,
-) -> Result<Answer, Lost> {
+) -> Result<Box<Answer>, Lost> {
     let config = &effort.pool.config;
     x.alarm.set(For::Attempt, now, config.retry.per_try_timeout);
     x.story.server = Some(permit.server.clone());
@@ -64,32 +68,30 @@ pub(crate) async fn run(
             Err(failure) => return Err(Lost { permit, failure, bytes_sent: false, stale: false }),
         },
     };
-    let mut talk = Talk::new(x, effort, lease, &permit);
+    let mut talk = Talk::new(x, effort, lease, permit);
     let heard = talk.until_head(x, effort, now).await;
     x.alarm.clear(For::Client);
     x.alarm.clear(For::Server);
     x.alarm.clear(For::Attempt);
-    effort.taken += talk.upload.taken;
-    talk.finish(x, permit, heard, now)
+    effort.taken += talk.answer.upload.taken;
+    talk.finish(x, heard, now)
 }
 
 /// The conversation with one server up to the head of its final answer.
 struct Talk {
-    lease: Lease,
-    buffer: Buffer,
-    upload: Flow,
-    uploaded: Upload,
-    download: Flow,
+    answer: Box<Answer>,
     interims: u32,
     heard_anything: bool,
     /// Until the server says `100 Continue` or the client loses patience, nobody is late with the body.
     awaits_continue: bool,
     /// What the deadlines were last set for.
     watched: Option<(Waits, u64)>,
+    /// A deadline is set from which on a client that the reactor does not know of is watched.
+    patient: bool,
 }
 
 impl Talk {
-    fn new(x: &mut Exchange<'_>, effort: &Effort, lease: Lease, permit: &Permit) -> Self {
+    fn new(x: &mut Exchange<'_>, effort: &Effort, lease: Lease, permit: Permit) -> Self {
         let mut head = std::mem::take(&mut x.heads.to_server);
         head.clear();
         encode::request_head(&mut head, &x.heads.request);
@@ -106,16 +108,14 @@ impl Talk {
         upload.most = if most == 0 { u64::MAX } else { most.saturating_sub(effort.taken) };
         let mut to_client = std::mem::take(&mut x.heads.to_client);
         to_client.clear();
+        let download = Flow::new(to_client, Coding::Nothing);
         Self {
-            lease,
-            buffer: Buffer::default(),
-            upload,
-            uploaded: Upload::Flowing,
-            download: Flow::new(to_client, Coding::Nothing),
+            answer: Answer::new(permit, lease, upload, download),
             interims: 0,
             heard_anything: false,
             awaits_continue: x.heads.request.expects_continue(),
             watched: None,
+            patient: false,
         }
     }
 
@@ -151,7 +151,7 @@ impl Talk {
         x: &mut Exchange<'_>,
         effort: &mut Effort,
     ) -> Poll<Result<(), Failure>> {
-        if self.uploaded != Upload::Flowing {
+        if self.answer.uploaded != Upload::Flowing {
             return Poll::Pending;
         }
         let client = &mut *x.client;
@@ -159,22 +159,22 @@ impl Talk {
             source: &mut client.stream,
             buffer: &mut client.buffer,
             ended: &mut client.ended,
-            sink: &mut self.lease.stream,
+            sink: &mut self.answer.lease.stream,
             stock: &x.worker.stock,
         };
-        match self.upload.poll(cx, &mut ends, &mut x.body, Some(&mut effort.replay)) {
+        match self.answer.upload.poll(cx, &mut ends, &mut x.body, Some(&mut effort.replay)) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => {
-                self.uploaded = Upload::Whole;
+                self.answer.uploaded = Upload::Whole;
                 Poll::Ready(Ok(()))
             }
             // The server may have answered before it closed: the answer, if there is one, counts.
             Poll::Ready(Err(Broken::Sink)) => {
-                self.uploaded = Upload::Broken;
+                self.answer.uploaded = Upload::Broken;
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(broken)) => {
-                self.uploaded = Upload::Broken;
+                self.answer.uploaded = Upload::Broken;
                 Poll::Ready(Err(match broken {
                     Broken::Malformed => Failure::BadChunk,
                     Broken::TooLong => Failure::BodyTooLarge,
@@ -198,11 +198,11 @@ impl Talk {
             fields: loadweaver_http1::limits::MAX_FIELDS,
         };
         loop {
-            if self.buffer.len() >= *parse_at || may_be_whole(self.buffer.filled()) {
+            if self.answer.buffer.len() >= *parse_at || may_be_whole(self.answer.buffer.filled()) {
                 let method = x.heads.request.method();
-                match x.heads.response.parse(self.buffer.filled(), method, &bounds) {
+                match x.heads.response.parse(self.answer.buffer.filled(), method, &bounds) {
                     Ok(Some(len)) => {
-                        self.buffer.consume(len);
+                        self.answer.buffer.consume(len);
                         *parse_at = 1;
                         if is_final(x.heads.response.status()) {
                             return Poll::Ready(check_final(x));
@@ -210,24 +210,28 @@ impl Talk {
                         self.interim(x)?;
                         continue;
                     }
-                    Ok(None) => *parse_at = self.buffer.len() * 2,
+                    Ok(None) => *parse_at = self.answer.buffer.len() * 2,
                     Err(loadweaver_http1::ResponseError::TooLarge) => {
                         return Poll::Ready(Err(Failure::ResponseHeadTooLarge));
                     }
                     Err(_) => return Poll::Ready(Err(Failure::BadResponse)),
                 }
             }
-            if !self.buffer.takes_more() {
-                self.buffer.grow((self.buffer.capacity() * 2).min(bounds.bytes + 1));
+            if !self.answer.buffer.takes_more() {
+                self.answer.buffer.grow((self.answer.buffer.capacity() * 2).min(bounds.bytes + 1));
             }
-            if !self.download.made.is_empty() {
+            if !self.answer.download.made.is_empty() {
                 let mut nothing = Buffer::default();
-                match self.download.poll_flush(cx, &mut nothing, &mut x.client.stream) {
+                match self.answer.download.poll_flush(cx, &mut nothing, &mut x.client.stream) {
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientClosed)),
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
-            match std::task::ready!(self.lease.stream.poll_read(cx, &mut self.buffer, &x.worker.stock)) {
+            match std::task::ready!(self.answer.lease.stream.poll_read(
+                cx,
+                &mut self.answer.buffer,
+                &x.worker.stock
+            )) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ServerClosed)),
                 Ok(_) => self.heard_anything = true,
             }
@@ -246,20 +250,20 @@ impl Talk {
             let head = &mut x.heads.response;
             head.strip_hop_by_hop();
             head.headers.remove(Name::ContentLength);
-            encode::response_head(&mut self.download.made, head);
-            encode::end_head(&mut self.download.made);
+            encode::response_head(&mut self.answer.download.made, head);
+            encode::end_head(&mut self.answer.download.made);
         }
         Ok(())
     }
 
     /// Moves the deadlines when somebody has done something, or somebody else has to.
     fn set_deadlines(&mut self, x: &Exchange<'_>, effort: &Effort) {
-        if self.upload.taken > 0 {
+        if self.answer.upload.taken > 0 {
             self.awaits_continue = false;
         }
-        let uploading = self.uploaded == Upload::Flowing;
-        let waits = if uploading { self.upload.waits } else { Waits::Source };
-        let now_watched = (waits, self.upload.written + self.upload.taken);
+        let uploading = self.answer.uploaded == Upload::Flowing;
+        let waits = if uploading { self.answer.upload.waits } else { Waits::Source };
+        let now_watched = (waits, self.answer.upload.written + self.answer.upload.taken);
         if (self.watched.is_none() && !uploading) || self.watched == Some(now_watched) {
             // The first time round without a body the deadline stands already.
             self.watched = Some(now_watched);
@@ -267,26 +271,27 @@ impl Talk {
         }
         self.watched = Some(now_watched);
         let now = x.worker.deadlines.now();
-        let response = effort.pool.config.timeouts.response;
+        let timeouts = &effort.pool.config.timeouts;
         if uploading && waits == Waits::Source && !self.awaits_continue {
             x.alarm.clear(For::Server);
             x.alarm.set(For::Client, now, x.snapshot.config.timeouts.body);
         } else {
             x.alarm.clear(For::Client);
-            x.alarm.set(For::Server, now, response);
+            let sending = uploading && !self.awaits_continue;
+            x.alarm.set(For::Server, now, if sending { timeouts.idle } else { timeouts.response });
         }
     }
 
     fn overdue(&self, x: &Exchange<'_>) -> Option<Failure> {
-        let sending = self.uploaded == Upload::Flowing && !self.awaits_continue;
-        if x.alarm.is_due(For::Client) {
+        let sending = self.answer.uploaded == Upload::Flowing && !self.awaits_continue;
+        if x.alarm.is_due(For::Exchange) {
+            Some(Failure::TotalTimeout)
+        } else if x.alarm.is_due(For::Client) && self.answer.uploaded == Upload::Flowing {
             Some(Failure::BodyTimeout)
         } else if x.alarm.is_due(For::Server) {
             Some(if sending { Failure::UploadStalled } else { Failure::ResponseTimeout })
         } else if x.alarm.is_due(For::Attempt) {
             Some(Failure::PerTryTimeout)
-        } else if x.alarm.is_due(For::Exchange) {
-            Some(Failure::TotalTimeout)
         } else {
             None
         }
@@ -295,11 +300,19 @@ impl Talk {
     /// Notices a client that is gone, and takes in what it sends next. An end of its sending is not the end: it may
     /// have half-closed and wait for the answer.
     fn watch_client(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Result<(), Failure>> {
-        // A socket that the reactor does not know of is not watched: it would cost more than it is worth on a
-        // connection's first exchange.
-        if self.uploaded == Upload::Flowing || !x.client.stream.is_known() {
+        if self.answer.uploaded == Upload::Flowing {
             return Poll::Pending;
         }
+        // To watch a socket that the reactor does not know of costs system calls, which an answer that comes soon
+        // would not repay. So it is watched from when the answer is late.
+        if !x.client.stream.is_known() && !x.alarm.is_due(For::Client) {
+            if !self.patient {
+                self.patient = true;
+                x.alarm.set(For::Client, x.worker.deadlines.now(), PATIENCE);
+            }
+            return Poll::Pending;
+        }
+        x.alarm.clear(For::Client);
         let client = &mut *x.client;
         while !client.ended && client.buffer.takes_more() {
             match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer, &x.worker.stock)) {
@@ -314,42 +327,27 @@ impl Talk {
     fn finish(
         mut self,
         x: &mut Exchange<'_>,
-        permit: Permit,
         heard: Result<(), Failure>,
         begun: Nanos,
-    ) -> Result<Answer, Lost> {
-        match heard {
-            Ok(()) => {
-                let at = x.worker.deadlines.now();
-                x.story.first_byte = Some(at.saturating_sub(x.story.started));
-                let response = &x.heads.response;
-                let took = std::time::Duration::from_nanos(at.saturating_sub(begun));
-                permit.server.counters.answered(response.status(), took);
-                let connected =
-                    x.heads.request.method() == Method::Connect && (200..300).contains(&response.status());
-                let is_upgrade = response.status() == 101 || connected;
-                let body = Body::new(response.framing(), x.snapshot.config.limits.trailers);
-                Ok(Answer::new(
-                    permit,
-                    self.lease,
-                    self.buffer,
-                    (self.upload, self.uploaded),
-                    self.download,
-                    body,
-                    is_upgrade,
-                    at,
-                ))
-            }
-            Err(failure) => {
-                let bytes_sent = self.upload.written > 0;
-                let stale = self.lease.reused && !self.heard_anything && failure == Failure::ServerClosed;
-                self.buffer.discard(&x.worker.stock);
-                x.heads.to_server = self.upload.abandon(&mut x.client.buffer);
-                let mut nothing = Buffer::default();
-                x.heads.to_client = self.download.abandon(&mut nothing);
-                Err(Lost { permit, failure, bytes_sent, stale })
-            }
+    ) -> Result<Box<Answer>, Lost> {
+        if let Err(failure) = heard {
+            let bytes_sent = self.answer.upload.written > 0;
+            let reused = self.answer.lease.reused;
+            let stale = reused && !self.heard_anything && failure == Failure::ServerClosed;
+            let (permit, _) = self.answer.put_back(x);
+            return Err(Lost { permit, failure, bytes_sent, stale });
         }
+        let at = x.worker.deadlines.now();
+        x.story.first_byte = Some(at.saturating_sub(x.story.started));
+        let response = &x.heads.response;
+        let took = Duration::from_nanos(at.saturating_sub(begun));
+        self.answer.permit.server.counters.answered(response.status(), took);
+        let connected =
+            x.heads.request.method() == Method::Connect && (200..300).contains(&response.status());
+        self.answer.is_upgrade = response.status() == 101 || connected;
+        self.answer.body = Body::new(response.framing(), x.snapshot.config.limits.trailers);
+        self.answer.at = at;
+        Ok(self.answer)
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use loadweaver_http1::{Framing, Version, encode};
-use loadweaver_policy::failure::Failure;
+use loadweaver_policy::failure::{Blame, Failure};
 use loadweaver_policy::health::Observation;
 
 use crate::deadline::For;
@@ -20,7 +20,7 @@ use crate::forward::{Effort, tunnel};
 pub(crate) async fn relay(
     x: &mut Exchange<'_>,
     effort: &mut Effort,
-    mut answer: Answer,
+    mut answer: Box<Answer>,
 ) -> Result<Next, Failure> {
     let status = x.heads.response.status();
     if effort.pool.config.passive_health.on_status.iter().any(|range| range.contains(status)) {
@@ -29,8 +29,9 @@ pub(crate) async fn relay(
     x.story.status = status;
     let plan = plan(x, &mut answer);
     if answer.is_upgrade {
-        return Ok(tunnel::tunnel(x, effort, answer).await);
+        return Ok(Box::pin(tunnel::tunnel(x, effort, answer)).await);
     }
+    let before = answer.download.written;
     let ended = pass(x, effort, &mut answer).await;
     x.alarm.clear(For::Client);
     x.alarm.clear(For::Server);
@@ -39,9 +40,15 @@ pub(crate) async fn relay(
     answer.permit.server.counters.bytes_in.add(effort.taken);
     let next = match ended {
         Ok(()) => finished(x, plan),
+        Err(failure) if failure.blame() == Blame::Server && answer.download.written == before => {
+            // Nothing of it has gone out: the client can still be told.
+            super::judge(&answer.permit, failure);
+            answer.put_back(x);
+            return Err(Failure::BadResponse);
+        }
         Err(failure) => broken(x, &answer, failure, plan),
     };
-    put_back(x, answer, effort);
+    put_back(x, *answer, effort);
     Ok(next)
 }
 
@@ -205,16 +212,14 @@ fn broken(x: &mut Exchange<'_>, answer: &Answer, failure: Failure, plan: Plan) -
 
 /// Keeps what can be used again: the server's connection, if both sides have nothing more to say on it, and the
 /// buffers.
-fn put_back(x: &mut Exchange<'_>, mut answer: Answer, effort: &Effort) {
+fn put_back(x: &mut Exchange<'_>, answer: Answer, effort: &Effort) {
     let head = &x.heads.response;
     let whole = x.story.failure.is_none() && answer.uploaded == Upload::Whole;
     let clean = answer.buffer.is_empty() && head.framing() != Framing::UntilClose;
-    if whole && clean && head.keep_alive() {
-        let now = answer.at;
-        x.worker.upstreams.keep(answer.lease, &effort.pool.config.connection_pool, now);
+    let keep = whole && clean && head.keep_alive();
+    let now = answer.at;
+    let (_permit, lease) = answer.put_back(x);
+    if keep {
+        x.worker.upstreams.keep(lease, &effort.pool.config.connection_pool, now);
     }
-    answer.buffer.discard(&x.worker.stock);
-    x.heads.to_server = answer.upload.abandon(&mut x.client.buffer);
-    let mut nothing = crate::buffer::Buffer::default();
-    x.heads.to_client = answer.download.abandon(&mut nothing);
 }

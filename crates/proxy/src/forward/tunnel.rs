@@ -43,7 +43,7 @@ impl Way {
 
 /// Carries bytes both ways. A side that ends its sending only ends that direction; silence in both for
 /// `timeouts.tunnel` ends both.
-pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &mut Effort, mut answer: Answer) -> Next {
+pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &mut Effort, mut answer: Box<Answer>) -> Next {
     x.story.upgraded = true;
     x.worker.shared.counters.tunnels_active.increment();
     let mut up = Way::new(Vec::new());

@@ -1,0 +1,42 @@
+//! What must hold for every input, as functions that panic where it does not.
+//!
+//! The fuzz targets call them with what libFuzzer comes up with; the tests of this crate call them with the seeds, on
+//! any toolchain. An input begins with a few bytes that say how the rest is to be used, above all where reads are cut
+//! ([`cuts`]). The second opinion on messages is [`strict`], which shares nothing with the parsers that it judges.
+
+pub mod cuts;
+pub mod strict;
+
+pub mod chunked_body;
+pub mod config;
+pub mod request_head;
+pub mod response_head;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// A target and the property that it is about.
+    type Target = (&'static str, fn(&[u8]));
+
+    const TARGETS: [Target; 4] = [
+        ("request_head", crate::request_head::holds),
+        ("response_head", crate::response_head::holds),
+        ("chunked_body", crate::chunked_body::holds),
+        ("config", crate::config::holds),
+    ];
+
+    #[test]
+    fn every_seed_holds() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+        for (target, holds) in TARGETS {
+            let files: Vec<_> = std::fs::read_dir(seeds.join(target)).unwrap().collect();
+            assert!(files.len() >= 5, "{target} has hardly any seeds");
+            for file in files {
+                let path = file.unwrap().path();
+                println!("{}", path.display());
+                holds(&std::fs::read(path).unwrap());
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 """The command line of bench/run."""
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -12,10 +13,11 @@ from dataclasses import replace
 from . import proxies, report
 from .procs import BenchError, prepare
 from .scenarios import BY_NAME, DEFAULT, SCENARIOS
-from .turn import Bench
+from .turn import Bench, Contestant
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-REPEATS = 3
+# Rotations are repeated while others disturb them, up to this many times as many as were asked for.
+PATIENCE = 2
 
 
 def arguments():
@@ -25,9 +27,10 @@ def arguments():
         epilog="Scenarios: " + "; ".join(f"{s.name} ({s.title})" for s in SCENARIOS),
     )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"default: {' '.join(DEFAULT)}")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contestant (default 5)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured window of a turn (default 4)")
-    parser.add_argument("--warmup", type=float, default=1.0, help="before the window (default 1)")
+    parser.add_argument("--rounds", type=int, default=3, help="fresh starts of all contestants (default 3)")
+    parser.add_argument("--turns", type=int, default=8, help="turns of each contestant in a round (default 8)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="measured window of a turn (default 1)")
+    parser.add_argument("--warmup", type=float, default=0.3, help="before the window (default 0.3)")
     parser.add_argument("--proxies", default="loadweaver,haproxy,nginx,envoy", help="comma list, in this order")
     parser.add_argument("--loadweaver", metavar="PATH", help="the binary (default target/release/loadweaver)")
     parser.add_argument(
@@ -37,7 +40,7 @@ def arguments():
     parser.add_argument("--rate", type=float, help="requests per second of p99 (default: 60 %% of the best peer's)")
     parser.add_argument("--out", metavar="FILE", help="all turns as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="the tables, besides standard output")
-    parser.add_argument("--no-repeat", action="store_true", help="do not repeat turns that others disturbed")
+    parser.add_argument("--no-repeat", action="store_true", help="keep turns that others disturbed")
     return parser.parse_args()
 
 
@@ -112,32 +115,61 @@ def run_all(args, bench, names):
 
 
 def run_scenario(args, bench, scenario, rate):
-    """All contestants in turns; (proxy, variant) → list of turns."""
-    contestants = [(proxy, "", {}) for proxy in bench.binaries if proxy != "wrk"]
-    contestants += [entry for entry in scenario.also if entry[0] in bench.binaries]
+    """All contestants in turns; (proxy, variant) → list of turns. Equal places in two lists were measured within
+    seconds of each other, so that their ratio holds whatever the machine's speed was just then."""
+    entries = [(proxy, "", {}) for proxy in bench.binaries if proxy != "wrk"]
+    entries += [entry for entry in scenario.also if entry[0] in bench.binaries]
     if scenario.name == "accesslog":
-        contestants = [entry for entry in contestants if entry[0] == report.LOADWEAVER]
-    results = {(proxy, variant): [] for proxy, variant, _ in contestants}
-    for turn in range(args.rounds):
-        # Every second round runs backwards: a drift of the machine then hits all contestants alike.
-        for proxy, variant, overrides in contestants if turn % 2 == 0 else reversed(contestants):
-            note(f"{scenario.name} round {turn + 1}/{args.rounds} {report.label_of(proxy, variant)}")
-            results[proxy, variant].append(undisturbed(args, bench, scenario, proxy, overrides, rate))
+        entries = [entry for entry in entries if entry[0] == report.LOADWEAVER]
+    results = {(proxy, variant): [] for proxy, variant, _ in entries}
+    for number in range(args.rounds):
+        note(f"{scenario.name} round {number + 1}/{args.rounds}")
+        with contextlib.ExitStack() as stack:
+            started = {}
+            if scenario.kind == "idle":
+                rotation_of_idle(bench, scenario, entries, results)
+                continue
+            for proxy, variant, overrides in entries:
+                shape = replace(scenario, **{k: v for k, v in overrides.items() if k != "access_log"})
+                contestant = Contestant(bench, shape, proxy, overrides.get("access_log", False))
+                started[proxy, variant] = stack.enter_context(contestant)
+            for contestant in started.values():
+                contestant.warm_up()
+            rotations(args, scenario, started, rate, results)
     return results
 
 
-def undisturbed(args, bench, scenario, proxy, overrides, rate):
-    """A turn; repeated when others took the cores meanwhile. The least disturbed one counts."""
-    shape = replace(scenario, **{key: value for key, value in overrides.items() if key != "access_log"})
-    tries = []
-    for attempt in range(1 if args.no_repeat else REPEATS):
-        if attempt:
-            time.sleep(2)
-        tries.append(bench.run(shape, proxy, rate, overrides.get("access_log", False)))
-        if not tries[-1]["disturbed"]:
-            break
-        note(f"  disturbed: {tries[-1]['foreign']:.1%} foreign, {tries[-1]['stolen']:.1%} stolen")
-    return min(tries, key=lambda figures: figures["disturbed"])
+def rotation_of_idle(bench, scenario, entries, results):
+    """Memory is read from proxies that were just started, one after the other."""
+    for proxy, variant, _ in entries:
+        with Contestant(bench, scenario, proxy) as contestant:
+            results[proxy, variant].append(contestant.idle_turn())
+
+
+def rotations(args, scenario, started, rate, results):
+    """A B C D, D C B A, …; rotations that strangers disturbed are left out while enough others remain."""
+    clean, disturbed = [], []
+    while len(clean) < args.turns and len(clean) + len(disturbed) < PATIENCE * args.turns:
+        order = list(started.items())
+        if (len(clean) + len(disturbed)) % 2:
+            order.reverse()
+        rotation = {key: one_turn(scenario, contestant, started, rate) for key, contestant in order}
+        worst = max(figures["disturbed"] for figures in rotation.values())
+        (disturbed if worst and not args.no_repeat else clean).append((worst, rotation))
+    kept = clean + sorted(disturbed, key=lambda entry: entry[0])[: max(0, args.turns - len(clean))]
+    if disturbed:
+        note(f"  {len(disturbed)} of {len(clean) + len(disturbed)} rotations were disturbed")
+    for _, rotation in kept:
+        for key, figures in rotation.items():
+            results[key].append(figures)
+
+
+def one_turn(scenario, contestant, started, rate):
+    if scenario.kind == "wrk":
+        return contestant.wrk_turn()
+    others = [other for other in started.values() if other is not contestant]
+    bystanders = [pid for other in others for pid in (*other.pids, other.origin.pid)]
+    return contestant.turn(rate, bystanders)
 
 
 def rate_for_p99(args, bench, rates):
@@ -147,7 +179,7 @@ def rate_for_p99(args, bench, rates):
     peers = [proxy for proxy in bench.binaries if proxy in proxies.PEERS]
     missing = [proxy for proxy in peers if proxy not in rates]
     if missing:
-        results = run_scenario(argparse.Namespace(**{**vars(args), "rounds": 2}), bench, BY_NAME["small"], 0.0)
+        results = run_scenario(argparse.Namespace(**{**vars(args), "rounds": 1}), bench, BY_NAME["small"], 0.0)
         rates.update({proxy: report.middle(turns, "rate") for (proxy, _), turns in results.items()})
     if not peers:
         raise BenchError("p99 needs a peer, or --rate")
@@ -164,7 +196,8 @@ def header(bench, args):
     )
     return [
         f"Commit {commit or 'unknown'}, {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {cpu_model()}, "
-        f"{os.cpu_count()} cores, TCP {congestion_control()}. {args.rounds} rounds of {args.seconds:g} s after {args.warmup:g} s of warm-up"
+        f"{os.cpu_count()} cores, TCP {congestion_control()}. {args.rounds} rounds of {args.turns} turns of {args.seconds:g} s "
+        f"after {args.warmup:g} s of warm-up"
         f"{', peers add forwarding headers too' if args.same_headers else ''}.",
         "",
         f"{versions}.",

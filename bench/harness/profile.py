@@ -12,7 +12,7 @@ import time
 from . import cli, proxies
 from .procs import BenchError, prepare
 from .scenarios import BY_NAME
-from .turn import Bench
+from .turn import Bench, Contestant
 
 
 def arguments():
@@ -39,26 +39,23 @@ def main():
             raise BenchError(f"{args.proxy}: {proxies.HOW_TO_GET[args.proxy]}")
         bench = Bench(cli.ROOT, {args.proxy: binary}, args.seconds, 1.0, False)
         try:
-            profile(args, bench, binary)
+            profile(args, bench)
         finally:
             bench.close()
     except BenchError as error:
         sys.exit(f"bench: {error}")
 
 
-def profile(args, bench, binary):
+def profile(args, bench):
     scenario = BY_NAME[args.scenario]
     data = args.keep or tempfile.mkstemp(prefix="loadweaver-perf-")[1]
     for step in (_record, _count):
-        origin, servers = bench.start_origin(scenario.servers, scenario.body, scenario.origin)
-        with origin:
-            setup = proxies.Setup(servers, bench.directory, bulk=scenario.bulk)
-            with proxies.start(args.proxy, binary, setup) as child:
-                pids = ",".join(map(str, child.pids()))
-                side = threading.Thread(target=step, args=(args, pids, data), daemon=True)
-                side.start()
-                figures = bench._loaded(scenario, child, setup, origin, args.rate)
-                side.join()
+        with Contestant(bench, scenario, args.proxy) as contestant:
+            pids = ",".join(map(str, contestant.pids))
+            side = threading.Thread(target=step, args=(args, pids, data), daemon=True)
+            side.start()
+            figures = contestant.turn(args.rate)
+            side.join()
         if step is _record:
             print(f"{args.proxy}, {scenario.name}: {figures['cpu_us']:.2f} µs CPU a request while recorded, "
                   f"{figures['rate']:,.0f} requests/s, {figures['errors']} errors\n")  # fmt: skip

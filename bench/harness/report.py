@@ -1,8 +1,10 @@
-"""Medians, ratios, and the markdown tables."""
+"""Medians, paired ratios, and the markdown tables."""
 
+import random
 from statistics import median
 
 LOADWEAVER = "loadweaver"
+RESAMPLES = 1000
 
 
 def label_of(proxy, variant):
@@ -15,87 +17,128 @@ def middle(turns, key):
 
 
 def spread(turns, key):
-    """Half of the range from the lowest to the highest turn, as a share of the median."""
-    values = [turn[key] for turn in turns if turn.get(key) is not None]
+    """Half of the interquartile range as a share of the median: how much the machine's speed moved."""
+    values = sorted(turn[key] for turn in turns if turn.get(key) is not None)
     if len(values) < 2 or not median(values):
         return 0.0
-    return (max(values) - min(values)) / 2 / median(values)
+    quarter = len(values) // 4
+    return (values[-1 - quarter] - values[quarter]) / 2 / median(values)
+
+
+class Ratio:
+    """The median of the ratios of turns that were measured side by side, with its 95 % interval (bootstrap)."""
+
+    def __init__(self, ours, theirs, key):
+        pairs = [(a.get(key), b.get(key)) for a, b in zip(ours, theirs)]
+        ratios = [a / b for a, b in pairs if a is not None and b]
+        self.value = median(ratios) if ratios else None
+        dice = random.Random(1)
+        medians = sorted(median(dice.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES)) if ratios else []
+        self.low = medians[int(0.025 * RESAMPLES)] if ratios else None
+        self.high = medians[int(0.975 * RESAMPLES) - 1] if ratios else None
+
+    def __str__(self):
+        if self.value is None:
+            return "–"
+        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
 
 
 def best_peer(results, metric):
-    """(name, median) of the peer with the lowest figure in the scenario's own shape."""
+    """The peer with the lowest median figure in the scenario's own shape, or None."""
     peers = [
         (middle(turns, metric), proxy)
         for (proxy, variant), turns in results.items()
         if proxy != LOADWEAVER and not variant and middle(turns, metric) is not None
     ]
-    if not peers:
-        return None, None
-    value, name = min(peers)
-    return name, value
+    return min(peers)[1] if peers else None
+
+
+class Line:
+    """One figure of ours and what it is held against."""
+
+    def __init__(self, what, ours, theirs, figure, limit, aim=None):
+        self.what = what
+        self.ours = ours
+        self.theirs = theirs
+        self.figure = figure  # a Ratio, or a plain number
+        self.limit = limit
+        self.aim = aim
+        self.value = figure.value if isinstance(figure, Ratio) else figure
+
+    @property
+    def verdict(self):
+        if self.value is None:
+            return "not measured"
+        if self.value > self.limit:
+            return "NOT MET"
+        return "met, aim too" if self.aim and self.value <= self.aim else "met"
 
 
 def judge(scenario, results):
-    """The lines held against a target: (what, ours, theirs, ratio or figure, limit, aim, verdict)."""
-    ours = middle(results.get((LOADWEAVER, ""), []), scenario.metric)
+    """The lines that the scenario's targets make."""
+    metric = scenario.metric
+    ours = results.get((LOADWEAVER, ""), [])
     lines = []
     if scenario.bytes_target is not None:
-        lines.append(("bytes a connection", ours, None, ours, scenario.bytes_target, None, _met(ours, scenario.bytes_target)))
+        figure = middle(ours, metric)
+        lines.append(Line("bytes a connection", figure, None, figure, scenario.bytes_target))
     if scenario.target is not None:
-        name, theirs = best_peer(results, scenario.metric)
-        ratio = ours / theirs if ours is not None and theirs else None
-        lines.append((f"against {name or 'no peer'}", ours, theirs, ratio, scenario.target, scenario.aim,
-                      _met(ratio, scenario.target)))
+        peer = best_peer(results, metric)
+        theirs = results.get((peer, ""), [])
+        ratio = Ratio(ours, theirs, metric)
+        what = f"against {peer or 'no peer'}"
+        lines.append(Line(what, middle(ours, metric), middle(theirs, metric), ratio, scenario.target, scenario.aim))
     if scenario.own:
         base_variant, limit = scenario.own
-        base = middle(results.get((LOADWEAVER, base_variant), []), scenario.metric)
-        shaped = middle(results.get((LOADWEAVER, scenario.own_label or ""), []), scenario.metric)
-        ratio = shaped / base if shaped is not None and base else None
+        base = results.get((LOADWEAVER, base_variant), [])
+        shaped = results.get((LOADWEAVER, scenario.own_label or ""), [])
         what = f"own, {scenario.own_label or 'this'} against {base_variant or 'off'}"
-        lines.append((what, shaped, base, ratio, limit, None, _met(ratio, limit)))
+        ratio = Ratio(shaped, base, metric)
+        lines.append(Line(what, middle(shaped, metric), middle(base, metric), ratio, limit))
     return lines
-
-
-def _met(value, limit):
-    if value is None:
-        return "not measured"
-    return "met" if value <= limit else "NOT MET"
 
 
 def scenario_table(scenario, results):
     """Every contestant of one scenario, markdown."""
     out = [f"### {scenario.name}: {scenario.title}", ""]
-    if scenario.kind == "idle":
-        out += ["| proxy | bytes per connection | ± | resident MiB | descriptors | errors |", "|---|--:|--:|--:|--:|--:|"]
-        for (proxy, variant), turns in results.items():
-            out.append(
-                f"| {label_of(proxy, variant)} | {middle(turns, 'idle_bytes'):,.0f} | {spread(turns, 'idle_bytes'):.1%} "
-                f"| {middle(turns, 'rss') / 1048576:.1f} | {middle(turns, 'descriptors'):.0f} "
-                f"| {sum(turn['errors'] for turn in turns)} |"
-            )
-        return out + [""]
-    name, theirs = best_peer(results, scenario.metric)
-    out += [
-        f"| proxy | CPU µs/request | ± | ratio of {'p99' if scenario.metric == 'p99' else 'CPU'} to best peer | requests/s | p50 µs | p99 µs "
-        "| ± p99 | errors | resident MiB | its core used | load core used | sleeps/request |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    return out + (_idle_table(results) if scenario.kind == "idle" else _load_table(scenario, results)) + [""]
+
+
+def _idle_table(results):
+    out = ["| proxy | bytes per connection | ± | resident MiB | descriptors | errors |", "|---|--:|--:|--:|--:|--:|"]
+    for (proxy, variant), turns in results.items():
+        out.append(
+            f"| {label_of(proxy, variant)} | {middle(turns, 'idle_bytes'):,.0f} | {spread(turns, 'idle_bytes'):.1%} "
+            f"| {middle(turns, 'rss') / 1048576:.1f} | {middle(turns, 'descriptors'):.0f} "
+            f"| {sum(turn['errors'] for turn in turns)} |"
+        )
+    return out
+
+
+def _load_table(scenario, results):
+    metric = scenario.metric
+    peer = best_peer(results, metric)
+    reference = results.get((peer, ""), []) or results.get((LOADWEAVER, ""), [])
+    against = peer or LOADWEAVER
+    out = [
+        f"| proxy | CPU µs/request | ± | {'p99' if metric == 'p99' else 'CPU'} over {against}'s (95 %) | requests/s "
+        "| p50 µs | p99 µs | errors | resident MiB | its core used | load core used | sleeps/request |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for (proxy, variant), turns in results.items():
-        value = middle(turns, scenario.metric)
-        ratio = f"{value / theirs:.3f}" if value is not None and theirs else "–"
+        best = " (best peer)" if proxy == peer and not variant else ""
         out.append(
-            f"| {label_of(proxy, variant)}{' (best peer)' if proxy == name and not variant else ''} "
-            f"| {middle(turns, 'cpu_us'):.2f} | {spread(turns, 'cpu_us'):.1%} | {ratio} "
-            f"| {middle(turns, 'rate'):,.0f} | {middle(turns, 'p50'):,.0f} | {middle(turns, 'p99'):,.0f} "
-            f"| {spread(turns, 'p99'):.0%} | {sum(turn['errors'] for turn in turns)} "
+            f"| {label_of(proxy, variant)}{best} | {middle(turns, 'cpu_us'):.2f} | {spread(turns, 'cpu_us'):.1%} "
+            f"| {Ratio(turns, reference, metric)} | {middle(turns, 'rate'):,.0f} | {middle(turns, 'p50'):,.0f} "
+            f"| {middle(turns, 'p99'):,.0f} | {sum(turn['errors'] for turn in turns)} "
             f"| {middle(turns, 'rss') / 1048576:.1f} | {_share(turns, 'proxy_use')} "
             f"| {_share(turns, 'load_core_use')} | {_plain(turns, 'sleeps')} |"
         )
     disturbed = sum(1 for turns in results.values() for turn in turns if turn["disturbed"])
+    count = sum(len(turns) for turns in results.values())
     if disturbed:
-        out.append("")
-        out.append(f"{disturbed} turns were disturbed by other processes and could not be repeated undisturbed.")
-    return out + [""]
+        out += ["", f"{disturbed} of the {count} turns were disturbed by other processes."]
+    return out
 
 
 def _share(turns, key):
@@ -111,19 +154,17 @@ def _plain(turns, key):
 def summary_table(runs):
     """The lines with targets, markdown. `runs` is a list of (scenario, results)."""
     out = [
-        "| scenario | held against | loadweaver | theirs | ratio | at most | verdict |",
+        "| scenario | held against | loadweaver | theirs | ratio (95 %) | at most | verdict |",
         "|---|---|--:|--:|--:|--:|---|",
     ]
     for scenario, results in runs:
-        for what, ours, theirs, ratio, limit, aim, verdict in judge(scenario, results):
-            figure = "–" if ratio is None else (f"{ratio:,.0f}" if scenario.bytes_target == limit else f"{ratio:.3f}")
-            most = f"{limit:,.0f}" if scenario.bytes_target == limit else f"{limit:.2f}"
-            most += f" (aim {aim:.2f})" if aim else ""
-            if aim and verdict == "met" and ratio <= aim:
-                verdict = "met, aim too"
+        for line in judge(scenario, results):
+            plain = not isinstance(line.figure, Ratio)
+            most = f"{line.limit:,.0f}" if plain else f"{line.limit:.2f}"
+            most += f" (aim {line.aim:.2f})" if line.aim else ""
             out.append(
-                f"| {scenario.name}: {scenario.title} | {what} | {_figure(ours)} | {_figure(theirs)} | {figure} "
-                f"| {most} | {verdict} |"
+                f"| {scenario.name}: {scenario.title} | {line.what} | {_figure(line.ours)} | {_figure(line.theirs)} "
+                f"| {_figure(line.figure) if plain else line.figure} | {most} | {line.verdict} |"
             )
     return out + [""]
 

@@ -1,4 +1,4 @@
-"""One turn: a fresh origin, a fresh proxy, a warm-up, a measured window."""
+"""One contestant, and one turn of it: a warm-up, then a measured window."""
 
 import json
 import os
@@ -11,9 +11,126 @@ import time
 from . import proxies
 from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, descriptors, resident_bytes
 
-# More than this share of a core taken by strangers makes a turn worthless: it is repeated.
+# More than this share of a core taken by strangers makes a turn worthless.
 FOREIGN_LIMIT = 0.03
 STOLEN_LIMIT = 0.02
+
+
+class Contestant:
+    """A proxy with an origin of its own, running."""
+
+    def __init__(self, bench, scenario, proxy, access_log=False):
+        self.bench = bench
+        self.scenario = scenario
+        self.proxy = proxy
+        self._directory = tempfile.mkdtemp(dir=bench.directory, prefix=f"{proxy}-")
+        os.chmod(self._directory, 0o755)
+        self._log = _log_file() if access_log else None
+        self.origin, servers = bench.start_origin(scenario.servers, scenario.body, scenario.origin)
+        try:
+            self.setup = proxies.Setup(servers, self._directory, bench.same, self._log, scenario.bulk)
+            self.child = proxies.start(proxy, bench.binaries[proxy], self.setup)
+        except BenchError:
+            self.origin.stop()
+            raise
+        self.pids = self.child.pids()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.stop()
+        self.origin.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._log and os.path.exists(self._log):
+            os.unlink(self._log)
+
+    def load_argv(self, *extra):
+        scenario = self.scenario
+        return [
+            self.bench.load, "--target", f"127.0.0.1:{self.setup.port}",
+            "--connections", str(scenario.connections), "--expect", str(scenario.body),
+            *scenario.load, *extra,
+        ]  # fmt: skip
+
+    def load(self, argv, seconds):
+        """Runs the load generator; returns what it printed."""
+        log = os.path.join(self.bench.directory, "load.log")
+        with Child("load", argv, LOAD_CORE, log, pipe=True) as load:
+            return load.read_json(seconds)
+
+    def warm_up(self):
+        """Opens a connection to each server, lets health checks settle; measures nothing."""
+        seconds = 0.5 + self.scenario.servers / 500
+        self.load(self.load_argv("--seconds", "0.1", "--warmup", str(seconds)), seconds + 30)
+
+    def turn(self, rate=0.0, bystanders=()):
+        """One measured window. `bystanders` are processes of this bench that are not strangers."""
+        seconds, warmup = self.bench.seconds, self.bench.warmup
+        argv = self.load_argv(
+            "--seconds", str(seconds), "--warmup", str(warmup), "--rate", str(rate),
+            "--watch", "proxy=" + ",".join(map(str, self.pids)),
+            "--watch", f"origin={self.origin.pid}", "--watch", "load=self",
+        )  # fmt: skip
+        if bystanders:
+            argv += ["--watch", "bystanders=" + ",".join(map(str, bystanders))]
+        raw = self.load(argv, seconds + warmup + 30)
+        if not self.child.alive():
+            raise BenchError(f"{self.child.name} ended under load:\n{self.child.tail()}")
+        return _figures(raw, self.pids)
+
+    def idle_turn(self):
+        """Resident memory of many idle connections."""
+        # Every pool and allocator is warm before the first reading, so that the difference is the connections'.
+        warm = self.load_argv("--seconds", "1", "--warmup", "0.5")
+        warm[warm.index("--connections") + 1] = "64"
+        self.load(warm, 30)
+        time.sleep(1.0)
+        before = resident_bytes(self.pids)
+        log = os.path.join(self.bench.directory, "load.log")
+        with Child("load", self.load_argv("--hold"), LOAD_CORE, log, pipe=True) as load:
+            first = load.read_json(130)
+            time.sleep(2.0)
+            during, open_now = resident_bytes(self.pids), descriptors(self.pids)
+            again = load.ask("again", 130)
+            load.process.stdin.write(b"end\n")
+            load.process.stdin.flush()
+        count = self.scenario.connections
+        errors = sum(first["errors"].values()) + sum(again["errors"].values())
+        # Who closes idle connections early would look thrifty: those count as errors here.
+        errors += count - first["requests"] + again["connects"]
+        return {
+            "idle_bytes": (during - before) / count,
+            "rss": during,
+            "descriptors": open_now,
+            "errors": errors,
+            "disturbed": 0.0,
+        }
+
+    def wrk_turn(self):
+        """The same load by wrk."""
+        seconds = max(2, round(self.bench.seconds))
+        argv = ["taskset", "-c", str(LOAD_CORE), self.bench.binaries["wrk"], "-t1",
+                f"-c{self.scenario.connections}", f"-d{seconds}s", "--latency",
+                f"http://127.0.0.1:{self.setup.port}/"]  # fmt: skip
+        before = _cpu_ns(self.pids)
+        result = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=seconds + 30)
+        cpu = _cpu_ns(self.pids) - before
+        requests = int(re.search(r"(\d+) requests in", result.stdout).group(1))
+        failed = re.search(r"Non-2xx or 3xx responses: (\d+)", result.stdout)
+        socket_errors = re.search(r"Socket errors: (.*)", result.stdout)
+        errors = int(failed.group(1)) if failed else 0
+        errors += sum(map(int, re.findall(r"\d+", socket_errors.group(1)))) if socket_errors else 0
+        return {
+            "cpu_us": cpu / requests / 1000,
+            "rate": requests / seconds,
+            "p50": _wrk_time(result.stdout, "50%"),
+            "p99": _wrk_time(result.stdout, "99%"),
+            "errors": errors,
+            "rss": resident_bytes(self.pids),
+            "proxy_use": cpu / seconds / 1e9,
+            "disturbed": 0.0,
+        }
 
 
 class Bench:
@@ -42,114 +159,17 @@ class Bench:
         addresses = child.read_json(10)["addresses"]
         return child, [(host, int(port)) for host, port in (text.rsplit(":", 1) for text in addresses)]
 
-    def run(self, scenario, proxy, rate=0.0, access_log=False):
-        """One turn of `proxy` in `scenario`; returns what was measured."""
-        directory = tempfile.mkdtemp(dir=self.directory, prefix=f"{proxy}-")
-        os.chmod(directory, 0o755)
-        log = _log_file() if access_log else None
-        origin, servers = self.start_origin(scenario.servers, scenario.body, scenario.origin)
-        try:
-            with origin:
-                setup = proxies.Setup(servers, directory, self.same, log, scenario.bulk)
-                with proxies.start(proxy, self.binaries[proxy], setup) as child:
-                    if scenario.kind == "idle":
-                        return self._idle(scenario, child, setup)
-                    if scenario.kind == "wrk":
-                        return self._wrk(scenario, child, setup)
-                    return self._loaded(scenario, child, setup, origin, rate)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-            if log and os.path.exists(log):
-                os.unlink(log)
 
-    def _load_argv(self, scenario, setup, *extra):
-        return [
-            self.load, "--target", f"127.0.0.1:{setup.port}",
-            "--connections", str(scenario.connections), "--expect", str(scenario.body),
-            *scenario.load, *extra,
-        ]  # fmt: skip
-
-    def _load_json(self, argv, seconds):
-        log = os.path.join(self.directory, "load.log")
-        with Child("load", argv, LOAD_CORE, log, pipe=True) as load:
-            return load.read_json(seconds)
-
-    def _loaded(self, scenario, child, setup, origin, rate):
-        # With many servers the warm-up has to open a connection to each, and health checks have to settle.
-        warmup = self.warmup + scenario.servers / 500
-        argv = self._load_argv(
-            scenario, setup,
-            "--seconds", str(self.seconds), "--warmup", str(warmup), "--rate", str(rate),
-            "--watch", "proxy=" + ",".join(map(str, child.pids())),
-            "--watch", f"origin={origin.pid}", "--watch", "load=self",
-        )  # fmt: skip
-        raw = self._load_json(argv, self.seconds + warmup + 30)
-        if not child.alive():
-            raise BenchError(f"{child.name} ended under load:\n{child.tail()}")
-        return _figures(raw, child)
-
-    def _idle(self, scenario, child, setup):
-        # Every pool and allocator is warm before the first reading, so that the difference is the connections'.
-        warm = self._load_argv(scenario, setup, "--seconds", "1", "--warmup", "0.5")
-        warm[warm.index("--connections") + 1] = "64"
-        self._load_json(warm, 30)
-        time.sleep(1.0)
-        before = resident_bytes(child.pids())
-        argv = self._load_argv(scenario, setup, "--hold")
-        log = os.path.join(self.directory, "load.log")
-        with Child("load", argv, LOAD_CORE, log, pipe=True) as load:
-            first = load.read_json(130)
-            time.sleep(2.0)
-            pids = child.pids()
-            during, open_now = resident_bytes(pids), descriptors(pids)
-            again = load.ask("again", 130)
-            load.process.stdin.write(b"end\n")
-            load.process.stdin.flush()
-        errors = sum(first["errors"].values()) + sum(again["errors"].values())
-        # Who closes idle connections early would look thrifty: those count as errors here.
-        errors += scenario.connections - first["requests"] + again["connects"]
-        return {
-            "idle_bytes": (during - before) / scenario.connections,
-            "rss": during,
-            "descriptors": open_now,
-            "errors": errors,
-            "disturbed": 0.0,
-        }
-
-    def _wrk(self, scenario, child, setup):
-        seconds = max(2, round(self.seconds + self.warmup))
-        argv = ["taskset", "-c", str(LOAD_CORE), self.binaries["wrk"], "-t1", f"-c{scenario.connections}",
-                f"-d{seconds}s", "--latency", f"http://127.0.0.1:{setup.port}/"]  # fmt: skip
-        pids = child.pids()
-        before = _cpu_ns(pids)
-        result = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=seconds + 30)
-        cpu = _cpu_ns(pids) - before
-        requests = int(re.search(r"(\d+) requests in", result.stdout).group(1))
-        failed = re.search(r"Non-2xx or 3xx responses: (\d+)", result.stdout)
-        socket_errors = re.search(r"Socket errors: (.*)", result.stdout)
-        errors = int(failed.group(1)) if failed else 0
-        errors += sum(map(int, re.findall(r"\d+", socket_errors.group(1)))) if socket_errors else 0
-        return {
-            "cpu_us": cpu / requests / 1000,
-            "rate": requests / seconds,
-            "p50": _wrk_time(result.stdout, "50%"),
-            "p99": _wrk_time(result.stdout, "99%"),
-            "errors": errors,
-            "rss": resident_bytes(pids),
-            "proxy_use": cpu / seconds / 1e9,
-            "disturbed": 0.0,
-        }
-
-
-def _figures(raw, child):
+def _figures(raw, pids):
     seconds, requests = raw["seconds"], max(1, raw["requests"])
     watch = raw["watch"]
     use = {name: watch[name]["cpu_ns"] / 1e9 / seconds for name in ("proxy", "origin", "load")}
     busy = [core["busy_ms"] / 1e3 / seconds for core in raw["cores"]]
     stolen = [core["stolen_ms"] / 1e3 / seconds for core in raw["cores"]]
-    foreign = max(
-        busy[PROXY_CORE] - use["proxy"], busy[LOAD_CORE] - use["origin"] - use["load"], 0.0
-    )
+    # Other contestants are idle but for their health checks; whichever core those are on, they are no strangers.
+    own = watch.get("bystanders", {"cpu_ns": 0})["cpu_ns"] / 1e9 / seconds
+    on_load_core = use["origin"] + use["load"]
+    foreign = max(busy[PROXY_CORE] - use["proxy"] - own, busy[LOAD_CORE] - on_load_core - own, 0.0)
     worst_stolen = max(stolen[PROXY_CORE], stolen[LOAD_CORE])
     disturbed = max(foreign if foreign > FOREIGN_LIMIT else 0, worst_stolen if worst_stolen > STOLEN_LIMIT else 0)
     return {
@@ -161,7 +181,7 @@ def _figures(raw, child):
         "errors": sum(raw["errors"].values()),
         "error_kinds": {kind: count for kind, count in raw["errors"].items() if count},
         "reconnects": raw["idle_closed"],
-        "rss": resident_bytes(child.pids()),
+        "rss": resident_bytes(pids),
         "proxy_use": use["proxy"],
         "load_core_use": use["origin"] + use["load"],
         "sleeps": watch["proxy"]["sleeps"] / requests,

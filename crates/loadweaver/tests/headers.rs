@@ -217,7 +217,8 @@ fn routes_choose_the_pool_by_host_path_method_and_header() {
         answer.failure().map_or_else(|| answer.text(), |code| format!("{} {code}", answer.status))
     };
     assert_eq!(ask("GET", "/v1/x", "API.Example.com:8080", ""), "a");
-    assert_eq!(ask("GET", "/v1", "api.example.com", ""), "a");
+    // `/v1/` is below `/v1`, not `/v1` itself (docs/configuration.md).
+    assert_eq!(ask("GET", "/v1", "api.example.com", ""), "404 no_route");
     assert_eq!(ask("GET", "/v1x", "api.example.com", ""), "404 no_route");
     assert_eq!(ask("DELETE", "/v1/x", "api.example.com", ""), "404 no_route");
     assert_eq!(ask("GET", "/", "api.example.com", "X-Beta: 1\r\n"), "b");

@@ -37,7 +37,9 @@ pub(crate) async fn fail(x: &mut Exchange<'_>, failure: Failure) -> Next {
     }
     // What is left of the request's body would be read as the next request.
     let read_out = x.body.is_done() && !x.story.refused;
-    let keep = x.keeps_client() && read_out && !x.client.ended;
+    // A client that asked for a tunnel may have filled it already: that must not be read as requests.
+    let tunnel = x.heads.request.method() == Method::Connect;
+    let keep = x.keeps_client() && read_out && !tunnel && !x.client.ended;
     let mut out = std::mem::take(&mut x.heads.to_client);
     out.clear();
     let method = x.heads.request.method();

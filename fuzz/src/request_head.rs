@@ -1,5 +1,6 @@
 //! Request heads: `[limits][cuts][the stream]`.
 
+use loadweaver_http1::limits::MAX_METHOD;
 use loadweaver_http1::{Framing, HeadLimits, Name, RequestError, RequestHead, Version, encode};
 
 use crate::cuts::Cuts;
@@ -26,6 +27,8 @@ pub fn holds(input: &[u8]) {
         }
         // Empty lines before a head count against its limit only while it is not whole.
         (Ok(Some(len)), Err(RequestError::TooLarge)) if len > limits.bytes => {}
+        // A first word that no method is can only be refused, sooner or later, and for being long or for what it is.
+        (Ok(None), Err(RequestError::TargetTooLong)) if has_no_method(stream) => {}
         (Ok(None), Ok(None)) => {}
         (Err(one), Err(other)) => {
             let same = one == other || is_told_early(one, other) || stream.len() > limits.bytes;
@@ -41,6 +44,11 @@ pub fn holds(input: &[u8]) {
 fn is_told_early(whole: RequestError, cut: RequestError) -> bool {
     use RequestError::{Line, TargetTooLong, TooLarge, Version};
     matches!((whole, cut), (Version, Line) | (Line, Version) | (_, TargetTooLong | TooLarge))
+}
+
+fn has_no_method(stream: &[u8]) -> bool {
+    let line = stream.trim_ascii_start();
+    line.iter().position(|byte| *byte == b' ').is_none_or(|len| len > MAX_METHOD)
 }
 
 /// The default limits, or ones that small inputs reach.
@@ -119,6 +127,10 @@ fn reads_the_same_when_written(head: &RequestHead) {
     assert_eq!(version, b"HTTP/1.1");
     assert!(target.iter().all(u8::is_ascii_graphic));
     assert_eq!(read.all("host").len(), 1, "not exactly one host");
+    assert!(
+        read.fields.iter().all(|field| !is_a_second_length(field.0)),
+        "some server reads a second length"
+    );
     assert_eq!(framing_of(&read), Some(head.framing()));
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         assert!(line.ends_with(b"\r\n"), "a bare line feed in what we write");
@@ -153,6 +165,15 @@ fn reads_the_same_when_stripped(mut head: RequestHead) {
         assert!(earlier.any(|kept| kept == field), "stripping made or moved a field");
     }
     assert_eq!(head.headers.get_all(Name::Host).count(), before.get_all(Name::Host).count());
+}
+
+/// Whether a server that turns dashes into underscores, as CGI does, takes the name for one that frames the body.
+fn is_a_second_length(name: &[u8]) -> bool {
+    let dashed =
+        name.to_ascii_lowercase().iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();
+    let dashed = String::from_utf8(dashed).unwrap_or_default();
+    let framing = ["content-length", "transfer-encoding"];
+    dashed.as_bytes() != name.to_ascii_lowercase() && framing.contains(&dashed.as_str())
 }
 
 fn framing_of(read: &strict::Head<'_>) -> Option<Framing> {

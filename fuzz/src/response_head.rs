@@ -80,9 +80,8 @@ fn reads_as_it_was_meant(head: &ResponseHead, sent: &[u8], method: Method) {
 
 fn with_reason(sent: &[u8]) -> Vec<u8> {
     let end = sent.iter().position(|byte| *byte == b'\r').unwrap_or(0);
-    let spaces = sent[..end].iter().filter(|byte| **byte == b' ').count();
     let mut whole = sent.to_vec();
-    if spaces == 1 {
+    if sent[..end].splitn(3, |byte| *byte == b' ').nth(2).is_none() {
         whole.insert(end, b' ');
     }
     whole

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,28 +49,25 @@ def main():
 def profile(args, bench):
     scenario = BY_NAME[args.scenario]
     data = args.keep or tempfile.mkstemp(prefix="loadweaver-perf-")[1]
-    for step in (_record, _count):
-        with Contestant(bench, scenario, args.proxy) as contestant:
-            pids = ",".join(map(str, contestant.pids))
-            side = threading.Thread(target=step, args=(args, pids, data), daemon=True)
-            side.start()
-            figures = contestant.turn(args.rate)
-            side.join()
-        if step is _record:
-            print(f"{args.proxy}, {scenario.name}: {figures['cpu_us']:.2f} µs CPU a request while recorded, "
-                  f"{figures['rate']:,.0f} requests/s, {figures['errors']} errors\n")  # fmt: skip
-            _print_record(args, data, figures["cpu_us"])
-        else:
-            _print_count(args, figures["rate"])
+    with Contestant(bench, scenario, args.proxy) as contestant:
+        contestant.warm_up()
+        side = threading.Thread(target=_record, args=(args, contestant, data), daemon=True)
+        side.start()
+        figures = contestant.turn(args.rate)
+        side.join()
+        print(f"{args.proxy}, {scenario.name}: {figures['cpu_us']:.2f} µs CPU a request while recorded, "
+              f"{figures['rate']:,.0f} requests/s, {figures['errors']} errors\n")  # fmt: skip
+        _print_record(args, data, figures["cpu_us"])
+        _count(contestant, int(figures["rate"] * 2))
     if not args.keep:
         os.unlink(data)
 
 
-def _record(args, pids, data):
+def _record(args, contestant, data):
     time.sleep(1.5)
     subprocess.run(
-        ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-g", "-o", data, "-p", pids,
-         "--", "sleep", str(args.seconds - 1)],
+        ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-g", "-o", data,
+         "-p", ",".join(map(str, contestant.pids)), "--", "sleep", str(args.seconds - 1)],
         check=False, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -94,24 +91,22 @@ def _print_record(args, data, cpu_us):
         print(subprocess.run(argv, capture_output=True, text=True, check=False).stdout)
 
 
-_COUNTS = {}
-
-
-def _count(args, pids, _data):
-    time.sleep(1.5)
-    seconds = args.seconds - 1
-    result = subprocess.run(
-        ["perf", "stat", "-x", ",", "-e", "syscalls:sys_enter_*", "-p", pids, "--", "sleep", str(seconds)],
-        capture_output=True, text=True, check=False,
+def _count(contestant, requests):
+    """System calls of a run of so many requests; counting slows the proxy, so nothing is timed here."""
+    counting = subprocess.Popen(
+        ["perf", "stat", "-x", ",", "-e", "syscalls:sys_enter_*", "-p", ",".join(map(str, contestant.pids))],
+        stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    for line in result.stderr.splitlines():
-        match = re.match(r"(\d+),,syscalls:sys_enter_(\w+)", line)
-        if match and int(match.group(1)):
-            _COUNTS[match.group(2)] = int(match.group(1)) / seconds
-
-
-def _print_count(_args, rate):
+    time.sleep(2)  # several hundred tracepoints are opened one by one
+    contestant.load(contestant.load_argv("--requests", str(requests)), 120)
+    counting.send_signal(signal.SIGINT)
+    _, text = counting.communicate(timeout=30)
+    counts = {}
+    for line in text.splitlines():
+        fields = line.split(",")  # count, unit, event, …
+        if len(fields) > 2 and fields[0].isdigit():
+            counts[fields[2].removeprefix("syscalls:sys_enter_")] = int(fields[0]) / requests
     print("\nsystem calls a request (counted in a second run):")
-    for name, per_second in sorted(_COUNTS.items(), key=lambda item: -item[1]):
-        if per_second / rate >= 0.0005:
-            print(f"  {per_second / rate:8.3f}  {name}")
+    for name, count in sorted(counts.items(), key=lambda item: -item[1]):
+        if count >= 0.0005:
+            print(f"  {count:8.3f}  {name}")

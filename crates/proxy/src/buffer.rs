@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 
+use crate::stream::pipe::Pipes;
+
 /// Room for a read: most heads with a small body fit whole.
 pub(crate) const SMALL: usize = 16 * 1024;
 
@@ -120,6 +122,7 @@ impl Buffer {
 pub(crate) struct Stock {
     small: RefCell<Vec<Vec<u8>>>,
     large: RefCell<Vec<Vec<u8>>>,
+    pub(crate) pipes: Pipes,
 }
 
 impl Stock {

@@ -9,10 +9,15 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::pipe::{SpliceFlags, splice};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, Stock};
+
+pub(crate) mod pipe;
+
+use pipe::Pipe;
 
 /// A connection. Polled and never awaited on, so that one task can drive both directions of two of them at once.
 #[derive(Debug)]
@@ -36,6 +41,11 @@ impl Stream {
     /// An accepted, non-blocking socket.
     pub(crate) fn accepted(tcp: std::net::TcpStream) -> Self {
         Self(Socket::Fresh(tcp))
+    }
+
+    /// Leaves a stream that can do nothing in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self(Socket::Lost))
     }
 
     /// Whether the reactor knows of the socket, so that waiting on it costs no system call.
@@ -116,6 +126,53 @@ impl Stream {
             Socket::Lost => return Poll::Ready(Err(lost())),
         };
         Pin::new(tcp).poll_write_vectored(cx, parts)
+    }
+
+    /// Moves up to `most` bytes that were received into an empty pipe; `Ok(0)` is the end of the stream.
+    pub(crate) fn poll_into_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        let tcp = self.known()?;
+        loop {
+            ready!(tcp.poll_read_ready(cx))?;
+            let moved = tcp.try_io(Interest::READABLE, || {
+                Ok(splice(&*tcp, None, &pipe.write, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)
+            });
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => {
+                    pipe.held += *moved.as_ref().unwrap_or(&0);
+                    return Poll::Ready(moved);
+                }
+            }
+        }
+    }
+
+    /// Sends bytes out of a pipe. With `more` the kernel may wait for them to fill a segment.
+    pub(crate) fn poll_out_of_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
+        let tcp = self.known()?;
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        let flags = if more { flags | SpliceFlags::MORE } else { flags };
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let moved = tcp
+                .try_io(Interest::WRITABLE, || Ok(splice(&pipe.read, None, &*tcp, None, pipe.held, flags)?));
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => {
+                    pipe.held -= *moved.as_ref().unwrap_or(&0);
+                    return Poll::Ready(moved);
+                }
+            }
+        }
     }
 
     /// Says that nothing more will be written.

@@ -46,7 +46,8 @@ pub(crate) enum Next {
 /// A client connection.
 struct Connection {
     worker: Rc<Worker>,
-    client: Client,
+    /// Lent to the [`Client`] of the exchange that is under way.
+    stream: Stream,
     alarm: Alarm,
     entrance: Rc<Entrance>,
     peer: SocketAddr,
@@ -63,9 +64,9 @@ pub(crate) async fn serve(
     place: Place,
 ) {
     let alarm = worker.deadlines.alarm();
-    let client = Client { stream: Stream::accepted(tcp), buffer: Buffer::default(), ended: false };
+    let stream = Stream::accepted(tcp);
     worker.shared.counters.connections_active.increment();
-    let mut connection = Connection { worker, client, alarm, entrance, peer, served: 0, _place: place };
+    let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0, _place: place };
     poll_fn(|cx| {
         connection.alarm.wakes(cx.waker());
         Poll::Ready(())
@@ -83,7 +84,7 @@ pub(crate) async fn serve(
                 break;
             }
             Next::Reset => {
-                connection.client.stream.close_with_reset();
+                connection.stream.close_with_reset();
                 break;
             }
         }
@@ -103,7 +104,7 @@ impl Connection {
         let limit = if self.served == 0 { timeouts.request_head } else { timeouts.idle };
         self.alarm.set(For::Client, self.worker.deadlines.now(), limit);
         poll_fn(|cx| {
-            if self.client.stream.poll_readable(cx).is_ready() {
+            if self.stream.poll_readable(cx).is_ready() {
                 return Poll::Ready(true);
             }
             if self.worker.draining.get() || self.alarm.is_due(For::Client) {
@@ -116,25 +117,27 @@ impl Connection {
 
     /// Serves exchanges until the client has nothing more under way.
     async fn exchanges(&mut self) -> Next {
+        let mut client = Client { stream: self.stream.take(), buffer: Buffer::default(), ended: false };
         let next = loop {
             let mut heads = self.worker.heads.take();
-            let next = self.exchange(&mut heads).await;
+            let next = self.exchange(&mut client, &mut heads).await;
             self.worker.heads.give_back(heads);
-            if next != Next::Again || self.client.buffer.is_empty() {
+            if next != Next::Again || client.buffer.is_empty() {
                 break next;
             }
         };
-        self.client.buffer.discard(&self.worker.stock);
-        if next == Next::Again && self.client.ended { Next::Close } else { next }
+        client.buffer.discard(&self.worker.stock);
+        self.stream = client.stream;
+        if next == Next::Again && client.ended { Next::Close } else { next }
     }
 
-    async fn exchange(&mut self, heads: &mut HeadPair) -> Next {
+    async fn exchange(&mut self, client: &mut Client, heads: &mut HeadPair) -> Next {
         let snapshot = self.worker.shared.snapshot.load_full();
         let limits = &snapshot.config.limits;
         let started = self.worker.deadlines.now();
         self.alarm.set(For::Client, started, snapshot.config.timeouts.request_head);
         let bounds = HeadLimits { bytes: limits.request_head, target: limits.target, fields: limits.headers };
-        let read = self.read_head(heads, &bounds).await;
+        let read = self.read_head(client, heads, &bounds).await;
         self.alarm.clear(For::Client);
         let head_read = match read {
             Err(Unread::Closed) => return Next::Close,
@@ -150,8 +153,7 @@ impl Connection {
             Ok(_) => Body::new(heads.request.framing(), limits.trailers),
             Err(_) => Body::default(),
         };
-        let mut exchange =
-            Exchange::new(&self.worker, &self.alarm, &mut self.client, heads, snapshot.clone());
+        let mut exchange = Exchange::new(&self.worker, &self.alarm, client, heads, snapshot.clone());
         exchange.place(self.peer, &self.entrance, last);
         exchange.body = body;
         exchange.story.started = started;
@@ -162,10 +164,15 @@ impl Connection {
     }
 
     /// Reads until a request head is complete; says in how many reads.
-    async fn read_head(&mut self, heads: &mut HeadPair, limits: &HeadLimits) -> Result<u32, Unread> {
-        let Self { client, alarm, worker, .. } = self;
+    async fn read_head(
+        &self,
+        client: &mut Client,
+        heads: &mut HeadPair,
+        limits: &HeadLimits,
+    ) -> Result<u32, Unread> {
+        let Self { alarm, worker, .. } = self;
         let mut reads = 0;
-        // Bytes from which on another parse is worth while: see `worth_parsing`.
+        // Bytes from which on another parse is worth while: see `may_be_whole`.
         let mut parse_at = 1;
         poll_fn(|cx| {
             loop {
@@ -204,17 +211,17 @@ impl Connection {
         let mut waste = Buffer::default();
         let mut wasted = 0;
         let mut said = false;
-        let Self { client, alarm, worker, .. } = self;
+        let Self { stream, alarm, worker, .. } = self;
         poll_fn(|cx| {
             if !said {
-                let shut = std::task::ready!(client.stream.poll_shutdown(cx));
+                let shut = std::task::ready!(stream.poll_shutdown(cx));
                 said = true;
                 if shut.is_err() {
                     return Poll::Ready(());
                 }
             }
             loop {
-                match client.stream.poll_read(cx, &mut waste, &worker.stock) {
+                match stream.poll_read(cx, &mut waste, &worker.stock) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(len)) => {
                         waste.consume(len);

@@ -13,6 +13,7 @@ use loadweaver_http1::{Body, BodyError, Piece};
 
 use crate::buffer::{Buffer, Stock};
 use crate::stream::Stream;
+use crate::stream::pipe::{PIPE, Pipe};
 
 /// Pieces up to this many bytes are copied behind the head rather than written beside it: below it the copy is
 /// cheaper than a second slice for the kernel.
@@ -23,6 +24,14 @@ const GATHERED: usize = 16 * 1024;
 
 /// Bytes of body that make it a long one, to be read in large blocks.
 const LONG: u64 = 64 * 1024;
+
+/// Bytes that are left of a body from which on they are moved by the kernel: below it the extra system calls cost
+/// more than the copies.
+const SPLICED: u64 = 128 * 1024;
+
+/// Bytes in the pipe from which on the kernel may hold back an incomplete segment: more is sure to follow at once. A
+/// body that trickles is never held back.
+const CORKED: usize = 64 * 1024;
 
 /// How the body is framed for its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +123,8 @@ pub(crate) struct Flow {
     /// Bytes that the receiver has taken, framing and head included.
     pub(crate) written: u64,
     pub(crate) waits: Waits,
+    /// The rest of the body goes through it.
+    pipe: Option<Pipe>,
 }
 
 /// The two ends of a flow while it is driven.
@@ -140,6 +151,7 @@ impl Flow {
             most: u64::MAX,
             written: 0,
             waits: Waits::Source,
+            pipe: None,
         }
     }
 
@@ -166,6 +178,9 @@ impl Flow {
         mut replay: Option<&mut Replay>,
     ) -> Poll<Result<(), Broken>> {
         loop {
+            if self.pipe.is_some() {
+                ready!(self.poll_splice(cx, ends, body))?;
+            }
             self.frame(ends.buffer, body, replay.as_deref_mut())?;
             ready!(self.poll_flush(cx, ends.buffer, ends.sink)).map_err(|_| Broken::Sink)?;
             if self.ended {
@@ -176,6 +191,13 @@ impl Flow {
                 continue;
             }
             self.waits = Waits::Source;
+            if self.may_splice(body, replay.as_deref()) {
+                self.pipe = ends.stock.pipes.take();
+                if self.pipe.is_some() {
+                    ends.buffer.release(ends.stock);
+                    continue;
+                }
+            }
             ends.buffer
                 .prefer_large(self.taken >= LONG || body.length_left().is_some_and(|left| left >= LONG));
             ends.buffer.release(ends.stock);
@@ -185,6 +207,45 @@ impl Flow {
                 body.end_of_input().map_err(|_| Broken::SourceCut)?;
             }
         }
+    }
+
+    /// Whether the rest of the body can go past us: its length is known, it is long, nobody needs a copy.
+    fn may_splice(&self, body: &Body, replay: Option<&Replay>) -> bool {
+        self.coding == Coding::Plain
+            && body.length_left().is_some_and(|left| left >= SPLICED && left <= self.most - self.taken)
+            && replay.is_none_or(|replay| replay.limit == 0)
+    }
+
+    /// Moves the rest of the body through a pipe.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        ends: &mut Ends<'_>,
+        body: &mut Body,
+    ) -> Poll<Result<(), Broken>> {
+        while let Some(pipe) = &mut self.pipe {
+            let left = body.length_left().unwrap_or(0);
+            if pipe.held > 0 {
+                self.waits = Waits::Sink;
+                let sent = ready!(ends.sink.poll_out_of_pipe(cx, pipe, left > 0 && pipe.held >= CORKED))
+                    .map_err(|_| Broken::Sink)?;
+                self.written += sent as u64;
+            } else if left > 0 {
+                self.waits = Waits::Source;
+                let most = usize::try_from(left).unwrap_or(PIPE).min(PIPE);
+                let moved =
+                    ready!(ends.source.poll_into_pipe(cx, pipe, most)).map_err(|_| Broken::SourceCut)?;
+                if moved == 0 {
+                    *ends.ended = true;
+                    return Poll::Ready(Err(Broken::SourceCut));
+                }
+                self.taken += moved as u64;
+                body.passed_over(moved as u64);
+            } else if let Some(pipe) = self.pipe.take() {
+                ends.stock.pipes.give_back(pipe);
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what we made and the piece behind it.

@@ -105,7 +105,7 @@ impl RequestHead {
             {
                 return Err(RequestError::TargetTooLong);
             }
-            httparse::Status::Partial if input.len() < limits.bytes => return Ok(None),
+            httparse::Status::Partial if rest.len() < limits.bytes => return Ok(None),
             _ => return Err(RequestError::TooLarge),
         };
         let (Some(method), Some(path), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {

@@ -256,6 +256,8 @@ impl Failure {
             | Self::Exhausted
             | Self::Internal
             | Self::DrainDeadline
+            // Whoever was slow, the limit is the operator's, and a slow client must not take a server out.
+            | Self::TotalTimeout
             | Self::TunnelIdle => Blame::Operator,
             Self::ConnectFailed
             | Self::ConnectRefused
@@ -264,7 +266,6 @@ impl Failure {
             | Self::ServerClosed
             | Self::ResponseTimeout
             | Self::PerTryTimeout
-            | Self::TotalTimeout
             | Self::BadResponse
             | Self::ResponseHeadTooLarge
             | Self::UploadStalled

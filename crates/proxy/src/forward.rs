@@ -97,7 +97,10 @@ impl Effort {
                     continue;
                 }
                 Err(lost) => {
-                    judge(&lost.permit, lost.failure);
+                    // A kept connection that the server had closed says nothing about its health.
+                    if !lost.stale {
+                        judge(&lost.permit, lost.failure);
+                    }
                     match self.another(x, &lost) {
                         Some(next) => permit = next,
                         None => return self.last_real(x).ok_or(lost.failure),

@@ -91,41 +91,55 @@ pub(crate) async fn accept(worker: Rc<Worker>, bound: Bound) {
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = orders.wait_for(|order| !matches!(order, Order::Serve)) => return,
-            accepted = next(&listener, &worker) => accepted,
+            _ = orders.wait_for(|order| !matches!(order, Order::Serve)) => break,
+            accepted = next(&listener, &worker, &entrance, &mut paused) => accepted,
         };
         match accepted {
-            Ok((tcp, peer, place)) => {
-                if std::mem::take(&mut paused) {
+            Ok((tcp, peer)) => {
+                if paused && worker.shared.connections.has_room() {
+                    paused = false;
                     worker.shared.bus.emit(Event::AcceptResumed { listener: entrance.name.clone() });
                 }
-                worker.shared.counters.connections_accepted.increment();
-                tokio::task::spawn_local(http1::serve(worker.clone(), tcp, peer, entrance.clone(), place));
+                begin(&worker, tcp, peer, &entrance);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                if !std::mem::replace(&mut paused, true) {
-                    let reason = error.to_string();
-                    worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name.clone(), reason });
-                }
-                tokio::time::sleep(REST).await;
+                pause(&worker, &entrance, &mut paused, &error.to_string()).await;
             }
         }
     }
+    // What the kernel has accepted for us would be reset with the socket: it is served as the rest is.
+    while let Ok((tcp, peer)) = accept_one(listener.get_ref()) {
+        begin(&worker, tcp, peer, &entrance);
+    }
 }
 
+fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: SocketAddr, entrance: &Rc<Entrance>) {
+    worker.shared.counters.connections_accepted.increment();
+    let place = worker.shared.connections.enter();
+    tokio::task::spawn_local(http1::serve(worker.clone(), tcp, peer, entrance.clone(), place));
+}
+
+/// Rests, and says so once.
+async fn pause(worker: &Worker, entrance: &Entrance, paused: &mut bool, reason: &str) {
+    if !std::mem::replace(paused, true) {
+        let reason = reason.to_owned();
+        worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name.clone(), reason });
+    }
+    tokio::time::sleep(REST).await;
+}
+
+/// The next connection, as soon as there is room for one more.
 async fn next(
     listener: &AsyncFd<StdListener>,
     worker: &Worker,
-) -> io::Result<(StdStream, SocketAddr, Place)> {
-    let place = loop {
-        match worker.shared.connections.enter() {
-            Some(place) => break place,
-            None => tokio::time::sleep(REST).await,
-        }
-    };
-    let (tcp, peer) = listener.async_io(Interest::READABLE, accept_one).await?;
-    Ok((tcp, peer, place))
+    entrance: &Entrance,
+    paused: &mut bool,
+) -> io::Result<(StdStream, SocketAddr)> {
+    while worker.shared.connections.is_full() {
+        pause(worker, entrance, paused, "as many client connections as limits allow").await;
+    }
+    listener.async_io(Interest::READABLE, accept_one).await
 }
 
 #[expect(
@@ -168,10 +182,20 @@ impl Places {
         Self { taken: Arc::default(), most }
     }
 
-    fn enter(&self) -> Option<Place> {
-        // Made first: dropping it gives the place back.
-        let place = Place { taken: self.taken.clone() };
-        (self.taken.fetch_add(1, Ordering::Relaxed) < self.most).then_some(place)
+    /// Takes a place. Whoever accepts looks at [`Places::is_full`] first; workers that accept at the same moment may
+    /// go over the limit by one each.
+    fn enter(&self) -> Place {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Place { taken: self.taken.clone() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.most
+    }
+
+    /// Whether a tenth of the places is free: enough to say that a shortage is over.
+    fn has_room(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) <= self.most - self.most / 10
     }
 }
 

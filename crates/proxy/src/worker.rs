@@ -61,6 +61,8 @@ pub(crate) struct Worker {
     pub(crate) upstreams: Upstreams,
     pub(crate) log: Option<RefCell<AccessLogWriter>>,
     pub(crate) draining: Cell<bool>,
+    /// The drain has no more time: whatever is under way ends.
+    pub(crate) cutting: Cell<bool>,
     random: Cell<u64>,
     ids: RequestIds,
 }
@@ -193,6 +195,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         heads: Heads::default(),
         upstreams: Upstreams::default(),
         draining: Cell::new(false),
+        cutting: Cell::new(false),
         random: Cell::new(seed),
         ids: RequestIds { seed: mix(seed), next: Cell::new(0) },
     }
@@ -233,10 +236,18 @@ async fn obey(worker: &Worker) {
                 }
                 let left = worker.deadlines.len() as u64;
                 worker.shared.cut.fetch_add(left, Ordering::Relaxed);
+                cut(worker).await;
                 return;
             }
         }
     }
+}
+
+/// Ends what is left, with a moment for each exchange to tell its story.
+async fn cut(worker: &Worker) {
+    worker.cutting.set(true);
+    worker.deadlines.wake_all();
+    let _ = tokio::time::timeout(Duration::from_millis(500), all_closed(worker)).await;
 }
 
 async fn all_closed(worker: &Worker) {

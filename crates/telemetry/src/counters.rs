@@ -144,8 +144,6 @@ pub struct ProxyCounters {
     pub connections_accepted: Counter,
     /// Client connections open.
     pub connections_active: Gauge,
-    /// Client connections closed at once because `limits.connections` was reached.
-    pub connections_refused: Counter,
     /// Tunnels open (upgraded connections).
     pub tunnels_active: Gauge,
     /// Requests whose head was read and understood, or refused.

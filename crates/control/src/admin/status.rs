@@ -62,7 +62,6 @@ struct Node {
 struct Connections {
     accepted: u64,
     active: u64,
-    refused: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,7 +148,6 @@ fn node(counters: &ProxyCounters) -> Node {
         connections: Connections {
             accepted: counters.connections_accepted.get(),
             active: counters.connections_active.get(),
-            refused: counters.connections_refused.get(),
         },
         tunnels: counters.tunnels_active.get(),
         requests: counters.requests.get(),

@@ -284,7 +284,9 @@ impl Talk {
 
     fn overdue(&self, x: &Exchange<'_>) -> Option<Failure> {
         let sending = self.answer.uploaded == Upload::Flowing && !self.awaits_continue;
-        if x.alarm.is_due(For::Exchange) {
+        if x.worker.cutting.get() {
+            Some(Failure::DrainDeadline)
+        } else if x.alarm.is_due(For::Exchange) {
             Some(Failure::TotalTimeout)
         } else if x.alarm.is_due(For::Client) && self.answer.uploaded == Upload::Flowing {
             Some(Failure::BodyTimeout)

@@ -104,7 +104,7 @@ async fn pass(x: &mut Exchange<'_>, effort: &mut Effort, answer: &mut Answer) ->
         }
         poll_upload(cx, x, answer);
         set_deadlines(x, effort, answer, &mut watched);
-        match overdue(x) {
+        match overdue(x, answer) {
             Some(failure) => Poll::Ready(Err(failure)),
             None => Poll::Pending,
         }
@@ -157,31 +157,34 @@ fn set_deadlines(
     x: &Exchange<'_>,
     effort: &Effort,
     answer: &Answer,
-    watched: &mut Option<(Waits, u64, u64)>,
+    watched: &mut Option<(Waits, bool, u64)>,
 ) {
+    // The server may be waiting for the rest of the request: then it is the client's turn.
+    let upload = answer.uploaded == Upload::Flowing && answer.upload.waits == Waits::Source;
     // A body that moves up while the answer waits for it is progress of the exchange too.
-    let now_watched =
-        (answer.download.waits, answer.download.written + answer.download.taken, answer.upload.written);
+    let moved = answer.download.written + answer.download.taken + answer.upload.written + answer.upload.taken;
+    let now_watched = (answer.download.waits, upload, moved);
     if *watched == Some(now_watched) {
         return;
     }
     *watched = Some(now_watched);
     let now = x.worker.deadlines.now();
+    x.alarm.clear(For::Client);
+    x.alarm.clear(For::Server);
+    let timeouts = &x.snapshot.config.timeouts;
     match answer.download.waits {
-        Waits::Source => {
-            x.alarm.clear(For::Client);
-            x.alarm.set(For::Server, now, effort.pool.config.timeouts.idle);
-        }
-        Waits::Sink => {
-            x.alarm.clear(For::Server);
-            x.alarm.set(For::Client, now, x.snapshot.config.timeouts.send);
-        }
+        Waits::Source if upload => x.alarm.set(For::Client, now, timeouts.body),
+        Waits::Source => x.alarm.set(For::Server, now, effort.pool.config.timeouts.idle),
+        Waits::Sink => x.alarm.set(For::Client, now, timeouts.send),
     }
 }
 
-fn overdue(x: &Exchange<'_>) -> Option<Failure> {
-    if x.alarm.is_due(For::Client) {
-        Some(Failure::SendTimeout)
+fn overdue(x: &Exchange<'_>, answer: &Answer) -> Option<Failure> {
+    if x.worker.cutting.get() {
+        Some(Failure::DrainDeadline)
+    } else if x.alarm.is_due(For::Client) {
+        let sending = answer.download.waits == Waits::Sink;
+        Some(if sending { Failure::SendTimeout } else { Failure::BodyTimeout })
     } else if x.alarm.is_due(For::Server) {
         Some(Failure::ResponseStalled)
     } else if x.alarm.is_due(For::Exchange) {

@@ -81,7 +81,13 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &mut Effort, mut answer
             moved = now_moved;
             x.alarm.set(For::Server, x.worker.deadlines.now(), limit);
         }
-        if x.alarm.is_due(For::Server) { Poll::Ready(Some(Failure::TunnelIdle)) } else { Poll::Pending }
+        if x.worker.cutting.get() {
+            Poll::Ready(Some(Failure::DrainDeadline))
+        } else if x.alarm.is_due(For::Server) {
+            Poll::Ready(Some(Failure::TunnelIdle))
+        } else {
+            Poll::Pending
+        }
     })
     .await;
     x.alarm.clear(For::Server);

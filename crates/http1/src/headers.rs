@@ -66,7 +66,7 @@ impl Headers {
         let value_start = self.block.len();
         self.block.extend_from_slice(value);
         self.block.extend_from_slice(b"\r\n");
-        self.index(Name::of(name), (name_start, name.len()), (value_start, value.len()));
+        self.index(Name::of(name), (name_start, name.len()), (value_start, value.len()), true);
     }
 
     /// The live fields in order, as they were written.
@@ -120,6 +120,19 @@ impl Headers {
             }
         }
         *names = left;
+    }
+
+    /// Removes the fields of known names for which `keep` says no.
+    #[inline]
+    pub(crate) fn retain_known(&mut self, keep: impl Fn(Name) -> bool) {
+        let mut left = 0;
+        for field in self.fields.iter_mut().filter(|field| field.live) {
+            field.live = keep(field.name);
+            if field.live {
+                left |= field.name.bit();
+            }
+        }
+        self.names = left;
     }
 
     /// Puts a value in the place of the first field of a known name and drops the others; appends it with
@@ -178,28 +191,27 @@ impl Headers {
     }
 
     /// Takes over the bytes of a received head; [`Headers::index`] then says where its fields are.
-    pub(crate) fn load(&mut self, head: &[u8]) {
+    pub(crate) fn load(&mut self, head: &[u8], fields: usize) {
         self.clear();
         self.block.extend_from_slice(head);
+        self.fields.reserve(fields);
     }
 
-    /// Marks a field whose bytes already stand in the block.
+    /// Marks a field whose bytes already stand in the block; `canonical` if they are just what would be written.
     #[inline]
     pub(crate) fn index(
         &mut self,
         name: Name,
         (name_start, name_len): (usize, usize),
-        value: (usize, usize),
+        (value_start, value_len): (usize, usize),
+        canonical: bool,
     ) {
         self.names |= name.bit();
-        let canonical = name_start + name_len + 2 == value.0
-            && self.bytes(name_start + name_len, 2) == b": "
-            && self.bytes(value.0 + value.1, 2) == b"\r\n";
         self.fields.push(Field {
             name_start: offset(name_start),
             name_len: u16::try_from(name_len).unwrap_or(u16::MAX),
-            value_start: offset(value.0),
-            value_len: offset(value.1),
+            value_start: offset(value_start),
+            value_len: offset(value_len),
             name,
             live: true,
             canonical,
@@ -281,12 +293,12 @@ mod tests {
                 let separator = if *canonical { ": " } else { ":\t" };
                 let start = head.len();
                 head.extend_from_slice(format!("{name}{separator}{value}\r\n").as_bytes());
-                places.push((start, name.len(), start + name.len() + 2, value.len()));
+                places.push((start, name.len(), start + name.len() + 2, value.len(), *canonical));
             }
             let mut headers = Headers::new();
-            headers.load(&head);
-            for (start, name_len, value, value_len) in places {
-                headers.index(Name::Other, (start, name_len), (value, value_len));
+            headers.load(&head, fields.len());
+            for (start, name_len, value, value_len, canonical) in places {
+                headers.index(Name::Other, (start, name_len), (value, value_len), canonical);
             }
             let mut index = 0;
             headers.retain(|_, _| { index += 1; fields[index - 1].0 });

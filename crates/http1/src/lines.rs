@@ -23,37 +23,39 @@ pub(crate) fn take_fields(
     head: &[u8],
     fields: &[httparse::Header<'_>],
 ) -> Result<(), BadLine> {
-    headers.load(head);
+    headers.load(head, fields.len());
     let base = head.as_ptr() as usize;
     for field in fields {
         let name_start = (field.name.as_ptr() as usize).wrapping_sub(base);
-        let after_name = name_start + field.name.len() + 1;
+        let colon = name_start + field.name.len();
         // An empty value points nowhere in particular, so it is placed right behind the colon.
         let value_start = if field.value.is_empty() {
-            after_name
+            colon + 1
         } else {
             (field.value.as_ptr() as usize).wrapping_sub(base)
         };
-        if !ends_in_crlf(head, value_start + field.value.len()) {
-            return Err(BadLine);
-        }
+        let end = line_end(head, value_start + field.value.len()).ok_or(BadLine)?;
         let name = field.name.as_bytes();
         if name.len() > usize::from(u16::MAX) {
             return Err(BadLine);
         }
-        headers.index(Name::of(name), (name_start, name.len()), (value_start, field.value.len()));
+        // `httparse` takes no space before the colon, so one space after it is all that is left to see.
+        let canonical = value_start == colon + 2
+            && head.get(colon + 1) == Some(&b' ')
+            && end == value_start + field.value.len();
+        headers.index(Name::of(name), (name_start, name.len()), (value_start, field.value.len()), canonical);
     }
     if head.ends_with(b"\r\n") { Ok(()) } else { Err(BadLine) }
 }
 
-/// Whether optional white space and then CRLF follow at `at`.
+/// Where CRLF stands at `at` or after optional white space.
 #[inline]
-pub(crate) fn ends_in_crlf(head: &[u8], mut at: usize) -> bool {
+pub(crate) fn line_end(head: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match head.get(at) {
             Some(b' ' | b'\t') => at += 1,
-            Some(b'\r') => return head.get(at + 1) == Some(&b'\n'),
-            _ => return false,
+            Some(b'\r') if head.get(at + 1) == Some(&b'\n') => return Some(at),
+            _ => return None,
         }
     }
 }

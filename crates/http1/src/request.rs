@@ -113,7 +113,7 @@ impl RequestHead {
         };
         let head = rest.get(..head_len).unwrap_or_default();
         // `httparse` has checked that the line is `method SP target SP HTTP/1.x` and some line end.
-        if method.len() > MAX_METHOD || !lines::ends_in_crlf(head, method.len() + path.len() + 10) {
+        if method.len() > MAX_METHOD || lines::line_end(head, method.len() + path.len() + 10).is_none() {
             return Err(RequestError::Line);
         }
         lines::take_fields(&mut self.headers, head, parsed.headers).map_err(|_| RequestError::Header)?;
@@ -192,11 +192,6 @@ impl RequestHead {
     /// Removes what is meant for this connection only: RFC 9110 section 7.6.1, and whatever `Connection` names.
     pub fn strip_hop_by_hop(&mut self) {
         strip_hop_by_hop(&mut self.headers, self.options.names_others);
-    }
-
-    /// Whether any field would be removed by [`RequestHead::strip_hop_by_hop`]; spares the walk for most requests.
-    pub fn has_hop_by_hop(&self) -> bool {
-        self.headers.names() & HOP_BY_HOP != 0
     }
 
     /// Forgets the head before, so that one that is refused has nothing of it.
@@ -327,10 +322,13 @@ pub(crate) fn read_connection(headers: &Headers) -> Connection {
 }
 
 pub(crate) fn strip_hop_by_hop(headers: &mut Headers, names_others: bool) {
-    let mut named: Vec<Vec<u8>> = Vec::new();
-    if names_others {
-        named.extend(headers.get_all(Name::Connection).flat_map(list).map(<[u8]>::to_vec));
+    if headers.names() & HOP_BY_HOP == 0 {
+        return;
     }
+    if !names_others {
+        return headers.retain_known(|known| !known.is_hop_by_hop());
+    }
+    let named: Vec<Vec<u8>> = headers.get_all(Name::Connection).flat_map(list).map(<[u8]>::to_vec).collect();
     headers.retain(|known, name| {
         !known.is_hop_by_hop()
             && (known.is_protected() || !named.iter().any(|option| option.eq_ignore_ascii_case(name)))

@@ -55,9 +55,7 @@ pub(crate) fn request(x: &mut Exchange<'_>) {
     let added = &mut heads.added;
     let upgrade = heads.request.upgrade().filter(|protocol| !is_h2c(protocol)).map(<[u8]>::to_vec);
     let trailers = heads.request.takes_trailers();
-    if heads.request.has_hop_by_hop() {
-        heads.request.strip_hop_by_hop();
-    }
+    heads.request.strip_hop_by_hop();
     match (&upgrade, trailers) {
         (Some(protocol), _) => {
             field(added, b"connection", b"upgrade");

@@ -100,13 +100,14 @@ fn prepare(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
 
 fn route(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
     let request = &x.heads.request;
-    let query = RouteQuery {
+    let header = |name: &str| request.headers.find(name.as_bytes());
+    let query = || RouteQuery {
         method: request.method_text(),
         host: request.host(),
         path: request.path(),
-        header: &|name| request.headers.find(name.as_bytes()),
+        header: &header,
     };
-    let route = x.snapshot.router.route(&query).ok_or(Failure::NoRoute)?;
+    let route = x.snapshot.route(query).ok_or(Failure::NoRoute)?;
     let pool = x.snapshot.pool_of(route).ok_or(Failure::NoRoute)?;
     x.story.route = Some(route);
     x.story.pool = Some(pool.clone());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loadweaver_config::Config;
-use loadweaver_policy::route::Router;
+use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
 use crate::pool::PoolState;
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<PoolState>>,
     /// The pool of each route, by index.
     pub route_pools: Vec<usize>,
+    /// The first route takes everything, so that no request has to be looked at.
+    takes_everything: bool,
 }
 
 impl Snapshot {
@@ -35,7 +37,13 @@ impl Snapshot {
         let route_pools =
             config.routes.iter().map(|route| position(&route.pool).unwrap_or(usize::MAX)).collect();
         let router = Router::new(&config.routes);
-        Arc::new(Self { version, config: Arc::new(config), router, pools, route_pools })
+        let takes_everything = config.routes.first().is_some_and(|route| route.matcher.is_everything());
+        Arc::new(Self { takes_everything, version, config: Arc::new(config), router, pools, route_pools })
+    }
+
+    /// The route of a request; its parts are only read if that depends on them.
+    pub(crate) fn route<'q>(&self, query: impl FnOnce() -> RouteQuery<'q>) -> Option<usize> {
+        if self.takes_everything { Some(0) } else { self.router.route(&query()) }
     }
 
     /// The pool that a route leads to.

@@ -162,7 +162,10 @@ impl Chunked {
             _ => return Err(BodyError::Trailers),
         }
         self.trailers.retain(|known, _| {
-            !known.is_hop_by_hop() && !known.is_protected() && !matches!(known, Name::Expect | Name::Date)
+            !known.is_hop_by_hop()
+                && !known.is_protected()
+                && !matches!(known, Name::Expect | Name::Date | Name::Lookalike | Name::Spoofable)
+                && !matches!(known, Name::XLoadweaverFailure)
         });
         Ok(())
     }

@@ -50,6 +50,9 @@ pub enum Name {
     XLoadweaverFailure,
     /// A name that some server reads as `Content-Length` or `Transfer-Encoding`.
     Lookalike,
+    /// A name that some server believes to be said by a proxy, though no other name here is it: `X-Real-IP`,
+    /// `X_Forwarded_For`.
+    Spoofable,
 }
 
 impl Name {
@@ -93,6 +96,8 @@ impl Name {
             known
         } else if may_look_alike(name) && looks_alike(name) {
             Name::Lookalike
+        } else if matches!(name, [b'x' | b'X', b'-' | b'_', ..]) && is_spoofable(name) {
+            Name::Spoofable
         } else {
             Name::Other
         }
@@ -164,6 +169,23 @@ fn looks_alike(name: &[u8]) -> bool {
     letters().eq(*b"contentlength") || letters().eq(*b"transferencoding")
 }
 
+/// What servers take from proxies in front of them, in whatever spelling CGI makes of it.
+#[cold]
+fn is_spoofable(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 8] = [
+        b"x-real-ip",
+        b"x-request-id",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-forwarded-ssl",
+    ];
+    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    NAMES.iter().any(|known| known.len() == name.len() && name.iter().map(folded).eq(known.iter().copied()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +200,10 @@ mod tests {
             ("X-Request-ID", Name::XRequestId),
             ("x-loadweaver-failure", Name::XLoadweaverFailure),
             ("Hos~", Name::Other),
+            ("X-Real-IP", Name::Spoofable),
+            ("x_forwarded_for", Name::Spoofable),
+            ("X-Forwarded_Proto", Name::Spoofable),
+            ("x-forwarded-fox", Name::Other),
             ("content-type", Name::Other),
             ("", Name::Other),
         ] {

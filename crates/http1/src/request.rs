@@ -264,13 +264,16 @@ impl RequestHead {
                 .headers
                 .get_all(Name::Te)
                 .any(|value| list(value).any(|item| item.eq_ignore_ascii_case(b"trailers")));
-            if let Some(expectation) = self.headers.get(Name::Expect) {
-                if !expectation.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(RequestError::Expectation);
-                }
-                let has_body = !matches!(self.framing(), Framing::None | Framing::Length(0));
-                options.expects_continue = http11 && has_body;
+            let mut expectations = self.headers.get_all(Name::Expect).peekable();
+            let expects = expectations.peek().is_some();
+            if !expectations.all(|expectation| expectation.eq_ignore_ascii_case(b"100-continue")) {
+                return Err(RequestError::Expectation);
             }
+            if connection.options > MAX_OPTIONS {
+                return Err(RequestError::Header);
+            }
+            let has_body = !matches!(self.framing(), Framing::None | Framing::Length(0));
+            options.expects_continue = expects && http11 && has_body;
         }
         self.options = options;
         Ok(())
@@ -288,6 +291,10 @@ const HOP_BY_HOP: u32 = 1 << Name::Connection as u32
 
 const SPEAKS_OF_CONNECTION: u32 = HOP_BY_HOP | 1 << Name::Expect as u32;
 
+/// Options that a `Connection` may have. Each may name a field to be removed, so their number times that of the fields
+/// is work that a peer could have us do; nobody has more than a handful.
+pub(crate) const MAX_OPTIONS: usize = 32;
+
 /// What the `Connection` fields of a message say.
 #[derive(Debug, Default, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules out another")]
@@ -297,6 +304,8 @@ pub(crate) struct Connection {
     pub(crate) upgrade: bool,
     /// Names fields beyond the ones that are removed anyway.
     pub(crate) others: bool,
+    /// How many options there are.
+    pub(crate) options: usize,
 }
 
 impl Connection {
@@ -308,6 +317,7 @@ impl Connection {
 pub(crate) fn read_connection(headers: &Headers) -> Connection {
     let mut connection = Connection::default();
     for item in headers.get_all(Name::Connection).flat_map(list) {
+        connection.options += 1;
         if item.eq_ignore_ascii_case(b"close") {
             connection.close = true;
         } else if item.eq_ignore_ascii_case(b"keep-alive") {

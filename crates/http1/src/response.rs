@@ -6,7 +6,7 @@ use crate::headers::Headers;
 use crate::limits::HeadLimits;
 use crate::lines;
 use crate::name::Name;
-use crate::request::{Method, Version, read_connection, strip_hop_by_hop};
+use crate::request::{MAX_OPTIONS, Method, Version, read_connection, strip_hop_by_hop};
 
 /// A checked answer head; reused from exchange to exchange like [`crate::RequestHead`].
 #[derive(Debug, Default, Clone)]
@@ -67,15 +67,16 @@ impl ResponseHead {
         self.reason = (BEFORE_REASON, line.len().saturating_sub(BEFORE_REASON));
         self.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
         self.framing = Some(framing::of_response(&self.headers, self.version, status, method)?);
-        self.read_options();
+        self.read_options()?;
         Ok(Some(len))
     }
 
-    fn read_options(&mut self) {
+    fn read_options(&mut self) -> Result<(), ResponseError> {
         let connection = read_connection(&self.headers);
         self.keep_alive = connection.keep_alive(self.version);
         self.upgrade = connection.upgrade && self.headers.has(Name::Upgrade);
         self.names_others = connection.others;
+        if connection.options > MAX_OPTIONS { Err(ResponseError::Header) } else { Ok(()) }
     }
 
     /// The status, 100 to 599.

@@ -17,7 +17,8 @@ pub(crate) fn believe(x: &mut Exchange<'_>) {
     let trusted = &x.snapshot.config.trusted_proxies;
     let headers = &mut x.heads.request.headers;
     if !is_trusted(trusted, x.client_ip) {
-        for name in [Name::XForwardedFor, Name::XForwardedProto, Name::XForwardedHost, Name::Forwarded] {
+        let told = [Name::XForwardedFor, Name::XForwardedProto, Name::XForwardedHost, Name::Forwarded];
+        for name in told.into_iter().chain([Name::Spoofable]) {
             headers.remove(name);
         }
         return;
@@ -67,7 +68,7 @@ pub(crate) fn request(x: &mut Exchange<'_>) {
         }
         (None, false) => {}
     }
-    x.story.asks_upgrade = upgrade.is_some() || heads.request.method() == Method::Connect;
+    x.story.asked_upgrade = upgrade;
     match heads.request.framing() {
         Framing::Chunked => field(added, b"transfer-encoding", b"chunked"),
         Framing::Length(length) => plain_length(&mut heads.request.headers, length),
@@ -203,20 +204,18 @@ pub(crate) fn response(x: &mut Exchange<'_>) -> Option<Vec<u8>> {
     head.strip_hop_by_hop();
     // Ours alone: a server does not speak for us.
     head.headers.remove(Name::XLoadweaverFailure);
-    match head.framing() {
-        Framing::Length(length) => {
-            let once = head.headers.get_all(Name::ContentLength).nth(1).is_none();
-            if !once {
-                let value = head.headers.get(Name::ContentLength).unwrap_or_default().to_vec();
-                head.headers.set(Name::ContentLength, b"content-length", &value);
-            }
-            plain_length(&mut head.headers, length);
-        }
+    let connected = x.heads.request.method() == Method::Connect && (200..300).contains(&head.status());
+    if head.status() < 200 || head.status() == 204 || connected {
         // RFC 9110 section 8.6: no length where there can be no body.
-        Framing::None if head.status() < 200 || head.status() == 204 => {
-            head.headers.remove(Name::ContentLength);
+        head.headers.remove(Name::ContentLength);
+    } else if let Some(length) =
+        head.headers.get(Name::ContentLength).and_then(loadweaver_http1::framing::length)
+    {
+        if head.headers.get_all(Name::ContentLength).nth(1).is_some() {
+            let value = head.headers.get(Name::ContentLength).unwrap_or_default().to_vec();
+            head.headers.set(Name::ContentLength, b"content-length", &value);
         }
-        Framing::None | Framing::Chunked | Framing::UntilClose => {}
+        plain_length(&mut head.headers, length);
     }
     if let Some(pseudonym) = &x.snapshot.config.via {
         let version = head.version();

@@ -55,11 +55,10 @@ impl Effort {
             .body
             .length_left()
             .is_none_or(|length| usize::try_from(length).is_ok_and(|length| length <= limit));
-        let retries = pool.rules.attempts() > 1;
         Self {
             pool,
             idempotent: is_idempotent(x.heads.request.method_text()),
-            replay: Replay::new(if fits && retries { limit } else { 0 }),
+            replay: Replay::new(if fits { limit } else { 0 }),
             taken: 0,
             held: None,
         }
@@ -88,7 +87,7 @@ impl Effort {
                     }
                     None => return Ok(answer),
                 },
-                Err(lost) if lost.stale && self.may_repeat(&lost) => {
+                Err(lost) if lost.stale && !lost.torn && self.may_repeat(&lost) => {
                     // The server had closed a kept connection before it saw our request: not its failure, and
                     // not one of the attempts.
                     permit = lost.permit;
@@ -98,8 +97,11 @@ impl Effort {
                 }
                 Err(lost) => {
                     // A kept connection that the server had closed says nothing about its health.
-                    if !lost.stale {
+                    if !lost.stale && !lost.excused {
                         judge(&lost.permit, lost.failure);
+                    }
+                    if lost.torn {
+                        return Err(Failure::ResponseCut);
                     }
                     match self.another(x, &lost) {
                         Some(next) => permit = next,
@@ -139,7 +141,7 @@ impl Effort {
     /// The next server after an answer that the operator does not want to pass on.
     fn better(&mut self, x: &mut Exchange<'_>, answer: &Answer) -> Option<Permit> {
         let status = x.heads.response.status();
-        if answer.is_upgrade || self.pool.rules.attempts() < 2 {
+        if answer.is_upgrade || answer.download.is_torn() || self.pool.rules.attempts() < 2 {
             return None;
         }
         let replayable = self.replay.is_whole(self.taken);

@@ -80,8 +80,10 @@ impl Proxy {
             }
         }
         let (orders, _) = watch::channel(Order::Serve);
+        let descriptors = worker::share_descriptors(snapshot.config.limits.connections, workers);
         let shared = Arc::new(Shared {
-            connections: worker::connection_limit(snapshot.config.limits.connections),
+            connections: descriptors.connections,
+            pipes: descriptors.pipes,
             snapshot: ArcSwap::new(snapshot),
             counters: Arc::new(ProxyCounters::default()),
             bus: options.bus,

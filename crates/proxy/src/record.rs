@@ -33,7 +33,8 @@ pub(crate) struct Story {
     pub(crate) failure: Option<Failure>,
     /// The head itself was not acceptable.
     pub(crate) refused: bool,
-    pub(crate) asks_upgrade: bool,
+    /// The protocols that the client asks to upgrade to.
+    pub(crate) asked_upgrade: Option<Vec<u8>>,
     pub(crate) upgraded: bool,
 }
 

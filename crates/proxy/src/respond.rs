@@ -39,7 +39,8 @@ pub(crate) async fn fail(x: &mut Exchange<'_>, failure: Failure) -> Next {
     let read_out = x.body.is_done() && !x.story.refused;
     // A client that asked for a tunnel may have filled it already: that must not be read as requests.
     let tunnel = x.heads.request.method() == Method::Connect;
-    let keep = x.keeps_client() && read_out && !tunnel && !x.client.ended;
+    let more = !x.client.ended || !x.client.buffer.is_empty();
+    let keep = x.keeps_client() && read_out && !tunnel && more;
     let mut out = std::mem::take(&mut x.heads.to_client);
     out.clear();
     let method = x.heads.request.method();

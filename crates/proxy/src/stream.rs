@@ -9,6 +9,8 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -195,13 +197,15 @@ impl Stream {
 
     /// Asks the kernel whether an idle connection is still good: open, and silent.
     pub(crate) fn is_silent(&self) -> bool {
+        // Past tokio, which answers out of what it was last told.
         let mut byte = [0_u8; 1];
-        let read = match &self.0 {
-            Socket::Known(tcp) => tcp.try_read(&mut byte),
-            Socket::Fresh(tcp) => (&*tcp).read(&mut byte),
-            Socket::Lost => return false,
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let seen = match &self.0 {
+            Socket::Known(tcp) => recv(tcp, &mut byte, flags).err(),
+            Socket::Fresh(tcp) => recv(tcp, &mut byte, flags).err(),
+            Socket::Lost => None,
         };
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        seen == Some(Errno::AGAIN)
     }
 
     /// Makes the close a reset, which the other side cannot take for an orderly end.

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) bus: EventBus,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) connections: Places,
+    /// Pipes that each worker may have.
+    pub(crate) pipes: usize,
     /// Connections that were cut because a drain had no more time.
     pub(crate) cut: AtomicU64,
 }
@@ -186,12 +188,14 @@ pub(crate) fn start(
 fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> Worker {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, crate::deadline::nanos);
     let seed = mix(now ^ (index as u64) << 56 ^ u64::from(std::process::id()) << 32);
+    let stock = Stock::default();
+    stock.pipes.limit(shared.pipes);
     Worker {
         log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),
         shared,
         orders,
         deadlines: Deadlines::new(),
-        stock: Stock::default(),
+        stock,
         heads: Heads::default(),
         upstreams: Upstreams::default(),
         draining: Cell::new(false),
@@ -257,13 +261,24 @@ async fn all_closed(worker: &Worker) {
     }
 }
 
-/// The most client connections: as configured, or so many that each can have one to a server within the
-/// descriptors that the process may have.
-pub(crate) fn connection_limit(configured: usize) -> Places {
-    if configured > 0 {
-        return Places::new(configured);
-    }
+/// How the descriptors that the process may have are shared out.
+#[derive(Debug, Clone)]
+pub(crate) struct Descriptors {
+    pub(crate) connections: Places,
+    /// Pipes for each worker.
+    pub(crate) pipes: usize,
+}
+
+/// An eighth of the descriptors is for pipes, [`MOST_PIPES`] a worker at the most. Client connections are limited as
+/// configured, or so that each can have one to a server with what is left.
+pub(crate) fn share_descriptors(configured: usize, workers: usize) -> Descriptors {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let descriptors = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    Places::new((descriptors.saturating_sub(RESERVED_DESCRIPTORS) / 2).max(1))
+    let pipes = (descriptors / 16 / workers.max(1)).min(MOST_PIPES);
+    let left = descriptors.saturating_sub(RESERVED_DESCRIPTORS + 2 * pipes * workers);
+    let connections = Places::new(if configured > 0 { configured } else { (left / 2).max(1) });
+    Descriptors { connections, pipes }
 }
+
+/// Pipes of one worker, in use and idle: long bodies beyond that are copied.
+const MOST_PIPES: usize = 256;

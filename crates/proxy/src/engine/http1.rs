@@ -183,7 +183,7 @@ impl Connection {
                             client.buffer.release(&worker.stock);
                             return Poll::Ready(Ok(reads.max(1)));
                         }
-                        Ok(None) => parse_at = client.buffer.len() * 2,
+                        Ok(None) => parse_at = (client.buffer.len() * 2).min(limits.bytes),
                         Err(error) => return Poll::Ready(Err(Unread::Refused(failure_of(error)))),
                     }
                 }

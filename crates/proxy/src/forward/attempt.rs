@@ -24,6 +24,7 @@ const MAX_INTERIM: u32 = 32;
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// An attempt that got no answer.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules out another")]
 pub(crate) struct Lost {
     pub(crate) permit: Permit,
     pub(crate) failure: Failure,
@@ -31,6 +32,10 @@ pub(crate) struct Lost {
     pub(crate) bytes_sent: bool,
     /// A kept connection ended without a byte of an answer.
     pub(crate) stale: bool,
+    /// The server was waiting for the client, so it is not to blame.
+    pub(crate) excused: bool,
+    /// Part of an interim answer is with the client: nothing else can follow it.
+    pub(crate) torn: bool,
 }
 
 /// Sends the request to one server and waits for the head of its final answer. With `fresh` no kept connection is
@@ -46,7 +51,8 @@ pub(crate) async fn run(
     x.alarm.set(For::Attempt, now, config.retry.per_try_timeout);
     x.story.server = Some(permit.server.clone());
     x.story.connect = None;
-    let careful = !effort.idempotent;
+    // What could not be sent twice deserves a look at the connection first.
+    let careful = !effort.idempotent || !x.body.is_done();
     let kept = if fresh {
         None
     } else {
@@ -65,7 +71,16 @@ pub(crate) async fn run(
                 now = connected;
                 lease
             }
-            Err(failure) => return Err(Lost { permit, failure, bytes_sent: false, stale: false }),
+            Err(failure) => {
+                return Err(Lost {
+                    permit,
+                    failure,
+                    bytes_sent: false,
+                    stale: false,
+                    excused: false,
+                    torn: false,
+                });
+            }
         },
     };
     let mut talk = Talk::new(x, effort, lease, permit);
@@ -82,12 +97,12 @@ struct Talk {
     answer: Box<Answer>,
     interims: u32,
     heard_anything: bool,
-    /// Until the server says `100 Continue` or the client loses patience, nobody is late with the body.
-    awaits_continue: bool,
     /// What the deadlines were last set for.
-    watched: Option<(Waits, u64)>,
+    watched: Option<(Waits, bool, u64)>,
     /// A deadline is set from which on a client that the reactor does not know of is watched.
     patient: bool,
+    /// The server has said something: its time begins anew.
+    rearm: bool,
 }
 
 impl Talk {
@@ -113,9 +128,9 @@ impl Talk {
             answer: Answer::new(permit, lease, upload, download),
             interims: 0,
             heard_anything: false,
-            awaits_continue: x.heads.request.expects_continue(),
             watched: None,
             patient: false,
+            rearm: false,
         }
     }
 
@@ -205,12 +220,12 @@ impl Talk {
                         self.answer.buffer.consume(len);
                         *parse_at = 1;
                         if is_final(x.heads.response.status()) {
-                            return Poll::Ready(check_final(x));
+                            return Poll::Ready(check_final(x, self.answer.uploaded));
                         }
                         self.interim(x)?;
                         continue;
                     }
-                    Ok(None) => *parse_at = self.answer.buffer.len() * 2,
+                    Ok(None) => *parse_at = (self.answer.buffer.len() * 2).min(bounds.bytes),
                     Err(loadweaver_http1::ResponseError::TooLarge) => {
                         return Poll::Ready(Err(Failure::ResponseHeadTooLarge));
                     }
@@ -243,8 +258,7 @@ impl Talk {
         if self.interims > MAX_INTERIM {
             return Err(Failure::BadResponse);
         }
-        self.awaits_continue = false;
-        self.watched = None;
+        self.rearm = true;
         // HTTP/1.0 has no interim answers (RFC 9110 section 15.2).
         if x.heads.request.version() == Version::Http11 {
             let head = &mut x.heads.response;
@@ -258,32 +272,34 @@ impl Talk {
 
     /// Moves the deadlines when somebody has done something, or somebody else has to.
     fn set_deadlines(&mut self, x: &Exchange<'_>, effort: &Effort) {
-        if self.answer.upload.taken > 0 {
-            self.awaits_continue = false;
-        }
         let uploading = self.answer.uploaded == Upload::Flowing;
         let waits = if uploading { self.answer.upload.waits } else { Waits::Source };
-        let now_watched = (waits, self.answer.upload.written + self.answer.upload.taken);
-        if (self.watched.is_none() && !uploading) || self.watched == Some(now_watched) {
-            // The first time round without a body the deadline stands already.
-            self.watched = Some(now_watched);
+        let now_watched = (waits, uploading, self.answer.upload.written + self.answer.upload.taken);
+        let before = self.watched.replace(now_watched);
+        let rearm = std::mem::take(&mut self.rearm);
+        // The first time round without a body the deadline stands already.
+        if (before == Some(now_watched) || (before.is_none() && !uploading)) && !rearm {
             return;
         }
-        self.watched = Some(now_watched);
         let now = x.worker.deadlines.now();
         let timeouts = &effort.pool.config.timeouts;
-        if uploading && waits == Waits::Source && !self.awaits_continue {
+        if self.waits_for_client() {
             x.alarm.clear(For::Server);
+            x.alarm.clear(For::Attempt);
             x.alarm.set(For::Client, now, x.snapshot.config.timeouts.body);
         } else {
             x.alarm.clear(For::Client);
-            let sending = uploading && !self.awaits_continue;
-            x.alarm.set(For::Server, now, if sending { timeouts.idle } else { timeouts.response });
+            x.alarm.set(For::Server, now, if uploading { timeouts.idle } else { timeouts.response });
+            x.alarm.set(For::Attempt, now, effort.pool.config.retry.per_try_timeout);
         }
     }
 
+    fn waits_for_client(&self) -> bool {
+        self.answer.uploaded == Upload::Flowing && self.answer.upload.waits == Waits::Source
+    }
+
     fn overdue(&self, x: &Exchange<'_>) -> Option<Failure> {
-        let sending = self.answer.uploaded == Upload::Flowing && !self.awaits_continue;
+        let sending = self.answer.uploaded == Upload::Flowing;
         if x.worker.cutting.get() {
             Some(Failure::DrainDeadline)
         } else if x.alarm.is_due(For::Exchange) {
@@ -299,8 +315,7 @@ impl Talk {
         }
     }
 
-    /// Notices a client that is gone, and takes in what it sends next. An end of its sending is not the end: it may
-    /// have half-closed and wait for the answer.
+    /// Watches the client while it has nothing to do but wait.
     fn watch_client(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Result<(), Failure>> {
         if self.answer.uploaded == Upload::Flowing {
             return Poll::Pending;
@@ -315,15 +330,7 @@ impl Talk {
             return Poll::Pending;
         }
         x.alarm.clear(For::Client);
-        let client = &mut *x.client;
-        while !client.ended && client.buffer.takes_more() {
-            match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer, &x.worker.stock)) {
-                Ok(0) => client.ended = true,
-                Ok(_) => {}
-                Err(_) => return Poll::Ready(Err(Failure::ClientClosed)),
-            }
-        }
-        Poll::Pending
+        watch(cx, x).map(Err)
     }
 
     fn finish(
@@ -336,8 +343,10 @@ impl Talk {
             let bytes_sent = self.answer.upload.written > 0;
             let reused = self.answer.lease.reused;
             let stale = reused && !self.heard_anything && failure == Failure::ServerClosed;
+            let excused = self.waits_for_client();
+            let torn = self.answer.download.is_torn();
             let (permit, _) = self.answer.put_back(x);
-            return Err(Lost { permit, failure, bytes_sent, stale });
+            return Err(Lost { permit, failure, bytes_sent, stale, excused, torn });
         }
         let at = x.worker.deadlines.now();
         x.story.first_byte = Some(at.saturating_sub(x.story.started));
@@ -353,6 +362,20 @@ impl Talk {
     }
 }
 
+/// Notices a client that is gone, and takes in what it sends next. An end of its sending is not the end: it may have
+/// half-closed and wait for the answer.
+pub(crate) fn watch(cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Failure> {
+    let client = &mut *x.client;
+    while !client.ended && client.buffer.takes_more() {
+        match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer, &x.worker.stock)) {
+            Ok(0) => client.ended = true,
+            Ok(_) => {}
+            Err(_) => return Poll::Ready(Failure::ClientClosed),
+        }
+    }
+    Poll::Pending
+}
+
 /// 101 ends the HTTP part of a connection and is final in that sense.
 fn is_final(status: u16) -> bool {
     status >= 200 || status == 101
@@ -360,11 +383,21 @@ fn is_final(status: u16) -> bool {
 
 /// A switch of protocols that nobody asked for would turn the rest of the connection into something that no
 /// two parties agree on.
-fn check_final(x: &Exchange<'_>) -> Result<(), Failure> {
+fn check_final(x: &Exchange<'_>, uploaded: Upload) -> Result<(), Failure> {
     let head = &x.heads.response;
     if head.status() == 101 {
-        let asked = x.story.asks_upgrade && x.heads.request.method() != Method::Connect;
-        return if asked && head.upgrades() { Ok(()) } else { Err(Failure::BadResponse) };
+        let named = head.headers.get(Name::Upgrade).unwrap_or_default();
+        let asked = x.story.asked_upgrade.as_deref().is_some_and(|asked| offers(asked, named));
+        // Before the server has the whole request, nobody could tell where its body ends and the tunnel begins.
+        let good = asked && head.upgrades() && uploaded == Upload::Whole;
+        return if good { Ok(()) } else { Err(Failure::BadResponse) };
     }
     Ok(())
+}
+
+/// Whether a protocol is among those that were asked for.
+fn offers(asked: &[u8], named: &[u8]) -> bool {
+    asked
+        .split(|byte| *byte == b',')
+        .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(named.trim_ascii()))
 }

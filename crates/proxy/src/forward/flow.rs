@@ -352,6 +352,11 @@ impl Flow {
         }
     }
 
+    /// Whether the receiver has part of what we made, and nothing else may follow that part.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.made_at > 0
+    }
+
     /// Ends the flow early: what it had taken and not yet written is dropped, and its buffer of made bytes given
     /// back. What was dropped is in the replay, if there is one.
     pub(crate) fn abandon(self, buffer: &mut Buffer) -> Vec<u8> {

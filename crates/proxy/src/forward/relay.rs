@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use loadweaver_http1::{Framing, Version, encode};
+use loadweaver_http1::{Framing, Method, Version, encode};
 use loadweaver_policy::failure::{Blame, Failure};
 use loadweaver_policy::health::Observation;
 
@@ -13,7 +13,7 @@ use crate::engine::http1::Next;
 use crate::exchange::Exchange;
 use crate::forward::answer::Answer;
 use crate::forward::flow::{Broken, Coding, Ends, Upload, Waits};
-use crate::forward::{Effort, tunnel};
+use crate::forward::{Effort, attempt, tunnel};
 
 /// Passes the answer on. Once its head is on the way no other answer can be given: a failure from here on is told
 /// by the end of the connection and by the record.
@@ -39,7 +39,7 @@ pub(crate) async fn relay(
     answer.permit.server.counters.bytes_out.add(answer.download.taken);
     answer.permit.server.counters.bytes_in.add(effort.taken);
     let next = match ended {
-        Ok(()) => finished(x, plan),
+        Ok(()) => finished(x, &answer, plan),
         Err(failure) if failure.blame() == Blame::Server && answer.download.written == before => {
             // Nothing of it has gone out: the client can still be told.
             super::judge(&answer.permit, failure);
@@ -71,7 +71,10 @@ fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
         Framing::Length(_) | Framing::Chunked | Framing::UntilClose => Coding::Plain,
     };
     let until_close = coding == Coding::Plain && !matches!(framing, Framing::Length(_));
-    let keep = x.keeps_client() && x.body.is_done() && !until_close && !x.client.ended;
+    let more = !x.client.ended || !x.client.buffer.is_empty();
+    // What follows a CONNECT may be meant for a tunnel that there is not.
+    let connect = x.heads.request.method() == Method::Connect;
+    let keep = x.keeps_client() && x.body.is_done() && !until_close && !connect && more;
     let out = &mut answer.download.made;
     encode::response_head(out, &x.heads.response);
     if coding == Coding::Chunked {
@@ -103,6 +106,11 @@ async fn pass(x: &mut Exchange<'_>, effort: &mut Effort, answer: &mut Answer) ->
             return passed;
         }
         poll_upload(cx, x, answer);
+        if answer.uploaded != Upload::Flowing
+            && let Poll::Ready(failure) = attempt::watch(cx, x)
+        {
+            return Poll::Ready(Err(failure));
+        }
         set_deadlines(x, effort, answer, &mut watched);
         match overdue(x, answer) {
             Some(failure) => Poll::Ready(Err(failure)),
@@ -195,10 +203,10 @@ fn overdue(x: &Exchange<'_>, answer: &Answer) -> Option<Failure> {
 }
 
 /// The client has the whole answer.
-fn finished(x: &Exchange<'_>, plan: Plan) -> Next {
+fn finished(x: &Exchange<'_>, answer: &Answer, plan: Plan) -> Next {
     if plan.keep {
         Next::Again
-    } else if x.body.is_done() && x.client.buffer.is_empty() {
+    } else if x.client.ended || (is_last_word(x) && answer.download.written <= UNSENT) {
         Next::Close
     } else {
         // Whatever the client still sends must not turn its answer into a reset.
@@ -213,6 +221,14 @@ fn broken(x: &mut Exchange<'_>, answer: &Answer, failure: Failure, plan: Plan) -
     if plan.until_close { Next::Reset } else { Next::Close }
 }
 
+/// Whether the client itself ends the connection with this exchange and has sent nothing beyond it.
+fn is_last_word(x: &Exchange<'_>) -> bool {
+    x.body.is_done() && x.client.buffer.is_empty() && !x.heads.request.keep_alive()
+}
+
+/// Bytes of an answer that have surely left when the last of them was written: they fit the first window.
+const UNSENT: u64 = 14 * 1024;
+
 /// Keeps what can be used again: the server's connection, if both sides have nothing more to say on it, and the
 /// buffers.
 fn put_back(x: &mut Exchange<'_>, answer: Answer, effort: &Effort) {
@@ -220,7 +236,8 @@ fn put_back(x: &mut Exchange<'_>, answer: Answer, effort: &Effort) {
     let whole = x.story.failure.is_none() && answer.uploaded == Upload::Whole;
     let clean = answer.buffer.is_empty() && head.framing() != Framing::UntilClose;
     let keep = whole && clean && head.keep_alive();
-    let now = answer.at;
+    // An answer that came at once has just been timed.
+    let now = if answer.download.taken <= UNSENT { answer.at } else { x.worker.deadlines.now() };
     let (_permit, lease) = answer.put_back(x);
     if keep {
         x.worker.upstreams.keep(lease, &effort.pool.config.connection_pool, now);

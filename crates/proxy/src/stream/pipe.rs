@@ -1,8 +1,9 @@
 //! Pipes, through which the kernel moves bytes from one socket to another without showing them to us.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
@@ -18,30 +19,45 @@ pub(crate) struct Pipe {
     pub(super) read: OwnedFd,
     pub(super) write: OwnedFd,
     pub(crate) held: usize,
+    /// Counts the pipes of the worker: one strong reference each.
+    _one: Rc<()>,
 }
 
 impl Pipe {
-    fn open() -> io::Result<Self> {
+    fn open(one: Rc<()>) -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
         // A smaller pipe works too.
         let _ = fcntl_setpipe_size(&write, PIPE);
-        Ok(Self { read, write, held: 0 })
+        Ok(Self { read, write, held: 0, _one: one })
     }
 }
 
-/// A worker's stock of empty pipes.
+/// The pipes of a worker: those that stand by empty, and how many there may be in all.
 #[derive(Debug, Default)]
-pub(crate) struct Pipes(RefCell<Vec<Pipe>>);
+pub(crate) struct Pipes {
+    idle: RefCell<Vec<Pipe>>,
+    one: Rc<()>,
+    most: Cell<usize>,
+}
 
 impl Pipes {
-    /// An empty pipe; none when descriptors have run out, which copying does without.
+    /// Says how many pipes there may be: each takes two descriptors that connections then cannot have.
+    pub(crate) fn limit(&self, most: usize) {
+        self.most.set(most);
+    }
+
+    /// An empty pipe; none when there are enough or descriptors have run out, which copying does without.
     pub(crate) fn take(&self) -> Option<Pipe> {
-        self.0.borrow_mut().pop().or_else(|| Pipe::open().ok())
+        if let Some(pipe) = self.idle.borrow_mut().pop() {
+            return Some(pipe);
+        }
+        let open = Rc::strong_count(&self.one) - 1;
+        if open < self.most.get() { Pipe::open(self.one.clone()).ok() } else { None }
     }
 
     /// Takes an empty pipe back; one with bytes of a broken exchange in it is closed.
     pub(crate) fn give_back(&self, pipe: Pipe) {
-        let mut kept = self.0.borrow_mut();
+        let mut kept = self.idle.borrow_mut();
         if pipe.held == 0 && kept.len() < STOCK {
             kept.push(pipe);
         }

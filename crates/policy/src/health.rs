@@ -1,10 +1,10 @@
 //! The verdict on one server: may it get new traffic, and why (not).
 //!
 //! Two witnesses are heard. Probes come at their own pace and need `rise` or `fall` in a row to change a
-//! verdict, so that one lost probe takes nobody out. Real requests see trouble first: a refused connection
-//! takes a server out at once, `failures` of the server's own failures within `window` do too. A verdict
-//! that came from requests is held for `hold` before probes may overturn it, or else a server whose port
-//! still accepts would be back before the failing requests are forgotten.
+//! verdict, so that one lost probe takes nobody out. Real requests see trouble first: a refused connection, or
+//! a name that has no address, takes a server out at once, `failures` of the server's own failures within
+//! `window` do too. A verdict that came from requests is held for `hold` before probes may overturn it, or
+//! else a server whose port still accepts would be back before the failing requests are forgotten.
 //!
 //! A server about which nothing is known yet gets traffic, unless `startDown` says otherwise. Where there
 //! are no probes to bring a server back, [`Health::tick`] returns it to unknown when `hold` is over.
@@ -187,7 +187,10 @@ impl Health {
             },
             Observation::ProbeFailed(failure) => self.probe_failed(&failure, now),
             Observation::ConnectRefused | Observation::RequestFailed(Failure::ConnectRefused) => {
-                self.refused(now)
+                self.unreachable("connection refused", now)
+            }
+            Observation::RequestFailed(Failure::ResolveFailed) => {
+                self.unreachable("name cannot be resolved", now)
             }
             Observation::RequestFailed(failure) => {
                 if failure.blame() == Blame::Server {
@@ -240,8 +243,9 @@ impl Health {
         }
         self.good = 0;
         self.bad = self.bad.saturating_add(1);
-        // A server that was never seen well and lets nobody connect needs no second opinion.
-        let plain = self.state == State::Unknown && matches!(failure, ProbeFailure::Connect(_));
+        // A server that was never seen well and cannot be reached at all needs no second opinion.
+        let unreachable = matches!(failure, ProbeFailure::Connect(_) | ProbeFailure::Resolve(_));
+        let plain = self.state == State::Unknown && unreachable;
         match self.state {
             State::Down => {
                 self.reason = format!("probe failed: {failure}");
@@ -258,11 +262,12 @@ impl Health {
         }
     }
 
-    fn refused(&mut self, now: Duration) -> Option<Transition> {
+    /// No request can get there, so one witness is enough.
+    fn unreachable(&mut self, reason: &str, now: Duration) -> Option<Transition> {
         if self.rules.failures == 0 || self.state == State::Down {
             return None;
         }
-        Some(self.hold_out("connection refused".to_owned(), now))
+        Some(self.hold_out(reason.to_owned(), now))
     }
 
     fn request_failed(&mut self, failure: &dyn fmt::Display, now: Duration) -> Option<Transition> {

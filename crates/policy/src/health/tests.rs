@@ -90,6 +90,25 @@ fn an_unknown_server_is_out_after_fall_or_at_once_when_it_lets_nobody_connect() 
 }
 
 #[test]
+fn an_unknown_server_whose_name_has_no_address_is_out_at_once() {
+    let mut nameless = health(|_, _| ());
+    let failure = ProbeFailure::Resolve("no such name".to_owned());
+    let change = nameless.observe(Observation::ProbeFailed(failure), s(0)).unwrap();
+    assert_eq!((change.from, change.to), (Unknown, Down));
+    assert_eq!(change.reason, "probe failed: name cannot be resolved: no such name");
+}
+
+#[test]
+fn a_request_to_a_name_without_address_takes_out_at_once() {
+    let seen = Observation::RequestFailed(Failure::ResolveFailed);
+    let mut nameless = without_probes();
+    let change = nameless.observe(seen.clone(), s(3)).unwrap();
+    assert_eq!((change.to, change.reason.as_str()), (Down, "name cannot be resolved"));
+    let mut ignored = health(|_, passive| passive.failures = 0);
+    assert_eq!(ignored.observe(seen, s(3)), None);
+}
+
+#[test]
 fn a_server_that_was_well_needs_fall_refused_probes() {
     let mut health = health(|_, _| ());
     let refused = Observation::ProbeFailed(ProbeFailure::Connect("connection refused".to_owned()));

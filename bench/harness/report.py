@@ -3,6 +3,8 @@
 import random
 from statistics import median
 
+from .scenarios import AS_IT_COMES
+
 LOADWEAVER = "loadweaver"
 RESAMPLES = 1000
 
@@ -88,6 +90,15 @@ def judge(scenario, results):
         ratio = Ratio(ours, theirs, metric)
         what = f"against {peer or 'no peer'}"
         lines.append(Line(what, middle(ours, metric), middle(theirs, metric), ratio, scenario.target, scenario.aim))
+        untuned = {(name, ""): turns for (name, variant), turns in results.items() if variant == AS_IT_COMES}
+        if untuned:
+            tuned = {name for name, _ in untuned}
+            untuned.update({key: turns for key, turns in results.items() if not key[1] and key[0] not in tuned})
+            peer = best_peer(untuned, metric)
+            theirs = untuned[peer, ""]
+            ratio = Ratio(ours, theirs, metric)
+            what = f"against {peer} {AS_IT_COMES}"
+            lines.append(Line(what, middle(ours, metric), middle(theirs, metric), ratio, scenario.target))
     if scenario.own:
         base_variant, limit = scenario.own
         base = results.get((LOADWEAVER, base_variant), [])

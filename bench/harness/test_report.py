@@ -45,6 +45,17 @@ class Judging(unittest.TestCase):
         self.assertAlmostEqual(own.value, 1.09)
         self.assertEqual(own.verdict, "met")
 
+    def test_a_tuned_peer_counts_and_the_untuned_one_is_shown_beside_it(self):
+        results = {
+            ("loadweaver", ""): turns(9.0),
+            ("haproxy", ""): turns(10.0),
+            ("envoy", ""): turns(15.0),
+            ("haproxy", "as it comes"): turns(20.0),
+        }
+        tuned, untuned = report.judge(BY_NAME["download"], results)
+        self.assertEqual((tuned.what, tuned.theirs), ("against haproxy", 10.0))
+        self.assertEqual((untuned.what, untuned.theirs), ("against envoy as it comes", 15.0))
+
     def test_what_was_not_measured_is_not_met(self):
         for results in ({}, {("loadweaver", ""): turns(1.0)}, {("haproxy", ""): turns(1.0)}):
             (line,) = report.judge(BY_NAME["small"], results)

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use mio::net::TcpStream;
 
+use crate::bulk::{WORTH_IT, discard};
 use crate::message::{Body, BodyReader, MAX_HEAD, Scanner};
 use crate::tally::Fault;
 
@@ -120,6 +121,14 @@ impl Client {
     /// Reads what is there. `closed` says that the event announced the end of the stream.
     pub fn receive(&mut self, scan: &Scanner, buffer: &mut [u8], expect: u64, closed: bool) -> Outcome {
         loop {
+            if let Some(left) = self.worth_discarding() {
+                let room = buffer.len().min(left as usize);
+                let outcome = self.discard(&mut buffer[..room], closed);
+                if let Some(outcome) = outcome {
+                    return outcome;
+                }
+                continue;
+            }
             let Some(stream) = self.stream.as_mut() else { return Outcome::Waiting };
             let read = match stream.read(buffer) {
                 Ok(0) => return self.at_end(),
@@ -138,6 +147,29 @@ impl Client {
                 return outcome;
             }
         }
+    }
+
+    /// Bytes of the body to come, where they are so many that looking at them is not worth it.
+    fn worth_discarding(&self) -> Option<u64> {
+        self.answer.as_ref()?.body.left().filter(|left| *left >= WORTH_IT)
+    }
+
+    /// Counts bytes of the body and throws them away; `None` where there may be more.
+    fn discard(&mut self, buffer: &mut [u8], closed: bool) -> Option<Outcome> {
+        let (stream, answer) = (self.stream.as_ref()?, self.answer.as_mut()?);
+        let count = match discard(stream, buffer) {
+            Ok(0) => return Some(self.at_end()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(Outcome::Waiting),
+            Err(_) => return Some(self.at_end()),
+        };
+        answer.body.skip(count as u64);
+        if answer.body.is_done() {
+            let Answer { status, close, .. } = *answer;
+            self.answer = None;
+            return Some(Outcome::Answered { status, close });
+        }
+        (count < buffer.len() && !closed).then_some(Outcome::Waiting)
     }
 
     fn at_end(&self) -> Outcome {

@@ -74,7 +74,7 @@ impl Engine {
             poll,
             scanner: Scanner::default(),
             clients,
-            buffer: vec![0; 256 * 1024],
+            buffer: vec![0; 1024 * 1024],
             start: Instant::now(),
             idle: Vec::new(),
             vacant: Vec::new(),

@@ -144,6 +144,21 @@ impl BodyReader {
         matches!(self, Self::Length(0) | Self::Chunked(Chunked::Done))
     }
 
+    /// How many bytes are still to come, where that is known.
+    pub fn left(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// Counts bytes of a known length that were discarded unseen.
+    pub fn skip(&mut self, count: u64) {
+        if let Self::Length(left) = self {
+            *left = left.saturating_sub(count);
+        }
+    }
+
     /// Takes bytes of the body from the front of `bytes`; returns how many belong to it (framing included).
     pub fn take(&mut self, bytes: &[u8]) -> usize {
         match self {

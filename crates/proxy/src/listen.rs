@@ -137,7 +137,10 @@ async fn next(
     paused: &mut bool,
 ) -> io::Result<(StdStream, SocketAddr)> {
     while worker.shared.connections.is_full() {
+        worker.crowded.set(true);
+        worker.deadlines.wake_all();
         pause(worker, entrance, paused, "as many client connections as limits allow").await;
+        worker.crowded.set(false);
     }
     listener.async_io(Interest::READABLE, accept_one).await
 }

@@ -63,6 +63,8 @@ pub(crate) struct Worker {
     pub(crate) upstreams: Upstreams,
     pub(crate) log: Option<RefCell<AccessLogWriter>>,
     pub(crate) draining: Cell<bool>,
+    /// There is no place for more clients: connections that only wait make room.
+    pub(crate) crowded: Cell<bool>,
     /// The drain has no more time: whatever is under way ends.
     pub(crate) cutting: Cell<bool>,
     random: Cell<u64>,
@@ -199,6 +201,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         heads: Heads::default(),
         upstreams: Upstreams::default(),
         draining: Cell::new(false),
+        crowded: Cell::new(false),
         cutting: Cell::new(false),
         random: Cell::new(seed),
         ids: RequestIds { seed: mix(seed), next: Cell::new(0) },
@@ -275,7 +278,8 @@ pub(crate) fn share_descriptors(configured: usize, workers: usize) -> Descriptor
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let descriptors = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let pipes = (descriptors / 16 / workers.max(1)).min(MOST_PIPES);
-    let left = descriptors.saturating_sub(RESERVED_DESCRIPTORS + 2 * pipes * workers);
+    let reserved = RESERVED_DESCRIPTORS.min(descriptors / 4);
+    let left = descriptors.saturating_sub(reserved + 2 * pipes * workers);
     let connections = Places::new(if configured > 0 { configured } else { (left / 2).max(1) });
     Descriptors { connections, pipes }
 }

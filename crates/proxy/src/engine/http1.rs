@@ -13,7 +13,7 @@ use loadweaver_http1::{Body, HeadLimits};
 use loadweaver_policy::failure::Failure;
 
 use crate::buffer::Buffer;
-use crate::deadline::{Alarm, For};
+use crate::deadline::{Alarm, For, nanos};
 use crate::exchange::{self, Exchange};
 use crate::listen::{Entrance, Place};
 use crate::respond;
@@ -102,12 +102,16 @@ impl Connection {
     async fn wait(&mut self) -> bool {
         let timeouts = &self.worker.shared.snapshot.load().config.timeouts;
         let limit = if self.served == 0 { timeouts.request_head } else { timeouts.idle };
-        self.alarm.set(For::Client, self.worker.deadlines.now(), limit);
+        let since = self.worker.deadlines.now();
+        self.alarm.set(For::Client, since, limit);
         poll_fn(|cx| {
             if self.stream.poll_readable(cx).is_ready() {
                 return Poll::Ready(true);
             }
-            if self.worker.draining.get() || self.alarm.is_due(For::Client) {
+            let worker = &self.worker;
+            let crowded_out =
+                worker.crowded.get() && worker.deadlines.now() > since.saturating_add(nanos(SPARED));
+            if worker.draining.get() || crowded_out || self.alarm.is_due(For::Client) {
                 return Poll::Ready(false);
             }
             Poll::Pending
@@ -239,6 +243,10 @@ impl Connection {
         waste.discard(&self.worker.stock);
     }
 }
+
+/// How long a connection may wait in peace when there is no place for more clients: long enough for one that is in
+/// use.
+const SPARED: Duration = Duration::from_secs(1);
 
 /// How long a connection lingers at the most, and how many bytes it reads to no use.
 const LINGER: Duration = Duration::from_secs(2);

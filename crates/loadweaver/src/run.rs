@@ -144,7 +144,7 @@ impl Running {
             tokio::select! {
                 asked = signals.next() => match asked {
                     Asked::End => break,
-                    Asked::Reload => tell_no_reload(),
+                    other => self.heed(other),
                 },
                 _ = look.tick() => if self.proxy.is_finished() {
                     return Err("all workers have ended although nobody asked them to".to_owned());
@@ -165,13 +165,39 @@ impl Running {
                         at_once = true;
                         limit = tokio::time::Instant::now() + GRACE;
                     }
-                    Asked::Reload => tell_no_reload(),
+                    other => self.heed(other),
                 },
                 _ = look.tick() => if self.proxy.is_finished() { return Ok(()) },
                 () = sleep_until(limit) => {
                     let when = if at_once { "when told to" } else { "at the deadline" };
                     return Err(format!("not all workers ended {when}"));
                 }
+            }
+        }
+    }
+
+    /// Does what was asked, other than to end.
+    fn heed(&self, asked: Asked) {
+        match asked {
+            Asked::End => {}
+            Asked::Reload => tracing::warn!(
+                target: log::CONFIG,
+                "SIGHUP: reading the configuration again is not in this version yet; start anew instead"
+            ),
+            Asked::Reopen => self.reopen_access_log(),
+            Asked::Nothing => tracing::warn!(target: log::PROCESS, "SIGUSR2 has no meaning here"),
+        }
+    }
+
+    fn reopen_access_log(&self) {
+        match self.access_log.as_ref().map_or(Ok(false), AccessLog::reopen) {
+            Ok(true) => tracing::info!(target: log::ACCESS_LOG, "SIGUSR1: the access log is opened anew"),
+            Ok(false) => tracing::warn!(
+                target: log::ACCESS_LOG,
+                "SIGUSR1: the access log is not a file, so there is nothing to open anew"
+            ),
+            Err(error) => {
+                tracing::error!(target: log::ACCESS_LOG, "SIGUSR1: {error}; the old file stays in use");
             }
         }
     }
@@ -187,11 +213,4 @@ impl Running {
         }
         self.plane.stop();
     }
-}
-
-fn tell_no_reload() {
-    tracing::warn!(
-        target: log::CONFIG,
-        "SIGHUP: reading the configuration again is not in this version yet; start anew instead"
-    );
 }

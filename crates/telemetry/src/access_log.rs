@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use loadweaver_config::{AccessLog as Settings, LogFormat, LogOutput};
 use loadweaver_policy::failure::Failure;
@@ -31,6 +32,8 @@ const WAITING_BATCHES: usize = 128;
 pub struct AccessLog {
     sink: Sink,
     format: LogFormat,
+    /// Where the output is, if it is a file.
+    path: Option<Arc<Path>>,
 }
 
 impl AccessLog {
@@ -39,14 +42,27 @@ impl AccessLog {
     /// A file is made when there is none and appended to when there is one, so that a rotation that copies and
     /// truncates works. The error names the file.
     pub fn open(settings: &Settings) -> io::Result<Option<Self>> {
+        let mut file = None;
         let output = match &settings.output {
             LogOutput::Off => return Ok(None),
             LogOutput::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
             LogOutput::Stderr => File::from(io::stderr().as_fd().try_clone_to_owned()?),
-            LogOutput::File(path) => append_to(path)?,
+            LogOutput::File(path) => {
+                file = Some(Arc::from(path.as_path()));
+                append_to(path)?
+            }
         };
         let sink = Sink::start("access-log", output, WAITING_BATCHES, report)?;
-        Ok(Some(Self { sink, format: settings.format }))
+        Ok(Some(Self { sink, format: settings.format, path: file }))
+    }
+
+    /// Opens the file by its path again and goes on there, for whoever renamed it. Batches that still wait go to
+    /// the new file. False when the output is not a file; after an error, which names the file, the old one stays
+    /// in use.
+    pub fn reopen(&self) -> io::Result<bool> {
+        let Some(path) = &self.path else { return Ok(false) };
+        self.sink.replace(append_to(path)?);
+        Ok(true)
     }
 
     /// A writer for one worker.

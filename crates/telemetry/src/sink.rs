@@ -64,6 +64,8 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Batch>,
     spare: Vec<Vec<u8>>,
+    /// The output to go on with from the next batch on.
+    output: Option<File>,
     closed: bool,
 }
 
@@ -104,6 +106,12 @@ impl Sink {
         drop(queue);
         self.shared.filled.notify_one();
         spare.unwrap_or_default()
+    }
+
+    /// Goes on with another output, from the next batch that is written on. The old one is closed.
+    pub(crate) fn replace(&self, output: File) {
+        self.shared.lock().output = Some(output);
+        self.shared.filled.notify_one();
     }
 
     /// Writes what waits and ends the thread; returns when that is done or the output has taken nothing for too
@@ -151,7 +159,11 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        while let Some(batches) = self.next() {
+        while let Some((output, batches)) = self.next() {
+            if let Some(output) = output {
+                self.output = output;
+                self.torn = false;
+            }
             let mut error = None;
             for batch in batches {
                 error = self.write(&batch).err().or(error);
@@ -161,16 +173,16 @@ impl Writer {
         }
     }
 
-    /// All that waits; none when the sink is closed and empty.
-    fn next(&self) -> Option<VecDeque<Batch>> {
+    /// A new output, if there is one, and all that waits; none when the sink is closed and empty.
+    fn next(&self) -> Option<(Option<File>, VecDeque<Batch>)> {
         let mut queue = self.shared.lock();
-        while queue.waiting.is_empty() {
+        while queue.waiting.is_empty() && queue.output.is_none() {
             if queue.closed {
                 return None;
             }
             queue = self.shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(std::mem::take(&mut queue.waiting))
+        Some((queue.output.take(), std::mem::take(&mut queue.waiting)))
     }
 
     fn recycle(&self, mut bytes: Vec<u8>) {

@@ -191,6 +191,40 @@ fn appends_to_a_file_and_loses_nothing_on_close() {
 }
 
 #[test]
+fn reopening_goes_on_in_a_new_file_and_lets_the_old_one_go() {
+    let (scratch, rotated) = (Scratch::new("rotate.log"), Scratch::new("rotate.log.1"));
+    let log = scratch.open().unwrap();
+    let mut writer = log.writer();
+    writer.write(&record());
+    writer.flush();
+    while log.written() == 0 {
+        std::thread::yield_now();
+    }
+    std::fs::rename(&scratch.0, &rotated.0).unwrap();
+    assert!(log.reopen().unwrap());
+    writer.write(&record());
+    drop(writer);
+    log.close();
+    assert_eq!((scratch.text().lines().count(), rotated.text().lines().count()), (1, 1));
+    assert_eq!((log.written(), log.dropped()), (2, 0));
+}
+
+#[test]
+fn only_a_file_is_opened_anew_and_a_failure_keeps_the_old_one() {
+    let (piped, _reader) = piped();
+    assert!(!piped.reopen().unwrap());
+    let scratch = Scratch::new("kept.log");
+    let mut log = scratch.open().unwrap();
+    log.path = Some(PathBuf::from("/proc/nowhere/access.log").into());
+    assert!(log.reopen().unwrap_err().to_string().contains("/proc/nowhere/access.log"));
+    let mut writer = log.writer();
+    writer.write(&record());
+    drop(writer);
+    log.close();
+    assert_eq!(scratch.text().lines().count(), 1);
+}
+
+#[test]
 fn names_the_file_that_cannot_be_opened() {
     let output = LogOutput::File(std::env::temp_dir());
     let error = AccessLog::open(&Settings { format: LogFormat::Json, output }).unwrap_err();
@@ -235,7 +269,7 @@ fn piped() -> (AccessLog, io::PipeReader) {
     let (reader, output) = io::pipe().unwrap();
     let output = File::from(std::os::fd::OwnedFd::from(output));
     let sink = Sink::start("access-log", output, WAITING_BATCHES, report).unwrap();
-    (AccessLog { sink, format: LogFormat::Json }, reader)
+    (AccessLog { sink, format: LogFormat::Json, path: None }, reader)
 }
 
 #[test]

@@ -15,7 +15,7 @@ struct Arguments {
 const ENVIRONMENT: &str = "\
 Environment:
   LOADWEAVER_CONFIG      the file that `run` reads when --config is not given
-  LOADWEAVER_LOG         what is logged: info (default), debug, or by category, as in info,loadweaver::health=debug;
+  LOADWEAVER_LOG         what is logged: info (default), debug, or by category, as in info,health=debug;
                          categories: health, config, listen, upstream, admin, resolve, process, access_log
   PORT                   replaces the first listener's port
   WORKER_COUNT           replaces workers

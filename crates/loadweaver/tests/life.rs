@@ -49,8 +49,8 @@ impl Gate {
 }
 
 #[test]
-fn says_where_it_listens_serves_and_ends_on_sigterm_or_sigint() {
-    for signal in [Signal::TERM, Signal::INT] {
+fn says_where_it_listens_serves_and_ends_on_sigterm_sigint_or_sigquit() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let origin = Origin::named("only");
         let mut balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &json!({})));
         assert_eq!(balancer.get("/").text(), "only");
@@ -109,6 +109,56 @@ fn sighup_is_not_supported_and_says_so() {
     balancer.wait_for_log("SIGHUP");
     assert!(balancer.is_running());
     assert_eq!(balancer.get("/").status, 200);
+}
+
+#[test]
+fn sigusr1_goes_on_in_a_new_access_log_after_a_rename() {
+    let origin = Origin::named("only");
+    let scratch = Scratch::new();
+    let (file, old) = (scratch.path().join("access.log"), scratch.path().join("access.log.1"));
+    let config = one_pool(&[origin.address()], &json!({"accessLog": {"output": file}}));
+    let mut balancer = Balancer::start(BINARY, &config);
+    balancer.get("/before");
+    let written = || std::fs::read_to_string(&file).is_ok_and(|text| text.contains("/before"));
+    eventually("the first line", written);
+    std::fs::rename(&file, &old).unwrap();
+    balancer.signal(Signal::USR1);
+    balancer.wait_for_log("SIGUSR1");
+    balancer.get("/after");
+    balancer.terminate();
+    assert_eq!(balancer.wait_for_exit(PATIENCE).unwrap().code(), Some(0));
+    for (path, target) in [(old, "/before"), (file, "/after")] {
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((lines.len(), &lines[0]["target"]), (1, &json!(target)), "{text}");
+    }
+}
+
+#[test]
+fn signals_without_a_task_end_nothing() {
+    let origin = Origin::named("only");
+    let mut balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &json!({})));
+    for (signal, name) in [(Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")] {
+        balancer.signal(signal);
+        balancer.wait_for_log(name);
+    }
+    assert!(balancer.is_running());
+    assert_eq!(balancer.get("/").status, 200);
+}
+
+#[test]
+fn log_categories_go_by_their_bare_names() {
+    let origin = Origin::named("only");
+    let start = |filter: &str| {
+        let config = one_pool(&[origin.address()], &json!({}));
+        Balancer::start_with(BINARY, &config, &[("LOADWEAVER_LOG", filter)])
+    };
+    // In the second, the default goes on for the category that is not named.
+    for filter in ["error,config=warn", "health=debug"] {
+        let balancer = start(filter);
+        balancer.signal(Signal::HUP);
+        balancer.wait_for_log("SIGHUP");
+    }
 }
 
 #[test]

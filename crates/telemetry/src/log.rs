@@ -1,6 +1,6 @@
 //! The program's log: what is told by category, and how it gets out.
 //!
-//! A category is a tracing target, so an operator turns one up with `LOADWEAVER_LOG=info,loadweaver::health=debug`.
+//! A category is a tracing target, so an operator turns one up with `LOADWEAVER_LOG=info,health=debug`.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,6 +24,10 @@ pub const RESOLVE: &str = "loadweaver::resolve";
 pub const PROCESS: &str = "loadweaver::process";
 /// The access log's own trouble.
 pub const ACCESS_LOG: &str = "loadweaver::access_log";
+/// All of them.
+pub const CATEGORIES: [&str; 8] = [HEALTH, CONFIG, LISTEN, UPSTREAM, ADMIN, RESOLVE, PROCESS, ACCESS_LOG];
+/// What a target has in front of the category that operators know.
+pub const PREFIX: &str = "loadweaver::";
 
 /// Lines that may wait for standard error.
 const WAITING_LINES: usize = 4096;

@@ -82,7 +82,7 @@ pub struct PassiveHealth {
     pub window: Duration,
     /// Statuses of a server's answer that count as failures.
     pub on_status: Vec<StatusRange>,
-    /// How long a server that was taken out this way stays out at the least.
+    /// How long a server that requests took out, by refused connections too, stays out at the least.
     pub hold: Duration,
 }
 

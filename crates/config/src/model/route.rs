@@ -18,7 +18,7 @@ pub struct Route {
 pub struct RouteMatch {
     /// One of these hosts.
     pub hosts: Vec<HostPattern>,
-    /// The path, without its query.
+    /// The path as it was sent, without its query: not percent-decoded, dot segments and double slashes kept.
     pub path: PathPattern,
     /// One of these methods; case counts (RFC 9110, 9.1).
     pub methods: Vec<String>,

@@ -133,7 +133,7 @@ struct PassiveHealth {
     window: Span,
     /// Statuses of a server's answer that count as failures, from 400 to 599.
     on_status: Vec<Statuses>,
-    /// How long a server that was taken out this way stays out at the least.
+    /// How long a server that requests took out, by refused connections too, stays out at the least.
     hold: Span,
 }
 

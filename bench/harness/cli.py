@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("--rate", type=float, help="requests per second of p99 (default: 60 %% of the best peer's)")
     parser.add_argument("--out", metavar="FILE", help="all turns as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="the tables, besides standard output")
+    parser.add_argument("--readme", action="store_true", help="put the tables into bench/README.md")
     parser.add_argument("--no-repeat", action="store_true", help="keep turns that others disturbed")
     return parser.parse_args()
 
@@ -109,6 +110,9 @@ def run_all(args, bench, names):
     if args.markdown:
         with open(args.markdown, "w", encoding="utf-8") as out:
             out.write("\n".join(lines + summary))
+    if args.readme:
+        path = os.path.join(ROOT, "bench", "README.md")
+        report.replace_between(path, "<!-- table -->", "<!-- /table -->", lines[:4] + summary[2:] + lines[4:])
     if args.out:
         with open(args.out, "w", encoding="utf-8") as out:
             json.dump(as_json(lines, runs), out, indent=1)
@@ -187,15 +191,11 @@ def rate_for_p99(args, bench, rates):
 
 
 def header(bench, args):
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
     versions = ", ".join(
         f"{name} {proxies.version(name, binary)}" for name, binary in bench.binaries.items() if name != "wrk"
     )
     return [
-        f"Commit {commit or 'unknown'}, {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {cpu_model()}, "
+        f"Commit {commit()}, {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {cpu_model()}, "
         f"{os.cpu_count()} cores, TCP {congestion_control()}. {args.rounds} rounds of {args.turns} turns of {args.seconds:g} s "
         f"after {args.warmup:g} s of warm-up"
         f"{', peers add forwarding headers too' if args.same_headers else ''}.",
@@ -203,6 +203,11 @@ def header(bench, args):
         f"{versions}.",
         "",
     ]
+
+
+def commit():
+    command = ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def congestion_control():

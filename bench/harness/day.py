@@ -15,6 +15,7 @@ import urllib.request
 
 from . import cli, proxies
 from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, descriptors, prepare, resident_bytes, wait_for_answer
+from .report import replace_between
 from .turn import Bench
 
 IDLE_SECONDS = 5
@@ -31,6 +32,7 @@ def arguments():
     parser.add_argument("--minutes", type=float, default=40.0, help="gives up after so long")
     parser.add_argument("--seed", type=int, default=1, help="of the flapping")
     parser.add_argument("--loadweaver", metavar="PATH", help="the binary (default target/release/loadweaver)")
+    parser.add_argument("--readme", action="store_true", help="put the report into bench/README.md")
     parser.add_argument("--out", metavar="FILE", help="all samples as JSON")
     return parser.parse_args()
 
@@ -235,15 +237,22 @@ class Day:
         return early[len(early) // 2], late[len(late) // 2]
 
     def _print(self, report, before, after):
-        print(f"{report['requests']:,} requests on {report['connects']:,} connections in {report['seconds']:.0f} s "
-              f"({report['requests'] / report['seconds']:,.0f}/s), {self.flaps} flaps, "
-              f"{report['watch']['proxy']['cpu_ns'] / max(1, report['requests']) / 1000:.2f} µs CPU a request, "
-              f"p50 {report['latency_us']['p50']:,.0f} µs, p99 {report['latency_us']['p99']:,.0f} µs, "
-              f"max {report['latency_us']['max'] / 1000:,.0f} ms.\n")  # fmt: skip
-        print(f"Resident: {before['resident'] / 1048576:.1f} MiB before, {after['resident'] / 1048576:.1f} MiB after.\n")
-        print("| check | verdict | figures |\n|---|---|---|")
-        for what, good, detail in self.checks:
-            print(f"| {what} | {'yes' if good else 'NO'} | {detail} |")
+        requests, seconds = report["requests"], report["seconds"]
+        latency = report["latency_us"]
+        lines = [
+            f"Commit {cli.commit()}, {time.strftime('%Y-%m-%d')}, {cli.cpu_model()}: {requests:,} requests on "
+            f"{report['connects']:,} connections in {seconds:.0f} s ({requests / seconds:,.0f}/s), {self.flaps} flaps, "
+            f"{report['watch']['proxy']['cpu_ns'] / max(1, requests) / 1000:.2f} µs CPU a request, "
+            f"p50 {latency['p50']:,.0f} µs, p99 {latency['p99']:,.0f} µs, max {latency['max'] / 1000:,.0f} ms. "
+            f"Resident: {before['resident'] / 1048576:.1f} MiB before, {after['resident'] / 1048576:.1f} MiB after.",
+            "",
+            "| check | verdict | figures |",
+            "|---|---|---|",
+            *(f"| {what} | {'yes' if good else 'NO'} | {detail} |" for what, good, detail in self.checks),
+        ]
+        print("\n".join(lines))
+        if self.args.readme:
+            replace_between(os.path.join(cli.ROOT, "bench", "README.md"), "<!-- day -->", "<!-- /day -->", lines)
         if self.args.out:
             with open(self.args.out, "w", encoding="utf-8") as out:
                 json.dump({"report": report, "before": before, "after": after, "samples": self.samples}, out)

@@ -182,3 +182,13 @@ def summary_table(runs):
 
 def _figure(value):
     return "–" if value is None else f"{value:,.2f}"
+
+
+def replace_between(path, first, last, lines):
+    """Puts lines between two marks of a file."""
+    with open(path, encoding="utf-8") as page:
+        before, _, rest = page.read().partition(first)
+    _, _, after = rest.partition(last)
+    text = "\n".join(lines).strip()
+    with open(path, "w", encoding="utf-8") as page:
+        page.write(f"{before}{first}\n{text}\n{last}{after}")

@@ -1,6 +1,6 @@
 //! Something an operator wants to know.
 //!
-//! One closed enum, one bus. [`EventBus::emit`] is the only place where an event becomes a log line, a place in the
+//! One closed enum, one bus. `EventBus::emit` is the only place where an event becomes a log line, a place in the
 //! history, and a message to whoever listens (dashboard, webhooks, cluster). A slow listener loses its own events and
 //! learns how many; nothing waits for it.
 

@@ -4,7 +4,7 @@
 //! at most 1/16 of its value wide and the middle of it is off by at most 3.2 %. From one microsecond to 71 minutes
 //! that takes 464 buckets of 32 bits, 1.9 KiB a server, whatever the traffic.
 //!
-//! Quantiles since the start say nothing about now, therefore the control plane calls [`Latency::decay`] on a
+//! Quantiles since the start say nothing about now, therefore the control plane calls `Latency::decay` on a
 //! schedule: each call halves every bucket, so what happened n calls ago weighs 2^-n. It also keeps 32 bits enough.
 
 use std::sync::atomic::{AtomicU32, Ordering};

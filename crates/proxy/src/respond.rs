@@ -10,7 +10,7 @@ use crate::buffer::Buffer;
 use crate::deadline::For;
 use crate::engine::http1::Next;
 use crate::exchange::Exchange;
-use crate::forward::flow::{Coding, Flow};
+use crate::forward::flow::Flow;
 use crate::record;
 
 /// Seconds after which a client may try again when no server could take its request.
@@ -45,7 +45,7 @@ pub(crate) async fn fail(x: &mut Exchange<'_>, failure: Failure) -> Next {
     out.clear();
     let method = x.heads.request.method();
     write(x, failure, keep, (&mut out, method == Method::Head));
-    let sent = send(x, out).await;
+    let sent = send(x, out, keep).await;
     match (sent, keep) {
         (false, _) => Next::Close,
         (true, true) => Next::Again,
@@ -110,8 +110,9 @@ fn nobody_was_reached(failure: Failure) -> bool {
 }
 
 /// Writes it all, within the time that a client has to take something; false when the client is gone.
-async fn send(x: &mut Exchange<'_>, out: Vec<u8>) -> bool {
-    let mut flow = Flow::new(out, Coding::Nothing);
+async fn send(x: &mut Exchange<'_>, out: Vec<u8>, keep: bool) -> bool {
+    let mut flow = Flow::of(out);
+    flow.is_last = !keep;
     let mut nothing = Buffer::default();
     let mut armed = false;
     let sent = poll_fn(|cx| match flow.poll_flush(cx, &mut nothing, &mut x.client.stream) {

@@ -4,15 +4,16 @@
 //! accepted socket is read and written directly, and only told to the reactor when it would block: a connection that
 //! never blocks costs no `epoll_ctl`. From then on it is an ordinary tokio socket.
 
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::pipe::{SpliceFlags, splice};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, Stock};
@@ -71,46 +72,74 @@ impl Stream {
             Socket::Known(tcp) => tcp,
             Socket::Fresh(tcp) => {
                 buffer.acquire(stock);
-                match tcp.read(buffer.room()) {
+                match receive(&*tcp, buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.known()?,
-                    read => {
-                        buffer.fill(*read.as_ref().unwrap_or(&0));
-                        return Poll::Ready(read);
-                    }
+                    read => return Poll::Ready(read),
                 }
             }
             Socket::Lost => return Poll::Ready(Err(lost())),
         };
-        if !buffer.has_block() {
-            ready!(tcp.poll_read_ready(cx))?;
-            buffer.acquire(stock);
-        }
-        let mut read = ReadBuf::new(buffer.room());
-        match Pin::new(tcp).poll_read(cx, &mut read) {
-            Poll::Ready(Ok(())) => {
-                let len = read.filled().len();
-                buffer.fill(len);
-                Poll::Ready(Ok(len))
+        loop {
+            match tcp.poll_read_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => {
+                    buffer.release(stock);
+                    return Poll::Pending;
+                }
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                buffer.release(stock);
-                Poll::Pending
+            buffer.acquire(stock);
+            let mut read = None;
+            let told = tcp.try_io(Interest::READABLE, || {
+                let room = buffer.room().len();
+                let len = receive(&*tcp, buffer)?;
+                read = Some(len);
+                let short = len > 0 && len < room;
+                if short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match (read, told) {
+                (Some(len), _) => return Poll::Ready(Ok(len)),
+                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
+                }
+                (None, _) => {}
             }
         }
     }
 
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes, SendFlags::NOSIGNAL)
+    }
+
+    /// Writes the last bytes of a connection that is shut down or closed right behind them: the kernel holds back an
+    /// incomplete segment, so that the end rides on it instead of going out alone.
+    pub(crate) fn poll_write_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
+    }
+
+    #[inline]
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        flags: SendFlags,
+    ) -> Poll<io::Result<usize>> {
         let tcp = match &mut self.0 {
             Socket::Known(tcp) => tcp,
-            Socket::Fresh(tcp) => match tcp.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.known()?,
-                written => return Poll::Ready(written),
+            Socket::Fresh(tcp) => match send(&*tcp, bytes, flags) {
+                Err(Errno::AGAIN) => self.known()?,
+                written => return Poll::Ready(Ok(written?)),
             },
             Socket::Lost => return Poll::Ready(Err(lost())),
         };
-        Pin::new(tcp).poll_write(cx, bytes)
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let moved = tcp.try_io(Interest::WRITABLE, || Ok(send(&*tcp, bytes, flags)?));
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => return Poll::Ready(moved),
+            }
+        }
     }
 
     #[inline]
@@ -232,6 +261,14 @@ impl Stream {
             Socket::Fresh(_) | Socket::Lost => Err(lost()),
         }
     }
+}
+
+/// Reads what fits into the buffer.
+#[inline]
+fn receive(socket: impl AsFd, buffer: &mut Buffer) -> io::Result<usize> {
+    let (_, len) = recv(socket, buffer.room(), RecvFlags::empty())?;
+    buffer.fill(len);
+    Ok(len)
 }
 
 fn lost() -> io::Error {

@@ -116,6 +116,8 @@ pub(crate) struct Flow {
     tail: &'static [u8],
     /// All of the body has been framed.
     ended: bool,
+    /// The receiver's connection ends with this flow.
+    pub(crate) is_last: bool,
     /// Bytes of body taken from the source.
     pub(crate) taken: u64,
     /// The most bytes of body that may be taken.
@@ -147,12 +149,18 @@ impl Flow {
             piece: 0,
             tail: b"",
             ended: false,
+            is_last: false,
             taken: 0,
             most: u64::MAX,
             written: 0,
             waits: Waits::Source,
             pipe: None,
         }
+    }
+
+    /// A flow of nothing but `made`.
+    pub(crate) fn of(made: Vec<u8>) -> Self {
+        Self { ended: true, ..Self::new(made, Coding::Nothing) }
     }
 
     /// Puts what an earlier attempt had taken before all else.
@@ -265,6 +273,7 @@ impl Flow {
                     self.made_at = 0;
                     return Poll::Ready(Ok(()));
                 }
+                (false, true) if self.ended && self.is_last => ready!(sink.poll_write_last(cx, made))?,
                 (false, true) => ready!(sink.poll_write(cx, made))?,
                 (true, false) if self.tail.is_empty() => ready!(sink.poll_write(cx, piece))?,
                 _ => {

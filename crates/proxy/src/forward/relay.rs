@@ -92,6 +92,7 @@ fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
     }
     encode::end_head(out);
     answer.download.coding = coding;
+    answer.download.is_last = !keep && !answer.is_upgrade;
     Plan { keep, until_close }
 }
 

@@ -116,8 +116,8 @@ pub(crate) async fn accept(worker: Rc<Worker>, bound: Bound) {
 
 fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: SocketAddr, entrance: &Rc<Entrance>) {
     worker.shared.counters.connections_accepted.increment();
-    let place = worker.shared.connections.enter();
-    tokio::task::spawn_local(http1::serve(worker.clone(), tcp, peer, entrance.clone(), place));
+    worker.shared.connections.enter();
+    tokio::task::spawn_local(http1::serve(worker.clone(), tcp, peer, entrance.clone()));
 }
 
 /// Rests, and says so once.
@@ -187,9 +187,13 @@ impl Places {
 
     /// Takes a place. Whoever accepts looks at [`Places::is_full`] first; workers that accept at the same moment may
     /// go over the limit by one each.
-    fn enter(&self) -> Place {
+    fn enter(&self) {
         self.taken.fetch_add(1, Ordering::Relaxed);
-        Place { taken: self.taken.clone() }
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn is_full(&self) -> bool {
@@ -199,17 +203,5 @@ impl Places {
     /// Whether a tenth of the places is free: enough to say that a shortage is over.
     fn has_room(&self) -> bool {
         self.taken.load(Ordering::Relaxed) <= self.most - self.most / 10
-    }
-}
-
-/// One client connection's place; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    taken: Arc<AtomicUsize>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -15,7 +15,7 @@ use loadweaver_policy::failure::Failure;
 use crate::buffer::Buffer;
 use crate::deadline::{Alarm, For, nanos};
 use crate::exchange::{self, Exchange};
-use crate::listen::{Entrance, Place};
+use crate::listen::Entrance;
 use crate::respond;
 use crate::stream::Stream;
 use crate::worker::{HeadPair, Worker};
@@ -52,40 +52,43 @@ struct Connection {
     entrance: Rc<Entrance>,
     peer: SocketAddr,
     served: u64,
-    _place: Place,
 }
 
-/// Serves a client connection to its end.
-pub(crate) async fn serve(
+/// Serves a client connection that has taken its place, to its end.
+///
+/// The future is what a connection that waits costs, so it holds the connection once: an `async fn` would keep its
+/// arguments beside what it makes of them.
+pub(crate) fn serve(
     worker: Rc<Worker>,
     tcp: std::net::TcpStream,
     peer: SocketAddr,
     entrance: Rc<Entrance>,
-    place: Place,
-) {
+) -> impl Future<Output = ()> {
     let alarm = worker.deadlines.alarm();
     let stream = Stream::accepted(tcp);
     worker.shared.counters.connections_active.increment();
-    let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0, _place: place };
-    poll_fn(|cx| {
-        connection.alarm.wakes(cx.waker());
-        Poll::Ready(())
-    })
-    .await;
-    // The request of a connection that was just accepted is most likely there: it is not waited for but read.
-    let mut there = true;
-    while there || connection.wait().await {
-        there = false;
-        match Box::pin(connection.exchanges()).await {
-            Next::Again => {}
-            Next::Close => break,
-            Next::Linger => {
-                Box::pin(connection.linger()).await;
-                break;
-            }
-            Next::Reset => {
-                connection.stream.close_with_reset();
-                break;
+    let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0 };
+    async move {
+        poll_fn(|cx| {
+            connection.alarm.wakes(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+        // The request of a connection that was just accepted is most likely there: it is not waited for but read.
+        let mut there = true;
+        while there || connection.wait().await {
+            there = false;
+            match Box::pin(connection.exchanges()).await {
+                Next::Again => {}
+                Next::Close => break,
+                Next::Linger => {
+                    Box::pin(connection.linger()).await;
+                    break;
+                }
+                Next::Reset => {
+                    connection.stream.close_with_reset();
+                    break;
+                }
             }
         }
     }
@@ -94,17 +97,20 @@ pub(crate) async fn serve(
 impl Drop for Connection {
     fn drop(&mut self) {
         self.worker.shared.counters.connections_active.decrement();
+        self.worker.shared.connections.leave();
     }
 }
 
 impl Connection {
     /// Waits until the client sends something; false when the connection should be closed instead.
-    async fn wait(&mut self) -> bool {
-        let timeouts = &self.worker.shared.snapshot.load().config.timeouts;
-        let limit = if self.served == 0 { timeouts.request_head } else { timeouts.idle };
+    fn wait(&mut self) -> impl Future<Output = bool> {
+        let limit = {
+            let timeouts = &self.worker.shared.snapshot.load().config.timeouts;
+            if self.served == 0 { timeouts.request_head } else { timeouts.idle }
+        };
         let since = self.worker.deadlines.now();
         self.alarm.set(For::Client, since, limit);
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             if self.stream.poll_readable(cx).is_ready() {
                 return Poll::Ready(true);
             }
@@ -116,7 +122,6 @@ impl Connection {
             }
             Poll::Pending
         })
-        .await
     }
 
     /// Serves exchanges until the client has nothing more under way.

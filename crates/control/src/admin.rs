@@ -17,6 +17,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use loadweaver_policy::health;
+use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::log;
 
 use crate::plane::{Sight, Watched};
@@ -77,12 +79,29 @@ async fn livez() -> &'static str {
 async fn readyz(State(api): State<Api>) -> Response {
     let because = |why| failed(StatusCode::SERVICE_UNAVAILABLE, api.watched.readiness.stage().name(), why);
     match api.watched.readiness.stage() {
-        Stage::Ready => "ok\n".into_response(),
+        Stage::Ready => match first_waiting(&api.watched.snapshot) {
+            None => "ok\n".into_response(),
+            Some(pool) => failed(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Stage::Starting.name(),
+                &format!("the servers of pool {pool} wait for their first probe"),
+            ),
+        },
         Stage::Starting => because("not all listeners are open yet"),
         Stage::Draining => {
             because("shutting down: exchanges under way are finished, new ones should go elsewhere")
         }
     }
+}
+
+/// A pool none of whose servers may have traffic because none of them has been probed yet (`startDown`).
+fn first_waiting(snapshot: &Snapshot) -> Option<&str> {
+    let waits = |pool: &PoolState| {
+        pool.config.health_check.start_down
+            && pool.up_count() == 0
+            && (0..pool.servers.len()).any(|server| pool.health(server).state == health::State::Unknown)
+    };
+    snapshot.pools.iter().find(|pool| waits(pool)).map(|pool| &*pool.config.name)
 }
 
 async fn not_found() -> Response {

@@ -2,8 +2,8 @@
 //! of descriptors, probes, and what the access log and the status tell.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use loadweaver_testkit::config::{one_pool, one_pool_with};
@@ -270,12 +270,15 @@ fn a_tcp_probe_sees_a_server_leave_and_return() {
 
 #[test]
 fn an_unknown_server_gets_no_traffic_where_it_starts_down() {
-    let origin = Origin::start(|connection| {
+    let (gate, closed) = mpsc::channel::<()>();
+    let closed = Mutex::new(closed);
+    let origin = Origin::start(move |connection| {
         let request = connection.read_request()?;
         if request.target == "/health" {
-            return connection.hang();
+            // Until the gate is gone.
+            let _ = closed.lock().unwrap().recv();
         }
-        connection.write(reply(200, "too early"));
+        connection.write(reply(200, "here"));
         Ok(())
     });
     let mut probe = probing("http");
@@ -286,6 +289,12 @@ fn an_unknown_server_gets_no_traffic_where_it_starts_down() {
         Balancer::start(BINARY, &one_pool_with(&[origin.address()], &json!({ "healthCheck": probe })));
     assert_eq!(balancer.get("/").failure(), Some("no_server"));
     assert_eq!(server(&balancer, 0)["state"], "unknown");
+    let readyz = balancer.admin_get("/readyz");
+    assert_eq!(readyz.status, 503);
+    assert!(readyz.text().contains("pool app"), "{}", readyz.text());
+    drop(gate);
+    eventually("it is ready", || balancer.admin_get("/readyz").status == 200);
+    assert_eq!(balancer.get("/").text(), "here");
 }
 
 #[test]
@@ -328,6 +337,8 @@ fn each_exchange_is_one_line_of_the_access_log() {
     let forwarded = origin.requests()[0].fields.get("x-request-id").unwrap().to_owned();
     assert_eq!(line["requestId"], json!(forwarded));
     assert!(line.get("failure").is_none_or(Value::is_null), "{line}");
+    let refused = &lines[1];
+    assert_eq!((&refused["method"], &refused["target"]), (&json!("GET"), &json!("/bad")), "{refused}");
     assert_eq!((&lines[1]["status"], &lines[1]["failure"]), (&json!(400), &json!("bad_header")));
 }
 

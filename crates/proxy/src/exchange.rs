@@ -108,7 +108,8 @@ fn route(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
         header: &header,
     };
     let route = x.snapshot.route(query).ok_or(Failure::NoRoute)?;
-    let pool = x.snapshot.pool_of(route).ok_or(Failure::NoRoute)?;
+    // The checker has seen that every route leads to a pool.
+    let pool = x.snapshot.pool_of(route).ok_or(Failure::Internal)?;
     x.story.route = Some(route);
     x.story.pool = Some(pool.clone());
     Ok(pool.clone())

@@ -77,14 +77,15 @@ fn write(x: &Exchange<'_>, log: &mut loadweaver_telemetry::access_log::AccessLog
     let request = &x.heads.request;
     let total = Duration::from_nanos(x.worker.deadlines.now().saturating_sub(story.started));
     let known = !story.refused;
+    let (method, target) = if known { Default::default() } else { sent(x.client.buffer.filled()) };
     let value = |name| if known { request.headers.get(name).unwrap_or_default() } else { b"" };
     log.write(&Record {
         at: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
         request_id: story.request_id(),
         client: x.peer,
         client_ip: x.client_ip,
-        method: if known { request.method_text() } else { "" },
-        target: if known { request.target() } else { "" },
+        method: if known { request.method_text() } else { &method },
+        target: if known { request.target() } else { &target },
         version: if request.version() == Version::Http10 { HttpVersion::Http10 } else { HttpVersion::Http11 },
         host: if known { request.host() } else { "" },
         user_agent: value(Name::UserAgent),
@@ -104,6 +105,23 @@ fn write(x: &Exchange<'_>, log: &mut loadweaver_telemetry::access_log::AccessLog
         upgraded: story.upgraded,
     });
 }
+
+/// What a client sent in the places of method and target, when the head was not acceptable: as far as it is text, and
+/// not more of it than helps to find who sends such things.
+fn sent(head: &[u8]) -> (String, String) {
+    let start = head.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(head.len());
+    let line = head.get(start..).unwrap_or_default().split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let mut words = line.unwrap_or_default().splitn(3, |byte| *byte == b' ');
+    let mut word = |most: usize| {
+        let word = words.next().unwrap_or_default();
+        String::from_utf8_lossy(word.get(..most).unwrap_or(word)).into_owned()
+    };
+    (word(SHOWN_METHOD), word(SHOWN_TARGET))
+}
+
+/// Bytes that are shown of the method and the target of a head that was refused.
+const SHOWN_METHOD: usize = 32;
+const SHOWN_TARGET: usize = 1024;
 
 /// Now, as `Date` wants it (RFC 9110 section 5.6.7).
 pub(crate) fn http_date() -> String {

@@ -118,12 +118,7 @@ impl Stream {
     }
 
     #[inline]
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-        flags: SendFlags,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], flags: SendFlags) -> Poll<io::Result<usize>> {
         let tcp = match &mut self.0 {
             Socket::Known(tcp) => tcp,
             Socket::Fresh(tcp) => match send(&*tcp, bytes, flags) {

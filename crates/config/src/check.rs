@@ -33,6 +33,8 @@ pub(crate) fn check(document: &Node, env: Env<'_>, report: &mut Report) -> Optio
         via: None,
         admin: None,
         access_log: AccessLog::default(),
+        webhooks: Vec::new(),
+        events: None,
     };
     let mut schema = "";
     file.set("$schema", report, &mut schema, |spot, report| spot.text(report, "the address of a schema"));

@@ -60,12 +60,18 @@ use issue::{Fault, Report};
 
 pub use issue::{Issue, Issues};
 pub use model::Config;
+pub use model::admin::{Admin, AdminTls, Role, Token};
+pub use model::event::{EVENT_NAMES, EventFilter, EventLog, Webhook, WebhookFormat};
 pub use model::listener::{
-    AccessLog, Admin, ClientTimeouts, ForwardedHeaders, Limits, Listener, LogFormat, LogOutput,
+    AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener, LogFormat, LogOutput,
 };
-pub use model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Retry, RetryOn, Server};
-pub use model::probe::{HealthCheck, PassiveHealth, ProbeKind, StatusRange};
+pub use model::pool::{
+    Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Retry, RetryOn, Server, ServerState,
+};
+pub use model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth, ProbeKind, StatusRange};
+pub use model::recovery::{HostCommand, HttpCall, Recovery, RecoveryAction};
 pub use model::route::{HostPattern, PathPattern, Route, RouteMatch};
+pub use model::secret::Secret;
 pub use schema::schema;
 pub use summary::summary;
 

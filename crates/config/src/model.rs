@@ -3,14 +3,20 @@
 //! `Default` of each section is what stands in for every key that the operator left out, and is the only
 //! place where a default is written down.
 
+pub(crate) mod admin;
+pub(crate) mod event;
 pub(crate) mod listener;
 pub(crate) mod pool;
 pub(crate) mod probe;
+pub(crate) mod recovery;
 pub(crate) mod route;
+pub(crate) mod secret;
 
 use ipnet::IpNet;
 
-use listener::{AccessLog, Admin, ClientTimeouts, ForwardedHeaders, Limits, Listener};
+use admin::Admin;
+use event::{EventLog, Webhook};
+use listener::{AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener};
 use pool::Pool;
 use route::Route;
 
@@ -40,4 +46,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// Where a line about each exchange goes.
     pub access_log: AccessLog,
+    /// Who is told of events, in written order.
+    pub webhooks: Vec<Webhook>,
+    /// The file that events are appended to; none keeps them in memory alone.
+    pub events: Option<EventLog>,
 }

@@ -156,6 +156,7 @@ fn probes(health: &HealthCheck) -> String {
     let what = match health.kind {
         ProbeKind::Off => return "no probes".to_owned(),
         ProbeKind::Tcp => "tcp connect".to_owned(),
+        ProbeKind::Exec => format!("runs {}", health.command.join(" ")),
         ProbeKind::Http => {
             let host = health.host.as_ref().map(|host| format!(" with host {host}")).unwrap_or_default();
             format!("http GET {}{host}, good are {}", health.path, listed(&health.expect_status))

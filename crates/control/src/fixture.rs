@@ -1,11 +1,11 @@
 //! Small configurations for the tests of this crate.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use loadweaver_config::{
-    AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, ForwardedHeaders, HealthCheck,
-    Limits, PassiveHealth, Pool, PoolTimeouts, Retry, Route, RouteMatch, Server,
+    AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, FlapDamping, ForwardedHeaders,
+    HealthCheck, Limits, PassiveHealth, Pool, PoolTimeouts, Retry, Route, RouteMatch, Server, ServerState,
 };
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
@@ -21,6 +21,8 @@ pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
         port: *port,
         weight: 1,
         max_connections: 0,
+        state: ServerState::Active,
+        recovery: None,
     };
     Pool {
         name: "app".into(),
@@ -28,6 +30,10 @@ pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
         servers: servers.iter().map(server).collect(),
         health_check,
         passive_health: PassiveHealth::default(),
+        flap_damping: FlapDamping::default(),
+        slow_start: Duration::ZERO,
+        panic_percent: Pool::DEFAULT_PANIC_PERCENT,
+        recovery: None,
         retry: Retry::default(),
         timeouts: PoolTimeouts::default(),
         connection_pool: ConnectionPool::default(),
@@ -51,8 +57,10 @@ pub(crate) fn watched(pool: Pool) -> Watched {
         trusted_proxies: Vec::new(),
         forwarded_headers: ForwardedHeaders::default(),
         via: None,
-        admin: Some(Admin { bind: ([127, 0, 0, 1], 0).into() }),
+        admin: Some(Admin::new(([127, 0, 0, 1], 0).into())),
         access_log: AccessLog::default(),
+        webhooks: Vec::new(),
+        events: None,
     };
     let started = (Instant::now(), SystemTime::now());
     let bus = EventBus::new(1024);

@@ -111,7 +111,8 @@ async fn probe(target: Target) {
     };
     let began = Instant::now();
     let answer = match check.kind {
-        ProbeKind::Off => return,
+        // The checker lets no `exec` through yet.
+        ProbeKind::Off | ProbeKind::Exec => return,
         ProbeKind::Tcp => timeout(check.timeout, tcp::ask(address)).await.map(|answer| answer.map(|()| None)),
         ProbeKind::Http => {
             let request = http::request(check, &server.config);

@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
-use crate::model::listener::{AccessLog, Admin, ClientTimeouts, Limits, Listener, LogFormat, LogOutput};
+use crate::model::admin::Admin;
+use crate::model::listener::{AccessLog, ClientTimeouts, Limits, Listener, LogFormat, LogOutput};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, suggest, syntax};
@@ -114,7 +115,7 @@ pub(super) fn admin(spot: &Spot<'_>, report: &mut Report) -> Option<Option<Admin
         let help = format!("bind it to this machine only: \"127.0.0.1:{}\"", bind.port());
         spot.refuse(report, Fault::new(problem, help));
     }
-    Some(Some(Admin { bind }))
+    Some(Some(Admin::new(bind)))
 }
 
 pub(super) fn access_log(spot: &Spot<'_>, report: &mut Report) -> Option<AccessLog> {

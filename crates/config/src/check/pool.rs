@@ -1,9 +1,11 @@
 //! A pool and its smaller sections.
 
+use std::time::Duration;
+
 use crate::bounds;
 use crate::issue::{Fault, Report};
 use crate::model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Retry};
-use crate::model::probe::{HealthCheck, PassiveHealth};
+use crate::model::probe::{FlapDamping, HealthCheck, PassiveHealth};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{quantity, syntax};
@@ -27,6 +29,10 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
         servers: Vec::new(),
         health_check: HealthCheck::default(),
         passive_health: PassiveHealth::default(),
+        flap_damping: FlapDamping::default(),
+        slow_start: Duration::ZERO,
+        panic_percent: Pool::DEFAULT_PANIC_PERCENT,
+        recovery: None,
         retry: Retry::default(),
         timeouts: PoolTimeouts::default(),
         connection_pool: ConnectionPool::default(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::bounds;
 use crate::issue::{Fault, Report, shown};
-use crate::model::pool::Server;
+use crate::model::pool::{Server, ServerState};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, syntax};
@@ -71,7 +71,7 @@ fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {
     });
     let (host, port) = (host?, port?);
     let id = id.map_or_else(|| Server::address_text(&host, port).into(), Into::into);
-    Some(Server { id, host, port, weight, max_connections })
+    Some(Server { id, host, port, weight, max_connections, state: ServerState::default(), recovery: None })
 }
 
 /// What the servers before have taken already.

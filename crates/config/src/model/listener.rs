@@ -1,4 +1,4 @@
-//! The client's side: listeners, time-outs, limits, the admin listener and the access log.
+//! The client's side: listeners, time-outs, limits and the access log.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -106,13 +106,6 @@ impl ForwardedHeaders {
             Self::Off => "off",
         }
     }
-}
-
-/// The listener of operators: status, liveness, readiness.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Admin {
-    /// A loopback address: there are no tokens yet that could guard another one.
-    pub bind: SocketAddr,
 }
 
 /// What is written about each exchange, and where.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::{HealthCheck, PassiveHealth, StatusRange};
+use super::probe::{FlapDamping, HealthCheck, PassiveHealth, StatusRange};
+use super::recovery::Recovery;
 
 /// A named group of servers with one algorithm.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,14 @@ pub struct Pool {
     pub health_check: HealthCheck,
     /// What failures of real requests do.
     pub passive_health: PassiveHealth,
+    /// When a server that goes up and down too often is held out.
+    pub flap_damping: FlapDamping,
+    /// How long the share of a server that came back takes to grow to all of it; 0 is off.
+    pub slow_start: Duration,
+    /// With fewer healthy servers than this share of the active ones, in percent, traffic goes to all; 0 is off.
+    pub panic_percent: u32,
+    /// What is done for a server that stays down; none is nothing.
+    pub recovery: Option<Recovery>,
     /// When a request is tried again.
     pub retry: Retry,
     /// How long a server may take.
@@ -26,6 +35,11 @@ pub struct Pool {
     pub connection_pool: ConnectionPool,
     /// The answer when no server can be used; none is 503 with `Retry-After`.
     pub fallback: Option<Fallback>,
+}
+
+impl Pool {
+    /// `panicPercent` where none is given.
+    pub const DEFAULT_PANIC_PERCENT: u32 = 50;
 }
 
 /// How a server is picked.
@@ -83,6 +97,10 @@ pub struct Server {
     pub weight: u32,
     /// Exchanges under way at a time; 0 is no limit.
     pub max_connections: u32,
+    /// Whether it takes new traffic.
+    pub state: ServerState,
+    /// Stands in for the pool's recovery.
+    pub recovery: Option<Recovery>,
 }
 
 impl Server {
@@ -92,6 +110,32 @@ impl Server {
     /// `host:port`, with brackets around an IPv6 address.
     pub fn address_text(host: &str, port: u16) -> String {
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+/// What an operator wants of a server, whatever its health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServerState {
+    /// Takes traffic while it is healthy.
+    #[default]
+    Active,
+    /// Takes no new traffic; what is under way goes on.
+    Drain,
+    /// Takes no traffic: somebody works on it.
+    Maintenance,
+}
+
+impl ServerState {
+    /// Every state, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Drain, Self::Maintenance];
+
+    /// The word that stands in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Drain => "drain",
+            Self::Maintenance => "maintenance",
+        }
     }
 }
 

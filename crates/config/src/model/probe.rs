@@ -26,6 +26,32 @@ pub struct HealthCheck {
     pub max_latency: Option<Duration>,
     /// Whether an unknown server gets no traffic before its first good probe (key `startDown`).
     pub start_down: bool,
+    /// The method of an `http` probe.
+    pub method: String,
+    /// The port that is probed; none is the server's own.
+    pub port: Option<u16>,
+    /// Whether an `http` probe speaks TLS.
+    pub tls: bool,
+    /// Whether a probe over TLS verifies the server's certificate.
+    pub verify: bool,
+    /// Headers that an `http` probe sends, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// What must stand in the first [`PROBED_BODY`](Self::PROBED_BODY) bytes of a good answer's body.
+    pub expect_body: Option<BodyPattern>,
+    /// Headers that a good answer has, names in lower case, with exactly these values.
+    pub expect_headers: Vec<(String, String)>,
+    /// The program that an `exec` probe runs, and its arguments; empty for other kinds.
+    pub command: Vec<String>,
+    /// Instead of `interval` while a verdict is about to change. Whoever schedules takes the shorter of the two.
+    pub fast_interval: Duration,
+    /// Where the pauses between probes of a server that is down stop growing. Whoever schedules takes the longer
+    /// of this and `interval`.
+    pub max_interval: Duration,
+}
+
+impl HealthCheck {
+    /// How much of an answer's body is looked at, in bytes: 64 KiB.
+    pub const PROBED_BODY: usize = 64 * 1024;
 }
 
 impl Default for HealthCheck {
@@ -43,8 +69,28 @@ impl Default for HealthCheck {
             expect_status: vec![StatusRange { first: 200, last: 399 }],
             max_latency: None,
             start_down: false,
+            method: "GET".to_owned(),
+            port: None,
+            tls: false,
+            verify: true,
+            headers: Vec::new(),
+            expect_body: None,
+            expect_headers: Vec::new(),
+            command: Vec::new(),
+            fast_interval: Duration::from_secs(1),
+            max_interval: Duration::from_mins(1),
         }
     }
+}
+
+/// What an answer's body must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyPattern {
+    /// This text; never empty.
+    Contains(String),
+    /// Something that this regular expression finds. Known to compile within
+    /// [`MAX_REGEX_SIZE`](crate::MAX_REGEX_SIZE).
+    Regex(String),
 }
 
 /// What a probe does.
@@ -55,8 +101,10 @@ pub enum ProbeKind {
     /// Opens a connection.
     #[default]
     Tcp,
-    /// Sends a GET and looks at the status.
+    /// Sends a request and looks at the answer.
     Http,
+    /// Runs a program on this machine and looks at how it exits.
+    Exec,
 }
 
 impl ProbeKind {
@@ -69,6 +117,7 @@ impl ProbeKind {
             Self::Off => "off",
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Exec => "exec",
         }
     }
 }
@@ -94,6 +143,24 @@ impl Default for PassiveHealth {
             on_status: Vec::new(),
             hold: Duration::from_secs(5),
         }
+    }
+}
+
+/// When a server that goes up and down too often is held out (key `flapDamping`). Each change of its verdict adds 1
+/// to a penalty that halves with every half-life.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlapDamping {
+    /// The penalty that makes a server unstable; 0 turns this off.
+    pub limit: u32,
+    /// The penalty at which it is let in again; below `limit`.
+    pub reuse: u32,
+    /// In which the penalty halves.
+    pub half_life: Duration,
+}
+
+impl Default for FlapDamping {
+    fn default() -> Self {
+        Self { limit: 6, reuse: 2, half_life: Duration::from_mins(2) }
     }
 }
 

@@ -155,7 +155,7 @@ fn an_address_that_is_taken_is_named() {
     let mut watched = fixture::watched(pool);
     let taken = admin.address();
     let mut config = (*watched.snapshot.config).clone();
-    config.admin = Some(loadweaver_config::Admin { bind: taken });
+    config.admin = Some(loadweaver_config::Admin::new(taken));
     watched.snapshot = loadweaver_proxy::Snapshot::build(1, config, &watched.bus, watched.started.0);
     let error = Plane::start(watched).unwrap_err().to_string();
     assert!(error.contains(&taken.to_string()), "{error}");

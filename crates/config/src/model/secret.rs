@@ -1,0 +1,37 @@
+//! Texts that must not be seen.
+
+use std::fmt;
+
+/// A text that is shown nowhere: not in logs, not in answers of the admin listener, not by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it. To compare it with what somebody sent takes a comparison
+    /// in constant time, which `==` is not.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_not_shown() {
+        let shown = format!("{:?}", Some(Secret::new("correct horse battery staple")));
+        assert_eq!(shown, "Some(Secret(…))");
+    }
+}

@@ -86,7 +86,7 @@ mod tests {
             }
         });
         for life in 0..4 {
-            let death = deaths.recv().await.map(|stamped| stamped.event);
+            let death = deaths.recv().await.map(|stamped| stamped.event.clone());
             assert_eq!(death, Some(Event::TaskDied { task: "mayfly", reason: format!("life {life}") }));
         }
         // 100 + 200 + 400 ms between four deaths.

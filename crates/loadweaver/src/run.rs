@@ -102,6 +102,13 @@ fn print_addresses(program_log: &ProgramLog, addresses: &Addresses) {
     line(format_args!("ready"));
 }
 
+/// What the first configuration brings, as its event tells it.
+fn contents(config: &Config) -> String {
+    let (listeners, routes, pools) = (config.listeners.len(), config.routes.len(), config.pools.len());
+    let servers: usize = config.pools.iter().map(|pool| pool.servers.len()).sum();
+    format!("listeners: {listeners}, routes: {routes}, pools: {pools}, servers: {servers}")
+}
+
 /// Everything that runs.
 struct Running {
     proxy: Proxy,
@@ -115,6 +122,7 @@ impl Running {
         let started = (Instant::now(), SystemTime::now());
         let bus = EventBus::new(EVENTS);
         let access_log = AccessLog::open(&config.access_log).map_err(|error| error.to_string())?;
+        let summary = contents(&config);
         let snapshot = Snapshot::build(1, config, &bus, started.0);
         let readiness = Readiness::default();
         let plane = Plane::start(Watched {
@@ -128,7 +136,7 @@ impl Running {
         let options = Options { access_log: access_log.clone(), bus: bus.clone() };
         let proxy = Proxy::start(snapshot, options).map_err(|error| error.to_string())?;
         plane.show(Sight { counters: Arc::clone(proxy.counters()), listeners: proxy.addresses() });
-        bus.emit(Event::ConfigApplied { version: 1 });
+        bus.emit(Event::ConfigApplied { version: 1, origin: "start".to_owned(), summary });
         readiness.reach(Stage::Ready);
         Ok(Self { proxy, plane, access_log, readiness })
     }

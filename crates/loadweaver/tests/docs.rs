@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use loadweaver_config::{ClientTimeouts, ConnectionPool, HealthCheck, Limits, PoolTimeouts, Retry};
 use loadweaver_policy::failure::{Blame, Failure, RetryKind, RetryRule};
+use loadweaver_telemetry::event::Event;
 use loadweaver_testkit::eventually;
 use loadweaver_testkit::process::Process;
 use loadweaver_testkit::scratch::Scratch;
@@ -97,6 +98,14 @@ fn retried(failure: Failure) -> String {
         RetryRule::IfIdempotent => format!("if idempotent (`{word}`)"),
         RetryRule::Never => "never".to_owned(),
     }
+}
+
+#[test]
+fn operating_explains_each_event_and_no_other() {
+    let rows = markdown::rows(&page("docs/operating.md"), "Events");
+    let names: Vec<String> = rows.iter().map(|row| markdown::bare(&row[0])).collect();
+    assert_eq!(names, Event::NAMES, "the names, in the order of the enum");
+    assert!(rows.iter().all(|row| row[1].len() > 5));
 }
 
 #[test]

@@ -16,6 +16,10 @@ pub const CONFIG: &str = "loadweaver::config";
 pub const LISTEN: &str = "loadweaver::listen";
 /// Connections to servers.
 pub const UPSTREAM: &str = "loadweaver::upstream";
+/// Self-healing actions.
+pub const RECOVERY: &str = "loadweaver::recovery";
+/// Messages to operators' own systems.
+pub const WEBHOOKS: &str = "loadweaver::webhooks";
 /// The admin listener.
 pub const ADMIN: &str = "loadweaver::admin";
 /// Names becoming addresses.
@@ -24,8 +28,11 @@ pub const RESOLVE: &str = "loadweaver::resolve";
 pub const PROCESS: &str = "loadweaver::process";
 /// The access log's own trouble.
 pub const ACCESS_LOG: &str = "loadweaver::access_log";
+/// The event file's own trouble.
+pub const EVENTS: &str = "loadweaver::events";
 /// All of them.
-pub const CATEGORIES: [&str; 8] = [HEALTH, CONFIG, LISTEN, UPSTREAM, ADMIN, RESOLVE, PROCESS, ACCESS_LOG];
+pub const CATEGORIES: [&str; 11] =
+    [HEALTH, CONFIG, LISTEN, UPSTREAM, RECOVERY, WEBHOOKS, ADMIN, RESOLVE, PROCESS, ACCESS_LOG, EVENTS];
 /// What a target has in front of the category that operators know.
 pub const PREFIX: &str = "loadweaver::";
 

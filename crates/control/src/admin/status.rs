@@ -139,7 +139,7 @@ pub(super) fn of(watched: &Watched, sight: Option<&Sight>) -> Status {
             .as_ref()
             .map(|log| AccessLog { written: log.written(), dropped: log.dropped() }),
         pools: snapshot.pools.iter().map(|each| pool(watched, each)).collect(),
-        recent_events: recent.iter().map(loadweaver_telemetry::event::StampedEvent::to_json).collect(),
+        recent_events: recent.iter().map(|event| event.to_json()).collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use loadweaver_config::Algorithm;
-use loadweaver_policy::balance::{Balancer, Member, Pick};
+use loadweaver_policy::balance::{Balancer, FULL_SHARE, Member, Pick};
 
 const SIZES: [u32; 3] = [2, 200, 2_000];
 const PICKS: u32 = 1_000_000;
@@ -47,11 +47,11 @@ fn cost(balancer: &Balancer, usable: impl Fn(usize) -> bool + Copy) -> f64 {
 
 /// In microseconds.
 fn publish_cost(balancer: &Balancer, size: usize) -> f64 {
-    let mut eligible = vec![true; size];
+    let mut shares = vec![FULL_SHARE; size];
     let start = Instant::now();
     for index in 0..100 {
-        eligible.get_mut(index * 7).into_iter().for_each(|one| *one = false);
-        balancer.publish(&eligible);
+        shares.get_mut(index * 7).into_iter().for_each(|one| *one = 0);
+        balancer.publish(&shares);
     }
     start.elapsed().as_secs_f64() * 1e6 / 100.0
 }

@@ -1,9 +1,9 @@
 //! Which server of a pool gets a request.
 //!
 //! A pick costs the same at 2,000 servers as at 2, and allocates nothing. The work that grows with the
-//! servers is done by [`Balancer::publish`], when a server comes or goes: it lays out the eligible servers as
-//! a table made for the algorithm (a turn order, an alias table, a hash ring) and swaps it in with
-//! `ArcSwap`. A pick loads the table and looks at one place of it, so it never walks past servers that are
+//! servers is done by [`Balancer::publish`], when a server comes, goes or changes its share: it lays out the
+//! eligible servers as a table made for the algorithm (a turn order, an alias table, a hash ring) and swaps it
+//! in with `ArcSwap`. A pick loads the table and looks at one place of it, so it never walks past servers that are
 //! down; `least_connections`, whose order changes with every request, keeps a tournament tree under a short
 //! mutex instead, and its pick and release take log2(servers) steps.
 //!
@@ -58,8 +58,8 @@ pub struct Pick<'a> {
 pub struct Balancer {
     algorithm: AtWork,
     weights: Box<[u32]>,
-    /// What was published last. Its lock keeps the tables in the order of the calls.
-    published: Mutex<Box<[bool]>>,
+    /// What was laid out last, if anything was. Its lock keeps the tables in the order of the calls.
+    published: Mutex<Option<Box<[u16]>>>,
 }
 
 /// One variant per file of `balance/`.
@@ -77,40 +77,78 @@ enum AtWork {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seat {
     index: u32,
+    /// The server's weight times its share: thousandths.
     weight: u32,
+    /// 1 to 1000.
+    share: u16,
 }
 
+/// The share of a server that gets all that its weight gives it; see [`Balancer::publish`].
+pub const FULL_SHARE: u16 = 1_000;
+
 impl Balancer {
-    /// Sets an algorithm to work; every member is eligible until [`publish`](Self::publish) says otherwise.
+    /// Sets an algorithm to work; every member has its full share until [`publish`](Self::publish) says
+    /// otherwise.
     pub fn new(algorithm: Algorithm, members: &[Member]) -> Self {
-        let algorithm = match algorithm {
-            Algorithm::RoundRobin => AtWork::RoundRobin(RoundRobin::default()),
-            Algorithm::WeightedRoundRobin => AtWork::WeightedRoundRobin(WeightedRoundRobin::default()),
-            Algorithm::Weighted => AtWork::Weighted(Weighted::default()),
-            Algorithm::Random => AtWork::Random(Random::default()),
-            Algorithm::LeastConnections => AtWork::LeastConnections(LeastConnections::new(members)),
-            Algorithm::IpHash => AtWork::IpHash(IpHash::new(members)),
-        };
-        let weights = members.iter().map(|member| member.weight).collect();
-        let everyone: Box<[bool]> = vec![true; members.len()].into();
-        let balancer = Self { algorithm, weights, published: Mutex::new(everyone.clone()) };
-        balancer.lay_out(&everyone);
+        let balancer = Self::idle(AtWork::new(algorithm, members), members);
+        balancer.publish(&vec![FULL_SHARE; members.len()]);
         balancer
     }
 
-    /// Says which members may get new traffic, by index; members beyond the end of the list may not.
+    /// The balancer that takes over from this one when the pool changes; `from` says where each of the new
+    /// members stood, if it did. A member that stood nowhere has its full share, the others what was published
+    /// last, until [`publish`](Self::publish) is called.
+    ///
+    /// Where the algorithm stays the same, turns go on where they are, and `least_connections` keeps its
+    /// counts: both balancers count in the same place, so picks and releases may go to either of them as long
+    /// as each release goes to the balancer that picked. Nothing of `self` changes before the new balancer is
+    /// used for the first time; one that never is leaves no trace.
+    #[must_use]
+    pub fn succeed(&self, algorithm: Algorithm, members: &[Member], from: &[Option<usize>]) -> Self {
+        let place = |index: usize| from.get(index).copied().flatten();
+        let shares: Box<[u16]> = {
+            let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+            let share = |old: usize| published.as_ref().and_then(|shares| shares.get(old)).copied();
+            (0..members.len())
+                .map(|index| place(index).map_or(Some(FULL_SHARE), share).unwrap_or(0))
+                .collect()
+        };
+        let algorithm = match (&self.algorithm, algorithm) {
+            (AtWork::RoundRobin(it), Algorithm::RoundRobin) => AtWork::RoundRobin(it.succeed()),
+            (AtWork::WeightedRoundRobin(it), Algorithm::WeightedRoundRobin) => {
+                AtWork::WeightedRoundRobin(it.succeed())
+            }
+            (AtWork::LeastConnections(it), Algorithm::LeastConnections) => {
+                let places: Vec<_> = (0..members.len()).map(place).collect();
+                // Laid out by the first `publish`, since until then the order is that of `self`.
+                return Self::idle(AtWork::LeastConnections(it.succeed(&places)), members);
+            }
+            (_, algorithm) => AtWork::new(algorithm, members),
+        };
+        let balancer = Self::idle(algorithm, members);
+        balancer.publish(&shares);
+        balancer
+    }
+
+    /// Without a table.
+    fn idle(algorithm: AtWork, members: &[Member]) -> Self {
+        let weights = members.iter().map(|member| member.weight).collect();
+        Self { algorithm, weights, published: Mutex::new(None) }
+    }
+
+    /// Says what each member gets, by index, in thousandths of its weight: 0 is out, 1000 ([`FULL_SHARE`]) and
+    /// above is all of it, and between them is a server that starts slowly. Members beyond the end of the list
+    /// are out. `round_robin` and `random`, which set weights aside, follow the shares.
     ///
     /// Takes time in proportion to the members (up to some milliseconds for thousands of them with weights
-    /// that have nothing in common), none if nothing changed. Picks go on meanwhile.
-    pub fn publish(&self, eligible: &[bool]) {
+    /// or shares that have nothing in common), none if nothing changed. Picks go on meanwhile.
+    pub fn publish(&self, shares: &[u16]) {
+        let share = |index: usize| shares.get(index).copied().unwrap_or(0).min(FULL_SHARE);
+        let shares: Box<[u16]> = (0..self.weights.len()).map(share).collect();
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = false;
-        for (index, known) in published.iter_mut().enumerate() {
-            let now = eligible.get(index).copied().unwrap_or(false);
-            changed |= std::mem::replace(known, now) != now;
-        }
-        if changed {
-            self.lay_out(&published);
+        if published.as_ref() != Some(&shares) {
+            self.lay_out(&shares);
+            *published = Some(shares);
         }
     }
 
@@ -148,12 +186,15 @@ impl Balancer {
         }
     }
 
-    fn lay_out(&self, eligible: &[bool]) {
+    fn lay_out(&self, shares: &[u16]) {
         let seats: Vec<Seat> = (0u32..)
             .zip(&self.weights)
-            .zip(eligible)
-            .filter(|&((_, &weight), &eligible)| eligible && weight > 0)
-            .map(|((index, &weight), _)| Seat { index, weight })
+            .zip(shares)
+            .filter(|&((_, &weight), &share)| weight > 0 && share > 0)
+            .map(|((index, &weight), &share)| {
+                // A configured weight is 1,000 at the most.
+                Seat { index, weight: weight.saturating_mul(u32::from(share)), share }
+            })
             .collect();
         match &self.algorithm {
             AtWork::RoundRobin(it) => it.publish(&seats),
@@ -162,6 +203,19 @@ impl Balancer {
             AtWork::Random(it) => it.publish(&seats),
             AtWork::LeastConnections(it) => it.publish(&seats),
             AtWork::IpHash(it) => it.publish(&seats),
+        }
+    }
+}
+
+impl AtWork {
+    fn new(algorithm: Algorithm, members: &[Member]) -> Self {
+        match algorithm {
+            Algorithm::RoundRobin => Self::RoundRobin(RoundRobin::default()),
+            Algorithm::WeightedRoundRobin => Self::WeightedRoundRobin(WeightedRoundRobin::default()),
+            Algorithm::Weighted => Self::Weighted(Weighted::default()),
+            Algorithm::Random => Self::Random(Random::default()),
+            Algorithm::LeastConnections => Self::LeastConnections(LeastConnections::new(members.len())),
+            Algorithm::IpHash => Self::IpHash(IpHash::new(members)),
         }
     }
 }

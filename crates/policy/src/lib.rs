@@ -14,6 +14,9 @@ pub mod route;
 // Which server of its pool gets it.
 pub mod balance;
 
+// How much of it, while the server is new.
+pub mod slow_start;
+
 // Whether a server is well.
 pub mod health;
 

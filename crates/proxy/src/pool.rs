@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use loadweaver_config::Pool;
-use loadweaver_policy::balance::{Balancer, Member, Pick};
+use loadweaver_policy::balance::{Balancer, FULL_SHARE, Member, Pick};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::{Health, Observation, State, Transition};
 use loadweaver_policy::retry::{RetryBudget, RetryRules};
@@ -181,7 +181,8 @@ impl PoolState {
         for (server, eligible) in self.servers.iter().zip(&eligible) {
             server.set_eligible(*eligible);
         }
-        self.balancer.publish(&eligible);
+        let shares: Vec<u16> = eligible.iter().map(|&eligible| FULL_SHARE * u16::from(eligible)).collect();
+        self.balancer.publish(&shares);
     }
 
     fn lock(&self) -> MutexGuard<'_, Verdicts> {

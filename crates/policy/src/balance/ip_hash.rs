@@ -12,6 +12,9 @@
 //! configuration without moving anybody else's clients either, unless the heaviest weight passes a power of
 //! two or the number of servers passes 256, 512 or 1,024.
 //!
+//! A server that starts slowly has the first of its points, as many as its share says and at least one. So
+//! while the share grows clients come to it, and no other client moves.
+//!
 //! An index over the circle, about as many cells as points, says where to begin, so a lookup is one step on
 //! average whatever the number of servers.
 
@@ -21,7 +24,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::draw::{STEP, mix};
-use super::{Member, Seat};
+use super::{FULL_SHARE, Member, Seat};
 
 /// Points of the heaviest server, at the most.
 const POINTS: u64 = 1_024;
@@ -32,8 +35,8 @@ const WALK: usize = 64;
 /// Servers by the client's address.
 #[derive(Debug)]
 pub(super) struct IpHash {
-    /// Every member's points in the order of the circle.
-    all: Box<[Point]>,
+    /// Every member's points in the order of the circle, each with the share above which it stands.
+    all: Box<[(Point, u16)]>,
     ring: ArcSwap<Ring>,
 }
 
@@ -50,14 +53,16 @@ impl IpHash {
 
     pub(super) fn publish(&self, seats: &[Seat]) {
         let last = seats.iter().map(|seat| seat.index as usize + 1).max().unwrap_or(0);
-        let mut seated = vec![false; last];
+        let mut shares = vec![0; last];
         for seat in seats {
-            if let Some(place) = seated.get_mut(seat.index as usize) {
-                *place = true;
+            if let Some(share) = shares.get_mut(seat.index as usize) {
+                *share = seat.share;
             }
         }
-        let here = |point: &&Point| seated.get(point.index as usize).copied().unwrap_or(false);
-        let points: Box<[Point]> = self.all.iter().filter(here).copied().collect();
+        let stands = |&(point, above): &(Point, u16)| {
+            (shares.get(point.index as usize).copied().unwrap_or(0) > above).then_some(point)
+        };
+        let points: Box<[Point]> = self.all.iter().filter_map(stands).collect();
         self.ring.store(Ring::new(points, seats).into());
     }
 
@@ -124,8 +129,8 @@ impl Ring {
     }
 }
 
-/// The points of all members, in the order of the circle.
-fn points(members: &[Member]) -> Box<[Point]> {
+/// The points of all members, in the order of the circle, each with the share above which it stands.
+fn points(members: &[Member]) -> Box<[(Point, u16)]> {
     let heaviest = members.iter().map(|member| member.weight).max().unwrap_or(0);
     let heaviest = u64::from(heaviest.max(1)).next_power_of_two();
     let most = match members.len() {
@@ -134,15 +139,16 @@ fn points(members: &[Member]) -> Box<[Point]> {
         513..=1_024 => POINTS / 4,
         _ => POINTS / 8,
     };
-    let mut points: Vec<(u32, &Arc<str>, u32)> = Vec::new();
+    let mut points: Vec<(u32, &Arc<str>, u32, u16)> = Vec::new();
     for (index, member) in (0u32..).zip(members).filter(|(_, member)| member.weight > 0) {
         let count = (u64::from(member.weight) * most / heaviest).max(1);
         let id = id_hash(&member.id);
-        points.extend((0..count).map(|nth| (point_hash(id, nth), &member.id, index)));
+        let above = |nth: u64| u16::try_from(nth * u64::from(FULL_SHARE) / count).unwrap_or(0);
+        points.extend((0..count).map(|nth| (point_hash(id, nth), &member.id, index, above(nth))));
     }
     // Two points at one place: the id decides, not the order in the file.
     points.sort_unstable();
-    points.into_iter().map(|(at, _, index)| Point { at, index }).collect()
+    points.into_iter().map(|(at, _, index, above)| (Point { at, index }, above)).collect()
 }
 
 /// Where the n-th point of a server stands.

@@ -3,12 +3,15 @@
 //! The turn is one counter for all workers, so the rotation is exact over the pool and not just within a
 //! worker. A refused candidate uses up its turn and the pick takes the next one: were the turn not used up,
 //! the neighbour of a full server would get that server's share on top of its own.
+//!
+//! While a server starts slowly the turns are those of `weighted_round_robin`, with the shares for weights.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
 use super::Seat;
+use super::weighted_round_robin::schedule;
 
 /// Turns that a pick takes before it goes through the servers one by one.
 const PATIENCE: usize = 64;
@@ -19,7 +22,18 @@ pub(super) struct RoundRobin(Rotation);
 
 impl RoundRobin {
     pub(super) fn publish(&self, seats: &[Seat]) {
-        self.0.publish(seats, seats.iter().map(|seat| seat.index).collect());
+        let even = seats.first().is_none_or(|first| seats.iter().all(|seat| seat.share == first.share));
+        let order = if even {
+            seats.iter().map(|seat| seat.index).collect()
+        } else {
+            let by_share = seats.iter().map(|seat| Seat { weight: u32::from(seat.share), ..*seat });
+            schedule(&by_share.collect::<Vec<_>>())
+        };
+        self.0.publish(seats, order);
+    }
+
+    pub(super) fn succeed(&self) -> Self {
+        Self(self.0.succeed())
     }
 
     pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
@@ -52,6 +66,12 @@ impl Rotation {
     pub(super) fn publish(&self, seats: &[Seat], order: Box<[u32]>) {
         let members = seats.iter().map(|seat| seat.index).collect();
         self.turns.store(Turns { order, members }.into());
+    }
+
+    /// Without turns, but with the place in them.
+    pub(super) fn succeed(&self) -> Self {
+        let turn = self.cursor.0.load(Ordering::Relaxed);
+        Self { cursor: Cursor(AtomicUsize::new(turn)), turns: ArcSwap::default() }
     }
 
     pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {

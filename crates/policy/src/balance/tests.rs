@@ -6,9 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use loadweaver_config::Algorithm;
 use proptest::prelude::*;
 
-use super::{Balancer, Member, Pick};
+use super::{Balancer, FULL_SHARE, Member, Pick};
 
 mod laws;
+mod shares;
+mod succession;
 mod threads;
 
 const SOMEBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
@@ -20,6 +22,11 @@ fn members(weights: &[u32]) -> Vec<Member> {
 
 fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
     Balancer::new(algorithm, &members(weights))
+}
+
+/// Those that are in have all their share.
+fn publish(balancer: &Balancer, eligible: &[bool]) {
+    balancer.publish(&eligible.iter().map(|&eligible| FULL_SHARE * u16::from(eligible)).collect::<Vec<_>>());
 }
 
 fn pick(balancer: &Balancer) -> Option<usize> {
@@ -79,9 +86,9 @@ fn a_pool_of_one_has_that_one() {
     for algorithm in Algorithm::ALL {
         let balancer = balancer(algorithm, &[7]);
         assert_eq!(picks(&balancer, 3), [0, 0, 0]);
-        balancer.publish(&[false]);
+        publish(&balancer, &[false]);
         assert_eq!(pick(&balancer), None);
-        balancer.publish(&[true]);
+        publish(&balancer, &[true]);
         assert_eq!(pick(&balancer), Some(0));
     }
 }
@@ -90,9 +97,9 @@ fn a_pool_of_one_has_that_one() {
 fn a_list_too_short_leaves_the_rest_out_and_one_too_long_adds_nobody() {
     for algorithm in Algorithm::ALL {
         let balancer = balancer(algorithm, &[1, 1, 1]);
-        balancer.publish(&[true]);
+        publish(&balancer, &[true]);
         assert_eq!(tally(picks(&balancer, 10)).into_keys().collect::<Vec<_>>(), [0]);
-        balancer.publish(&[false, true, false, true, true]);
+        publish(&balancer, &[false, true, false, true, true]);
         assert_eq!(tally(picks(&balancer, 10)).into_keys().collect::<Vec<_>>(), [1]);
     }
 }
@@ -160,10 +167,10 @@ fn least_connections_rotates_ties_by_weight() {
 fn least_connections_keeps_counts_of_who_is_away() {
     let balancer = balancer(Algorithm::LeastConnections, &[1, 1]);
     let held: Vec<usize> = (0..6).filter_map(|_| pick(&balancer)).collect();
-    balancer.publish(&[false, true]);
+    publish(&balancer, &[false, true]);
     balancer.release(0);
     held.iter().filter(|&&index| index == 1).for_each(|&index| balancer.release(index));
-    balancer.publish(&[true, true]);
+    publish(&balancer, &[true, true]);
     // Two of three exchanges are still under way at 0, none at 1.
     let order: Vec<usize> = (0..4).filter_map(|_| pick(&balancer)).collect();
     assert_eq!((&order[..2], tally(order[2..].iter().copied()).len()), (&[1, 1][..], 2));
@@ -172,9 +179,9 @@ fn least_connections_keeps_counts_of_who_is_away() {
 #[test]
 fn least_connections_does_not_make_up_for_missed_turns() {
     let balancer = balancer(Algorithm::LeastConnections, &[1, 1, 1]);
-    balancer.publish(&[false, true, true]);
+    publish(&balancer, &[false, true, true]);
     picks(&balancer, 1_000);
-    balancer.publish(&[true, true, true]);
+    publish(&balancer, &[true, true, true]);
     // One turn more for being back, not 500.
     assert!(tally(picks(&balancer, 30)).into_values().all(|had| (9..=11).contains(&had)));
 }

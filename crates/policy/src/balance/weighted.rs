@@ -19,8 +19,9 @@ pub(super) const DRAWS: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Weighted(ArcSwap<Table>);
 
+/// What is drawn from.
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     columns: Box<[Column]>,
     /// Of each column: the sum of the weights.
     height: u64,
@@ -41,23 +42,14 @@ impl Weighted {
     }
 
     pub(super) fn pick(&self, random: u64, accepts: impl Fn(u32) -> bool) -> Option<u32> {
-        let table = self.0.load();
-        let mut draw = Draw::new(random);
-        for _ in 0..DRAWS {
-            let column = draw.one_of(&table.columns)?;
-            let index = if draw.below(table.height) < column.edge { column.lower } else { column.upper };
-            if accepts(index) {
-                return Some(index);
-            }
-        }
-        draw.among(&table.seats, accepts)
+        self.0.load().pick(random, accepts)
     }
 }
 
 impl Table {
     /// Each weight is stretched by the number of columns, so the columns are filled to the brim: one that is
     /// too low for its own server is topped up by one that is too high.
-    fn new(seats: &[Seat]) -> Self {
+    pub(super) fn new(seats: &[Seat]) -> Self {
         let height: u64 = seats.iter().map(|seat| u64::from(seat.weight)).sum();
         let count = seats.len() as u64;
         let stretched = seats.iter().map(|seat| (seat.index, u64::from(seat.weight) * count));
@@ -74,6 +66,18 @@ impl Table {
         }
         // What is low has a high one to top it up, since the columns add up: `low` is empty now.
         Self { columns: columns.into(), height, seats: seats.into() }
+    }
+
+    pub(super) fn pick(&self, random: u64, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut draw = Draw::new(random);
+        for _ in 0..DRAWS {
+            let column = draw.one_of(&self.columns)?;
+            let index = if draw.below(self.height) < column.edge { column.lower } else { column.upper };
+            if accepts(index) {
+                return Some(index);
+            }
+        }
+        draw.among(&self.seats, accepts)
     }
 }
 

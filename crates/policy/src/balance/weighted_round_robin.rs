@@ -30,6 +30,10 @@ impl WeightedRoundRobin {
         self.0.publish(seats, schedule(seats));
     }
 
+    pub(super) fn succeed(&self) -> Self {
+        Self(self.0.succeed())
+    }
+
     pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
         self.0.pick(accepts)
     }
@@ -39,7 +43,7 @@ impl WeightedRoundRobin {
 type Turn = Reverse<(u64, Reverse<u64>, u32, u64)>;
 
 /// One cycle of turns.
-fn schedule(seats: &[Seat]) -> Box<[u32]> {
+pub(super) fn schedule(seats: &[Seat]) -> Box<[u32]> {
     let shares = shares(seats);
     let cycle: u64 = shares.iter().sum();
     let mut order = Vec::with_capacity(usize::try_from(cycle).unwrap_or(0));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use loadweaver_config::{Algorithm, HealthCheck, PassiveHealth, ProbeKind, Retry};
-use loadweaver_policy::balance::{Balancer, Member, Pick};
+use loadweaver_policy::balance::{Balancer, FULL_SHARE, Member, Pick};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::{Health, Observation, ProbeFailure, Transition};
 use loadweaver_policy::retry::{Attempted, RetryBudget, RetryRules};
@@ -321,7 +321,7 @@ impl World {
     }
 
     fn publish(&self) {
-        let eligible: Vec<bool> = self.servers.iter().map(|server| server.health.eligible()).collect();
-        self.balancer.publish(&eligible);
+        let share = |server: &Server| FULL_SHARE * u16::from(server.health.eligible());
+        self.balancer.publish(&self.servers.iter().map(share).collect::<Vec<_>>());
     }
 }

@@ -9,14 +9,24 @@ fn members(weights: &[u32]) -> Vec<Member> {
     (0..).zip(weights).map(|(n, &weight): (usize, _)| Member { id: format!("s{n}").into(), weight }).collect()
 }
 
-fn count(points: &[Point], index: u32) -> usize {
-    points.iter().filter(|point| point.index == index).count()
+fn count(points: &[(Point, u16)], index: u32) -> usize {
+    points.iter().filter(|(point, _)| point.index == index).count()
 }
 
 #[test]
 fn points_follow_the_weights() {
     let points = points(&members(&[1_000, 500, 1, 0]));
     assert_eq!([0, 1, 2, 3].map(|index| count(&points, index)), [1_000, 500, 1, 0]);
+}
+
+#[test]
+fn a_share_keeps_as_many_points_as_it_says_and_at_least_one() {
+    let points = points(&members(&[1_000, 3]));
+    let standing = |index: u32, share: u16| {
+        points.iter().filter(|(point, above)| point.index == index && *above < share).count()
+    };
+    assert_eq!([1, 100, 500, 1_000].map(|share| standing(0, share)), [1, 100, 500, 1_000]);
+    assert_eq!([1, 100, 334, 667, 1_000].map(|share| standing(1, share)), [1, 1, 2, 3, 3]);
 }
 
 #[test]
@@ -41,7 +51,7 @@ proptest! {
     ) {
         places.sort_unstable();
         let points: Vec<Point> = places.iter().map(|&at| Point { at, index: 0 }).collect();
-        let ring = Ring::new(points.into(), &[Seat { index: 0, weight: 1 }]);
+        let ring = Ring::new(points.into(), &[Seat { index: 0, weight: 1_000, share: 1_000 }]);
         for at in asked {
             let expected = places.partition_point(|&place| place < at) % places.len();
             prop_assert_eq!(ring.first_after(at), expected, "for {}", at);

@@ -9,7 +9,7 @@ proptest! {
     /// The area that a server has in the table is its weight, to the last unit.
     #[test]
     fn shares_are_exact(weights in prop::collection::vec(1_u32..=1_000, 0..100)) {
-        let seats: Vec<Seat> = (0..).zip(&weights).map(|(index, &weight)| Seat { index, weight }).collect();
+        let seats: Vec<Seat> = (0..).zip(&weights).map(|(index, &weight)| Seat { index, weight, share: 1_000 }).collect();
         let table = Table::new(&seats);
         let mut area = vec![0_u64; weights.len()];
         for column in &table.columns {

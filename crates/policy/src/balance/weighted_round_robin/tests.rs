@@ -6,7 +6,7 @@ use super::super::Seat;
 use super::{ROUNDED_CYCLE, schedule, shares};
 
 fn seats(weights: &[u32]) -> Vec<Seat> {
-    (0..).zip(weights).map(|(index, &weight)| Seat { index, weight }).collect()
+    (0..).zip(weights).map(|(index, &weight)| Seat { index, weight, share: 1_000 }).collect()
 }
 
 #[test]

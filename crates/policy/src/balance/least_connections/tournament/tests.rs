@@ -1,12 +1,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use super::super::{Member, Seat};
+use super::super::Seat;
 use super::{ASIDE, Tournament};
 
 fn tournament(servers: u32) -> Tournament {
-    let members: Vec<Member> = (0..servers).map(|n| Member { id: n.to_string().into(), weight: 1 }).collect();
-    let mut tournament = Tournament::new(&members);
-    tournament.enter(&(0..servers).map(|index| Seat { index, weight: 1 }).collect::<Vec<_>>());
+    let mut tournament = Tournament::default();
+    let members: Vec<_> = (0..servers).map(|_| tournament.begin_life()).collect();
+    tournament.hand_over(1, &members);
+    let seats = (0..servers).map(|index| Seat { index, weight: 1_000, share: 1_000 });
+    tournament.enter(&seats.collect::<Vec<_>>());
     tournament
 }
 

@@ -4,10 +4,9 @@
 //! is slower than the traffic, batches are dropped and their lines counted, because a log must never decide how fast
 //! requests are answered.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use loadweaver_policy::failure::Failure;
 
 use crate::line::Clock;
 use crate::record::Record;
-use crate::sink::{Batch, Sink, Trouble};
+use crate::sink::{Batch, Output, Sink, Trouble, append_to};
 
 mod combined;
 mod json;
@@ -26,6 +25,8 @@ mod json;
 const BATCH: usize = 64 * 1024;
 /// Batches that may wait for the output: 8 MiB, a third of a second of the lines of 100,000 requests a second.
 const WAITING_BATCHES: usize = 128;
+/// The file, in errors.
+const WHAT: &str = "the access log";
 
 /// The handle that is shared: cheap to clone.
 #[derive(Debug, Clone)]
@@ -49,10 +50,10 @@ impl AccessLog {
             LogOutput::Stderr => File::from(io::stderr().as_fd().try_clone_to_owned()?),
             LogOutput::File(path) => {
                 file = Some(Arc::from(path.as_path()));
-                append_to(path)?
+                append_to(path, WHAT)?
             }
         };
-        let sink = Sink::start("access-log", output, WAITING_BATCHES, report)?;
+        let sink = Sink::start("access-log", Output::Plain(output), WAITING_BATCHES, report)?;
         Ok(Some(Self { sink, format: settings.format, path: file }))
     }
 
@@ -61,7 +62,7 @@ impl AccessLog {
     /// in use.
     pub fn reopen(&self) -> io::Result<bool> {
         let Some(path) = &self.path else { return Ok(false) };
-        self.sink.replace(append_to(path)?);
+        self.sink.replace(Output::Plain(append_to(path, WHAT)?));
         Ok(true)
     }
 
@@ -144,19 +145,6 @@ fn shown_status(record: &Record<'_>) -> u16 {
         (0, Some(Failure::ClientClosed)) => 499,
         (status, _) => status,
     }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    if path.metadata().is_ok_and(|about| about.file_type().is_fifo()) {
-        // Opened for writing alone, a FIFO keeps the start waiting until somebody reads it.
-        options.read(true).write(true);
-    } else {
-        options.append(true).create(true);
-    }
-    options.open(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot open the access log {}: {error}", path.display()))
-    })
 }
 
 fn report(trouble: &Trouble) {

@@ -19,6 +19,8 @@ use crate::line::rfc3339;
 mod bus;
 /// The details of an event, as JSON.
 mod fields;
+/// All of them on disk.
+mod file;
 /// Which events somebody wants.
 mod filter;
 /// The last events.
@@ -31,6 +33,7 @@ mod names;
 mod texts;
 
 pub use bus::{EventBus, Follower, Receiver};
+pub use file::EventFile;
 pub use filter::Filter;
 pub use history::{HISTORY, HISTORY_BYTES};
 pub use texts::{MAX_ISSUES, MAX_TEXT};

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
-use crate::sink::{Batch, Sink};
+use crate::sink::{Batch, Output, Sink};
 
 /// Servers and pools going down and coming up, probes.
 pub const HEALTH: &str = "loadweaver::health";
@@ -51,7 +51,7 @@ impl ProgramLog {
     pub fn to_stderr() -> io::Result<Self> {
         let output = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         // There is nowhere to tell trouble with the log itself; the lost lines are counted.
-        Ok(Self { sink: Sink::start("program-log", output, WAITING_LINES, |_| ())? })
+        Ok(Self { sink: Sink::start("program-log", Output::Plain(output), WAITING_LINES, |_| ())? })
     }
 
     /// For `tracing_subscriber`'s `with_writer`: each event is one write.

@@ -5,8 +5,7 @@
 //! closed pipe, a reader that sleeps) and never passes it on.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,6 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::counters::Counter;
+
+mod output;
+
+pub(crate) use output::{Output, RotatedFile, append_to};
 
 /// Trouble is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -65,13 +68,13 @@ struct Queue {
     waiting: VecDeque<Batch>,
     spare: Vec<Vec<u8>>,
     /// The output to go on with from the next batch on.
-    output: Option<File>,
+    output: Option<Output>,
     closed: bool,
 }
 
 impl Sink {
     /// Starts the thread. At most `limit` batches wait.
-    pub(crate) fn start(name: &str, output: File, limit: usize, report: Report) -> io::Result<Self> {
+    pub(crate) fn start(name: &str, output: Output, limit: usize, report: Report) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             filled: Condvar::new(),
@@ -109,7 +112,7 @@ impl Sink {
     }
 
     /// Goes on with another output, from the next batch that is written on. The old one is closed.
-    pub(crate) fn replace(&self, output: File) {
+    pub(crate) fn replace(&self, output: Output) {
         self.shared.lock().output = Some(output);
         self.shared.filled.notify_one();
     }
@@ -117,11 +120,16 @@ impl Sink {
     /// Writes what waits and ends the thread; returns when that is done or the output has taken nothing for too
     /// long. What is offered later is dropped and counted.
     pub(crate) fn close(&self) {
+        self.retire();
+        // An error means that the thread has ended already.
+        let _ = lock(&self.ended).recv_timeout(CLOSE_PATIENCE);
+    }
+
+    /// As [`Self::close`], without waiting for it.
+    pub(crate) fn retire(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.shared.lock().closed = true;
         self.shared.filled.notify_one();
-        // An error means that the thread has ended already.
-        let _ = lock(&self.ended).recv_timeout(CLOSE_PATIENCE);
     }
 
     /// Lines that reached the output.
@@ -147,7 +155,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 struct Writer {
-    output: File,
+    output: Output,
     /// The last thing written was the first part of a line.
     torn: bool,
     report: Report,
@@ -166,6 +174,11 @@ impl Writer {
             }
             let mut error = None;
             for batch in batches {
+                match self.output.make_room(batch.bytes.len()) {
+                    Ok(fresh) => self.torn &= !fresh,
+                    // Better too long a file than a lost line.
+                    Err(failed) => error = Some(failed),
+                }
                 error = self.write(&batch).err().or(error);
                 self.recycle(batch.bytes);
             }
@@ -174,7 +187,7 @@ impl Writer {
     }
 
     /// A new output, if there is one, and all that waits; none when the sink is closed and empty.
-    fn next(&self) -> Option<(Option<File>, VecDeque<Batch>)> {
+    fn next(&self) -> Option<(Option<Output>, VecDeque<Batch>)> {
         let mut queue = self.shared.lock();
         while queue.waiting.is_empty() && queue.output.is_none() {
             if queue.closed {

@@ -268,7 +268,7 @@ fn a_full_disk_is_counted_and_kills_nothing() {
 fn piped() -> (AccessLog, io::PipeReader) {
     let (reader, output) = io::pipe().unwrap();
     let output = File::from(std::os::fd::OwnedFd::from(output));
-    let sink = Sink::start("access-log", output, WAITING_BATCHES, report).unwrap();
+    let sink = Sink::start("access-log", Output::Plain(output), WAITING_BATCHES, report).unwrap();
     (AccessLog { sink, format: LogFormat::Json, path: None }, reader)
 }
 

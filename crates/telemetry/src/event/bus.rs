@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use tokio::sync::broadcast;
 
 use super::history::History;
-use super::{Event, Filter, StampedEvent};
+use super::{Event, EventFile, Filter, StampedEvent};
 
 /// Cheap to clone; all clones are one bus.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct EventBus {
 #[derive(Debug)]
 struct Shared {
     node: Arc<str>,
-    history: Mutex<History>,
+    told: Mutex<Told>,
     sender: broadcast::Sender<Arc<StampedEvent>>,
 }
 
@@ -32,7 +32,7 @@ impl EventBus {
     /// The bus of a node with a name of its own.
     pub fn of_node(node: &str, capacity: usize) -> Self {
         let (sender, _) = broadcast::channel(capacity.max(1));
-        Self { shared: Arc::new(Shared { node: node.into(), history: Mutex::default(), sender }) }
+        Self { shared: Arc::new(Shared { node: node.into(), told: Mutex::default(), sender }) }
     }
 
     /// The node that the events happen at.
@@ -44,13 +44,31 @@ impl EventBus {
     pub fn emit(&self, event: Event) {
         let (event, texts) = event.bounded();
         event.log();
-        // The lock also keeps the order of the history and of what listeners see the same.
-        let mut history = self.shared.history();
+        // The lock also keeps the order of the history, of the file and of what listeners see the same.
+        let mut told = self.shared.told();
         let node = Arc::clone(&self.shared.node);
-        let stamped = Arc::new(StampedEvent { id: history.last() + 1, at: SystemTime::now(), node, event });
-        history.push(Arc::clone(&stamped), texts);
+        let id = told.history.last() + 1;
+        let stamped = Arc::new(StampedEvent { id, at: SystemTime::now(), node, event });
+        told.history.push(Arc::clone(&stamped), texts);
+        if let Some(file) = &told.file {
+            file.write(&stamped);
+        }
         // An error means that nobody listens.
         drop(self.shared.sender.send(stamped));
+    }
+
+    /// Writes every event from now on to this file, or to none; whoever wrote the one before ends by itself once all
+    /// that it was given is written.
+    pub fn write_to(&self, file: Option<EventFile>) {
+        let before = std::mem::replace(&mut self.shared.told().file, file);
+        if let Some(before) = before {
+            before.retire();
+        }
+    }
+
+    /// The file that events are written to: to open it anew, to close it at the end, for its counters.
+    pub fn file(&self) -> Option<EventFile> {
+        self.shared.told().file.clone()
     }
 
     /// Listens from now on.
@@ -69,7 +87,7 @@ impl EventBus {
 
     /// The id of the last event; 0 before the first.
     pub fn last_id(&self) -> u64 {
-        self.shared.history().last()
+        self.shared.told().history.last()
     }
 
     /// The last `count` events, the newest first.
@@ -80,20 +98,27 @@ impl EventBus {
     /// All events after an id that are still kept, the oldest first. An id that was not given out yet asks for
     /// everything.
     pub fn since(&self, id: u64) -> Vec<Arc<StampedEvent>> {
-        self.shared.history().since(id).cloned().collect()
+        self.shared.told().history.since(id).cloned().collect()
     }
 
     /// The last `count` events after an id (0 for all) that pass a filter, the newest first.
     pub fn matching(&self, filter: &Filter, after: u64, count: usize) -> Vec<Arc<StampedEvent>> {
-        self.shared.history().matching(filter, after, count)
+        self.shared.told().history.matching(filter, after, count)
     }
 }
 
 impl Shared {
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn told(&self) -> MutexGuard<'_, Told> {
         // A panic of another holder leaves at worst an event out.
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What an event goes through in its turn.
+#[derive(Debug, Default)]
+struct Told {
+    history: History,
+    file: Option<EventFile>,
 }
 
 /// The kernel's name of this machine, as `hostname` prints it.

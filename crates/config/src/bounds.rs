@@ -24,6 +24,16 @@ pub(crate) const HEADERS: Whole = 1..=256;
 /// Up to where every reader of JSON agrees on whole numbers.
 pub(crate) const COUNT: Whole = 0..=9_007_199_254_740_991;
 pub(crate) const FALLBACK_STATUS: Whole = 200..=599;
+pub(crate) const PERCENT: Whole = 0..=100;
+pub(crate) const FLAP_LIMIT: Whole = 0..=1_000;
+/// A penalty that halves again and again never gets to 0.
+pub(crate) const FLAP_REUSE: Whole = 1..=1_000;
+/// Attempts of a recovery, and those of a delivery: each is spaced by pauses of seconds and more.
+pub(crate) const TRIES: Whole = 1..=1_000;
+pub(crate) const MAX_CONCURRENT: Whole = 1..=1_000;
+pub(crate) const FILES_KEPT: Whole = 0..=1_000;
+/// A file of events is at least big enough for some of them.
+pub(crate) const EVENT_FILE: Whole = 64 * KIB..=1024 * 1024 * MIB;
 
 pub(crate) const BUFFER_BODY: Whole = 0..=16 * MIB;
 pub(crate) const HEAD: Whole = KIB..=256 * KIB;
@@ -32,14 +42,37 @@ pub(crate) const TRAILERS: Whole = 256..=256 * KIB;
 
 /// Longest body of a fallback, in bytes: it is kept in memory and sent from there.
 pub(crate) const FALLBACK_BODY: usize = 1024 * 1024;
-/// Longest `pathRegex`, in bytes.
+/// Longest regular expression, in bytes.
 pub(crate) const REGEX_TEXT: usize = 4_096;
 /// Most routes with a `pathRegex`: each may take [`MAX_REGEX_SIZE`](crate::MAX_REGEX_SIZE) of memory.
 pub(crate) const REGEX_ROUTES: usize = 1_000;
 /// Most listeners.
 pub(crate) const LISTENERS: usize = 256;
-/// Longest path of an access log's file: what Linux takes.
+/// Longest path of a file: what Linux takes.
 pub(crate) const FILE_PATH: usize = 4_095;
+
+/// Longest text that a probe looks for in a body, in bytes.
+pub(crate) const EXPECTED_TEXT: usize = 4_096;
+/// Most headers in one object of them.
+pub(crate) const HEADER_FIELDS: usize = 64;
+/// Most arguments of a program, its own path included, and most variables of its environment.
+pub(crate) const ARGUMENTS: usize = 256;
+/// Longest argument, and longest variable, in bytes: Linux takes 128 KiB for one.
+pub(crate) const ARGUMENT: usize = 64 * 1024;
+/// Longest body that a recovery sends, in bytes.
+pub(crate) const CALL_BODY: usize = 64 * 1024;
+/// Longest URL, in bytes.
+pub(crate) const URL: usize = 2_048;
+/// Most webhooks: each has a queue and a history of its own.
+pub(crate) const WEBHOOKS: usize = 64;
+/// Most tokens: each request is held against every one of them.
+pub(crate) const TOKENS: usize = 64;
+/// Shortest token, in characters: 16 random letters and digits cannot be guessed.
+pub(crate) const TOKEN_MIN: usize = 16;
+/// Longest token and longest secret, in bytes.
+pub(crate) const SECRET: usize = 1_024;
+/// Most origins.
+pub(crate) const ORIGINS: usize = 64;
 
 /// A limit that is always on.
 pub(crate) const WAIT: DurationBounds = DurationBounds { min: MS, max: YEAR, zero: None };
@@ -54,6 +87,19 @@ pub(crate) const PROBE_TIMEOUT: DurationBounds =
 pub(crate) const WINDOW: DurationBounds =
     DurationBounds { min: Duration::from_millis(10), max: Duration::from_hours(24), zero: None };
 pub(crate) const HOLD: DurationBounds = DurationBounds { min: MS, max: Duration::from_hours(24), zero: None };
+pub(crate) const SLOW_START: DurationBounds =
+    DurationBounds { min: MS, max: Duration::from_hours(24), zero: Some("off") };
+pub(crate) const HALF_LIFE: DurationBounds =
+    DurationBounds { min: Duration::from_millis(10), max: Duration::from_hours(24), zero: None };
+/// How long something is waited for that may be done at once.
+pub(crate) const PATIENCE: DurationBounds =
+    DurationBounds { min: MS, max: Duration::from_hours(24), zero: Some("at once") };
+/// Between attempts, and for their success.
+pub(crate) const PAUSE: DurationBounds =
+    DurationBounds { min: MS, max: Duration::from_hours(24), zero: None };
+/// What one action or delivery may take.
+pub(crate) const ACTION: DurationBounds =
+    DurationBounds { min: MS, max: Duration::from_hours(1), zero: None };
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

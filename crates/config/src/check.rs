@@ -1,14 +1,19 @@
 //! The tree into the model: every section of the file, then what no single section can know.
 
+mod admin;
 mod clients;
 mod cross;
+mod headers;
 mod overrides;
 mod pool;
 mod probe;
+mod program;
+mod recovery;
 mod retry;
 mod route;
 mod server;
 mod shadow;
+mod webhook;
 
 use crate::document::Node;
 use crate::expand::Env;
@@ -53,8 +58,10 @@ pub(crate) fn check(document: &Node, env: Env<'_>, report: &mut Report) -> Optio
         spot.word(report, ForwardedHeaders::ALL, ForwardedHeaders::name)
     });
     file.set("via", report, &mut config.via, via);
-    file.set("admin", report, &mut config.admin, clients::admin);
+    file.set("admin", report, &mut config.admin, admin::admin);
     file.set("accessLog", report, &mut config.access_log, clients::access_log);
+    file.set("webhooks", report, &mut config.webhooks, webhook::webhooks);
+    file.set("events", report, &mut config.events, webhook::event_log);
     overrides::apply(&mut config, env, report);
     cross::check(&file, &mut config, env, report);
     Some(config)

@@ -41,8 +41,11 @@ mod quantity;
 /// Hosts, addresses and networks.
 mod address;
 
-/// Names, tokens, header values and paths.
+/// Names, tokens, header values, paths and regular expressions.
 mod syntax;
+
+/// URLs and origins.
+mod url;
 
 /// "Did you mean".
 mod suggest;

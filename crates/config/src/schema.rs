@@ -6,6 +6,8 @@
 //! checker, so whatever the checker accepts the schema accepts, not the other way round.
 
 mod file;
+mod healing;
+mod operators;
 mod pool;
 mod words;
 

@@ -1,11 +1,15 @@
 //! What would run, in words: what `loadweaver check` prints.
 
+mod healing;
+mod operators;
+
 use std::fmt::{self, Write};
 
+use crate::issue::shown;
 use crate::model::Config;
 use crate::model::listener::{Limits, LogOutput};
-use crate::model::pool::{Pool, Retry, Server};
-use crate::model::probe::{HealthCheck, ProbeKind, StatusRange};
+use crate::model::pool::{Pool, Retry, Server, ServerState};
+use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{HostPattern, PathPattern, Route};
 use crate::quantity::{format_duration, format_size};
 
@@ -31,7 +35,7 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
         writeln!(out, "  {} on {}{connect}", listener.name, listener.bind)?;
     }
     match &config.admin {
-        Some(admin) => writeln!(out, "admin: on {}", admin.bind)?,
+        Some(admin) => writeln!(out, "admin: on {}{}", admin.bind, operators::words(admin))?,
         None => writeln!(out, "admin: none")?,
     }
     writeln!(out, "routes, the first that matches wins:")?;
@@ -42,7 +46,8 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
     for pool in &config.pools {
         write_pool(out, pool)?;
     }
-    write_clients(out, config)
+    write_clients(out, config)?;
+    operators::write_events(out, config)
 }
 
 fn more(out: &mut String, count: usize, indent: &str, what: &str) -> fmt::Result {
@@ -114,6 +119,7 @@ fn write_pool(out: &mut String, pool: &Pool) -> fmt::Result {
             )?;
         }
     }
+    healing::write(out, pool)?;
     writeln!(out, "  retry: {}", retries(&pool.retry))?;
     let timeouts = &pool.timeouts;
     writeln!(
@@ -149,18 +155,24 @@ fn write_server(out: &mut String, server: &Server) -> fmt::Result {
     if server.max_connections > 0 {
         write!(out, ", at most {} connections", server.max_connections)?;
     }
+    match server.state {
+        ServerState::Active => {}
+        ServerState::Drain => write!(out, ", draining: no new traffic")?,
+        ServerState::Maintenance => write!(out, ", in maintenance: no traffic")?,
+    }
+    if let Some(recovery) = &server.recovery {
+        write!(out, ", recovery: {}", healing::recovery(recovery))?;
+    }
     writeln!(out)
 }
 
 fn probes(health: &HealthCheck) -> String {
+    let port = health.port.map(|port| format!(" on port {port}")).unwrap_or_default();
     let what = match health.kind {
         ProbeKind::Off => return "no probes".to_owned(),
-        ProbeKind::Tcp => "tcp connect".to_owned(),
-        ProbeKind::Exec => format!("runs {}", health.command.join(" ")),
-        ProbeKind::Http => {
-            let host = health.host.as_ref().map(|host| format!(" with host {host}")).unwrap_or_default();
-            format!("http GET {}{host}, good are {}", health.path, listed(&health.expect_status))
-        }
+        ProbeKind::Tcp => format!("tcp connect{port}"),
+        ProbeKind::Exec => format!("runs {}", healing::command_line(&health.command)),
+        ProbeKind::Http => request(health, &port),
     };
     let slow = health.max_latency.map(|limit| format!(", slower than {} is bad", format_duration(limit)));
     let start = if health.start_down { "; no traffic before the first good one" } else { "" };
@@ -171,6 +183,32 @@ fn probes(health: &HealthCheck) -> String {
         slow.unwrap_or_default(),
         health.rise,
         health.fall
+    )
+}
+
+fn request(health: &HealthCheck, port: &str) -> String {
+    let scheme = match (health.tls, health.verify) {
+        (false, _) => "http",
+        (true, true) => "https",
+        (true, false) => "https (certificate not verified)",
+    };
+    let host = health.host.as_ref().map(|host| format!(" with host {host}")).unwrap_or_default();
+    let headers = match health.headers.len() {
+        0 => String::new(),
+        1 => " and a header".to_owned(),
+        count => format!(" and {count} headers"),
+    };
+    let mut good = vec![listed(&health.expect_status)];
+    good.extend(health.expect_headers.iter().map(|(name, value)| format!("header {name}: {value}")));
+    good.extend(health.expect_body.as_ref().map(|pattern| match pattern {
+        BodyPattern::Contains(text) => format!("a body with {}", shown(text)),
+        BodyPattern::Regex(regex) => format!("a body like {}", shown(regex)),
+    }));
+    format!(
+        "{scheme} {} {}{port}{host}{headers}, good are {}",
+        health.method,
+        health.path,
+        good.join(" and ")
     )
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Each function answers with the value as it is kept, or says what is wrong and what to write.
 
+use regex::RegexBuilder;
+
 use crate::issue::{Fault, shown};
+use crate::{MAX_REGEX_SIZE, bounds};
 
 /// Longest name of a listener, route or pool: names are metric labels and log fields.
 pub(crate) const MAX_NAME: usize = 64;
@@ -150,5 +153,37 @@ fn broken_escape(text: &str) -> Option<&str> {
         let escape = text.get(at..at + 3);
         let good = escape.is_some_and(|e| e.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit()));
         (!good).then(|| escape.or(text.get(at..)).unwrap_or("%"))
+    })
+}
+
+/// A regular expression that a path or a body is held against.
+pub(crate) fn regex(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Err(Fault::new(
+            "the regular expression is empty, so it takes everything",
+            "leave the key out",
+        ));
+    }
+    if text.len() > bounds::REGEX_TEXT {
+        let problem = format!("the regular expression is longer than {} bytes", bounds::REGEX_TEXT);
+        return Err(Fault::new(problem, "write a shorter one"));
+    }
+    if text.contains(char::is_control) {
+        let problem = format!("the regular expression {} holds a control character", shown(text));
+        return Err(Fault::new(problem, "take it out, or write an escape such as \\n with two backslashes"));
+    }
+    let built = RegexBuilder::new(text).size_limit(MAX_REGEX_SIZE).build();
+    built.map(|_| ()).map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => Fault::new(
+            format!("the regular expression {} needs more than 1 MiB when compiled", shown(text)),
+            "make its repetitions smaller, or write [a-z0-9] for \\w and [0-9] for \\d, which know all of Unicode",
+        ),
+        other => {
+            // The last line names the reason; those before draw the place with carets.
+            let drawn = other.to_string();
+            let reason = drawn.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let problem = format!("the regular expression {} does not compile: {reason}", shown(text));
+            Fault::new(problem, "correct it; in JSON each backslash is written twice, and look-around does not exist")
+        }
     })
 }

@@ -1,4 +1,4 @@
-//! The client's side: listeners, time-outs, limits, trusted proxies, the admin listener, the access log.
+//! The client's side: listeners, time-outs, limits, trusted proxies, the access log.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,11 +8,12 @@ use ipnet::IpNet;
 use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
-use crate::model::admin::Admin;
 use crate::model::listener::{AccessLog, ClientTimeouts, Limits, Listener, LogFormat, LogOutput};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, suggest, syntax};
+
+use super::program;
 
 pub(super) fn listeners(spot: &Spot<'_>, report: &mut Report) -> Vec<Listener> {
     let Some(entries) = spot.entries(report, "an object that names listeners") else { return Vec::new() };
@@ -38,7 +39,7 @@ fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener
     Some(Listener { name: name.into(), bind: bind_address(&bind, report)?, allow_connect })
 }
 
-fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {
+pub(super) fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {
     if let Node::Number(port) = spot.node {
         return spot.settle(report, address::bind(&port.to_string())); // Says what to write around the port.
     }
@@ -103,21 +104,6 @@ pub(super) fn trusted_proxies(spot: &Spot<'_>, report: &mut Report) -> Option<Ve
     Some(networks)
 }
 
-/// Only on loopback: without tokens, whoever can connect is an operator.
-#[allow(clippy::option_option)] // the outer one says whether the section could be read
-pub(super) fn admin(spot: &Spot<'_>, report: &mut Report) -> Option<Option<Admin>> {
-    let section = Section::open(spot, &shape::ADMIN, report)?;
-    let spot = section.need("bind", report, "say where operators connect: \"bind\": \"127.0.0.1:9090\"")?;
-    let bind = bind_address(&spot, report)?;
-    if !bind.ip().to_canonical().is_loopback() {
-        let problem =
-            format!("the admin listener would be open to others on {bind}, and nothing guards it yet");
-        let help = format!("bind it to this machine only: \"127.0.0.1:{}\"", bind.port());
-        spot.refuse(report, Fault::new(problem, help));
-    }
-    Some(Some(Admin::new(bind)))
-}
-
 pub(super) fn access_log(spot: &Spot<'_>, report: &mut Report) -> Option<AccessLog> {
     let section = Section::open(spot, &shape::ACCESS_LOG, report)?;
     let mut log = AccessLog::default();
@@ -138,27 +124,22 @@ fn output(spot: &Spot<'_>, report: &mut Report) -> Option<LogOutput> {
         "stderr" => return Some(LogOutput::Stderr),
         "off" => return Some(LogOutput::Off),
         "" => Fault::new("the output is empty", "write \"stdout\", \"stderr\", \"off\" or a file's path"),
-        _ if text.len() > bounds::FILE_PATH => {
-            let problem = format!("the path is longer than {} bytes", bounds::FILE_PATH);
-            Fault::new(problem, "choose a shorter one")
-        }
-        _ if text.contains(char::is_control) => {
-            let problem = format!("the path {} holds a control character", shown(text));
-            Fault::new(problem, "take it out")
-        }
-        _ if text.ends_with('/') => Fault::new(
-            format!("{} is a directory", shown(text)),
-            format!("name the file: {}", shown(&format!("{text}access.log"))),
-        ),
-        _ => {
-            let near = suggest::nearest(text, OUTPUT_WORDS).filter(|_| !text.contains(['/', '.']));
-            let Some(near) = near else { return Some(LogOutput::File(PathBuf::from(text))) };
-            let problem = format!("{} would be a file's path", shown(text));
-            Fault::new(
-                problem,
-                format!("did you mean \"{near}\"? For a file of that name write \"./{text}\""),
-            )
-        }
+        _ => match program::path(text) {
+            Err(fault) => fault,
+            Ok(()) if text.ends_with('/') => Fault::new(
+                format!("{} is a directory", shown(text)),
+                format!("name the file: {}", shown(&format!("{text}access.log"))),
+            ),
+            Ok(()) => {
+                let near = suggest::nearest(text, OUTPUT_WORDS).filter(|_| !text.contains(['/', '.']));
+                let Some(near) = near else { return Some(LogOutput::File(PathBuf::from(text))) };
+                let problem = format!("{} would be a file's path", shown(text));
+                Fault::new(
+                    problem,
+                    format!("did you mean \"{near}\"? For a file of that name write \"./{text}\""),
+                )
+            }
+        },
     };
     spot.refuse(report, fault);
     None

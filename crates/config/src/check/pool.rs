@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::bounds;
 use crate::issue::{Fault, Report};
 use crate::model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Retry};
-use crate::model::probe::{FlapDamping, HealthCheck, PassiveHealth};
+use crate::model::probe::{FlapDamping, HealthCheck, PassiveHealth, ProbeKind};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{quantity, syntax};
 
-use super::{probe, retry, server};
+use super::{probe, recovery, retry, server};
 
 pub(super) fn pools(spot: &Spot<'_>, report: &mut Report) -> Vec<Pool> {
     let Some(entries) = spot.entries(report, "an object that names pools") else { return Vec::new() };
@@ -49,12 +49,35 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     }
     section.set("healthCheck", report, &mut pool.health_check, probe::health_check);
     section.set("passiveHealth", report, &mut pool.passive_health, probe::passive_health);
+    section.set("flapDamping", report, &mut pool.flap_damping, probe::flap_damping);
+    section.set("slowStart", report, &mut pool.slow_start, |spot, report| {
+        spot.duration(report, &bounds::SLOW_START)
+    });
+    section.set("panicPercent", report, &mut pool.panic_percent, panic_percent);
+    section.set("recovery", report, &mut pool.recovery, recovery::recovery);
     section.set("retry", report, &mut pool.retry, retry::retry);
     section.set("timeouts", report, &mut pool.timeouts, timeouts);
     section.set("connectionPool", report, &mut pool.connection_pool, connection_pool);
     section.set("fallback", report, &mut pool.fallback, |spot, report| fallback(spot, report).map(Some));
     total_fits(&section, &pool, report);
+    downs_are_seen(&section, &pool, report);
     pool
+}
+
+fn panic_percent(spot: &Spot<'_>, report: &mut Report) -> Option<u32> {
+    if probe::text_of(spot) == Some("off") { Some(0) } else { spot.number(report, &bounds::PERCENT) }
+}
+
+/// Somebody has to find out that a server is down before anything is done about it.
+fn downs_are_seen(section: &Section<'_>, pool: &Pool, report: &mut Report) {
+    let unseen = pool.health_check.kind == ProbeKind::Off && pool.passive_health.failures == 0;
+    if let Some(spot) = section.get("recovery").filter(|_| unseen && pool.recovery.is_some()) {
+        let problem = "neither probes nor requests ever find a server down, so nothing is recovered";
+        report.warn(
+            &spot.at,
+            Fault::new(problem, "turn \"healthCheck\" or \"passiveHealth\" on, or take it out"),
+        );
+    }
 }
 
 fn timeouts(spot: &Spot<'_>, report: &mut Report) -> Option<PoolTimeouts> {

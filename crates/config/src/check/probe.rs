@@ -1,13 +1,17 @@
-//! Active probes and passive health.
+//! Active probes, passive health and flap damping.
 
 use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report};
-use crate::model::probe::{HealthCheck, PassiveHealth, ProbeKind, StatusRange};
-use crate::quantity::{self, format_duration};
+use crate::model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth, ProbeKind, StatusRange};
 use crate::shape;
 use crate::spot::{Section, Spot};
-use crate::{address, syntax};
+use crate::{address, quantity, syntax, url};
+
+use super::headers::{self, Purpose};
+use super::program;
+
+mod fit;
 
 /// The lowest status that a probe can be answered with: interim answers are not answers.
 const FINAL_STATUS: u16 = 200;
@@ -50,42 +54,71 @@ pub(super) fn health_check(spot: &Spot<'_>, report: &mut Report) -> Option<Healt
         spot.duration(report, &bounds::PROBE_TIMEOUT).map(Some)
     });
     section.set("startDown", report, &mut health.start_down, Spot::flag);
-    latency_fits(&section, &health, report);
-    http_keys_fit(&section, &health, report);
+    request(&section, &mut health, report);
+    section.set("command", report, &mut health.command, program::argv);
+    for (key, slot) in
+        [("fastInterval", &mut health.fast_interval), ("maxInterval", &mut health.max_interval)]
+    {
+        section.set(key, report, slot, |spot, report| spot.duration(report, &bounds::INTERVAL));
+    }
+    fit::check(&section, &health, report);
     Some(health)
 }
 
-/// A probe cannot be slower than its time-out.
-fn latency_fits(section: &Section<'_>, health: &HealthCheck, report: &mut Report) {
-    let Some(spot) = section.get("maxLatency") else { return };
-    let Some(latency) = health.max_latency.filter(|latency| *latency > health.timeout) else { return };
-    let (latency, timeout) = (format_duration(latency), format_duration(health.timeout));
-    let problem = format!("a probe of {latency} can never come about: it has failed after {timeout}");
-    spot.refuse(report, Fault::new(problem, "lower \"maxLatency\" or raise \"timeout\""));
+/// What a probe asks, and what the answer must hold, beyond the basics.
+fn request(section: &Section<'_>, health: &mut HealthCheck, report: &mut Report) {
+    section.set("method", report, &mut health.method, |spot, report| {
+        let text = spot.text(report, "a method such as \"GET\"")?;
+        spot.settle(report, url::sent_method(text))
+    });
+    section
+        .set("port", report, &mut health.port, |spot, report| spot.number(report, &bounds::PORT).map(Some));
+    section.set("tls", report, &mut health.tls, Spot::flag);
+    section.set("verify", report, &mut health.verify, Spot::flag);
+    section.set("headers", report, &mut health.headers, |spot, report| {
+        headers::read(spot, Purpose::Send, report)
+    });
+    section.set("expectBody", report, &mut health.expect_body, |spot, report| {
+        expect_body(spot, report).map(Some)
+    });
+    section.set("expectHeaders", report, &mut health.expect_headers, |spot, report| {
+        headers::read(spot, Purpose::Expect, report)
+    });
 }
 
-/// Keys that only an `http` probe looks at. Without a `type` they are a forgotten `type`; with another one,
-/// probably left from a trial.
-fn http_keys_fit(section: &Section<'_>, health: &HealthCheck, report: &mut Report) {
-    if health.kind == ProbeKind::Http {
-        return;
-    }
-    let kind = section.get("type");
-    for key in ["path", "host", "expectStatus"] {
-        let Some(spot) = section.get(key) else { continue };
-        let problem = format!("\"{key}\" has no effect on a probe of type \"{}\"", health.kind.name());
-        if kind.is_none() {
-            let problem = format!("{problem}, which is the default");
-            spot.refuse(report, Fault::new(problem, "add \"type\": \"http\" to this health check"));
-        } else if health.kind == ProbeKind::Tcp {
-            report.warn(&spot.at, Fault::new(problem, "write \"type\": \"http\", or take the key out"));
+fn expect_body(spot: &Spot<'_>, report: &mut Report) -> Option<BodyPattern> {
+    let section = Section::open(spot, &shape::EXPECT_BODY, report)?;
+    let contains = section.get("contains").map(|spot| {
+        let text = spot.text(report, "the text that a good answer holds")?;
+        spot.settle(report, expected_text(text)).map(|()| BodyPattern::Contains(text.to_owned()))
+    });
+    let regex = section.get("regex").map(|spot| {
+        let text = spot.text(report, "a regular expression such as \"^ok\"")?;
+        spot.settle(report, syntax::regex(text)).map(|()| BodyPattern::Regex(text.to_owned()))
+    });
+    match (contains, regex) {
+        (Some(pattern), None) | (None, Some(pattern)) => pattern,
+        (found, _) => {
+            let problem = if found.is_some() {
+                "a body is held against one pattern, but here are contains and regex"
+            } else {
+                "nothing says what the body must hold"
+            };
+            spot.refuse(report, Fault::new(problem, "write { \"contains\": \"…\" } or { \"regex\": \"…\" }"));
+            None
         }
     }
-    if health.kind == ProbeKind::Off && health.start_down {
-        let problem = "without probes, a server that starts down would never get traffic";
-        let fault = Fault::new(problem, "take \"startDown\" out, or choose the type \"tcp\" or \"http\"");
-        report.issue(section.at(), fault);
+}
+
+fn expected_text(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Err(Fault::new("every body contains the empty text", "write one, or leave the key out"));
     }
+    if text.len() > bounds::EXPECTED_TEXT {
+        let problem = format!("the text is longer than {} bytes", bounds::EXPECTED_TEXT);
+        return Err(Fault::new(problem, "write the part of it that tells a good answer"));
+    }
+    Ok(())
 }
 
 pub(super) fn passive_health(spot: &Spot<'_>, report: &mut Report) -> Option<PassiveHealth> {
@@ -100,6 +133,27 @@ pub(super) fn passive_health(spot: &Spot<'_>, report: &mut Report) -> Option<Pas
     });
     section.set("hold", report, &mut passive.hold, |spot, report| spot.duration(report, &bounds::HOLD));
     Some(passive)
+}
+
+pub(super) fn flap_damping(spot: &Spot<'_>, report: &mut Report) -> Option<FlapDamping> {
+    let section = Section::open(spot, &shape::FLAP_DAMPING, report)?;
+    let mut damping = FlapDamping::default();
+    section.set("limit", report, &mut damping.limit, |spot, report| spot.number(report, &bounds::FLAP_LIMIT));
+    section.set("reuse", report, &mut damping.reuse, |spot, report| spot.number(report, &bounds::FLAP_REUSE));
+    section.set("halfLife", report, &mut damping.half_life, |spot, report| {
+        spot.duration(report, &bounds::HALF_LIFE)
+    });
+    if damping.limit > 0 && damping.reuse >= damping.limit {
+        let problem = format!(
+            "a server held out at {} would be let in again at {}, which is not less",
+            damping.limit, damping.reuse
+        );
+        spot.refuse(
+            report,
+            Fault::new(problem, "write a \"reuse\" below \"limit\", or the limit 0 to turn this off"),
+        );
+    }
+    Some(damping)
 }
 
 fn status_ranges(spot: &Spot<'_>, min: u16, report: &mut Report) -> Option<Vec<StatusRange>> {

@@ -2,15 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use regex::RegexBuilder;
-
-use crate::MAX_REGEX_SIZE;
 use crate::bounds;
 use crate::issue::{Fault, Report, shown};
 use crate::model::route::{HostPattern, PathPattern, Route, RouteMatch};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, syntax};
+
+use super::headers;
 
 /// Always as many routes as entries, however wrong: a route's index is its place in the file.
 pub(super) fn routes(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Route>> {
@@ -71,7 +70,9 @@ fn matcher(spot: &Spot<'_>, report: &mut Report) -> Option<RouteMatch> {
     let mut matcher = RouteMatch::default();
     section.set("hosts", report, &mut matcher.hosts, hosts);
     section.set("methods", report, &mut matcher.methods, methods);
-    section.set("headers", report, &mut matcher.headers, headers);
+    section.set("headers", report, &mut matcher.headers, |spot, report| {
+        headers::read(spot, headers::Purpose::Match, report)
+    });
     let mut path_keys = Vec::new();
     for key in ["path", "pathExact", "pathRegex"] {
         let Some(spot) = section.get(key) else { continue };
@@ -88,42 +89,11 @@ fn matcher(spot: &Spot<'_>, report: &mut Report) -> Option<RouteMatch> {
 fn path(key: &str, spot: &Spot<'_>, report: &mut Report) -> Option<PathPattern> {
     if key == "pathRegex" {
         let text = spot.text(report, "a regular expression such as \"^/v[12]/\"")?;
-        return spot.settle(report, regex(text)).map(|()| PathPattern::Regex(text.to_owned()));
+        return spot.settle(report, syntax::regex(text)).map(|()| PathPattern::Regex(text.to_owned()));
     }
     let text = spot.text(report, "a path such as \"/v1/\"")?;
     let text = spot.settle(report, syntax::path(text, false))?.to_owned();
     Some(if key == "path" { PathPattern::Prefix(text) } else { PathPattern::Exact(text) })
-}
-
-fn regex(text: &str) -> Result<(), Fault> {
-    if text.is_empty() {
-        return Err(Fault::new(
-            "the regular expression is empty, so it takes every path",
-            "leave the key out",
-        ));
-    }
-    if text.len() > bounds::REGEX_TEXT {
-        let problem = format!("the regular expression is longer than {} bytes", bounds::REGEX_TEXT);
-        return Err(Fault::new(problem, "split it into several routes"));
-    }
-    if text.contains(char::is_control) {
-        let problem = format!("the regular expression {} holds a control character", shown(text));
-        return Err(Fault::new(problem, "no path holds one: take it out"));
-    }
-    let built = RegexBuilder::new(text).size_limit(MAX_REGEX_SIZE).build();
-    built.map(|_| ()).map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => Fault::new(
-            format!("the regular expression {} needs more than 1 MiB when compiled", shown(text)),
-            "make its repetitions smaller, or write [a-z0-9] for \\w and [0-9] for \\d, which know all of Unicode",
-        ),
-        other => {
-            // The last line names the reason; those before draw the place with carets.
-            let drawn = other.to_string();
-            let reason = drawn.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            let problem = format!("the regular expression {} does not compile: {reason}", shown(text));
-            Fault::new(problem, "correct it; in JSON each backslash is written twice, and look-around does not exist")
-        }
-    })
 }
 
 fn hosts(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<HostPattern>> {
@@ -166,36 +136,6 @@ fn methods(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<String>> {
 
 /// Most methods of one route; nobody has so many.
 const MAX_METHODS: usize = 64;
-
-fn headers(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<(String, String)>> {
-    let mut headers: Vec<(String, String)> = Vec::new();
-    let entries = spot.entries(report, "an object of header names and values")?;
-    if entries.len() > MAX_HEADERS {
-        let problem = format!("{} headers are more than the {MAX_HEADERS} that may be", entries.len());
-        spot.refuse(report, Fault::new(problem, "name only those that tell requests apart"));
-        return None;
-    }
-    for (name, entry) in entries {
-        let name = entry.settle(report, syntax::header_name(name));
-        let value = entry.text(report, "the header's value");
-        let value = value.and_then(|text| entry.settle(report, syntax::header_value(text, "header value")));
-        let (Some(name), Some(value)) = (name, value) else { continue };
-        if name == "host" {
-            let help = "write the host in \"hosts\": [ … ], which knows about case and ports";
-            entry.refuse(report, Fault::new("the Host header is not matched as text", help));
-        } else if headers.iter().any(|(other, _)| *other == name) {
-            let problem =
-                format!("the header {} stands here twice: case does not tell names apart", shown(&name));
-            entry.refuse(report, Fault::new(problem, "keep one of the two"));
-        } else {
-            headers.push((name, value.to_owned()));
-        }
-    }
-    Some(headers)
-}
-
-/// Most headers that one route looks at.
-const MAX_HEADERS: usize = 64;
 
 fn not_empty(spot: &Spot<'_>, entries: &[Spot<'_>], what: &str, report: &mut Report) {
     if entries.is_empty() {

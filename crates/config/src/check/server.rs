@@ -9,7 +9,7 @@ use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, syntax};
 
-use super::probe;
+use super::{probe, recovery};
 
 const EXAMPLE: &str = "{ \"host\": \"127.0.0.1\", \"port\": 3001 }";
 
@@ -41,6 +41,10 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Server> {
             report.warn(&entry.at, Fault::new(problem, "give it a weight, or take it out of the file"));
         }
     }
+    if whole && servers.iter().all(|server| server.state != ServerState::Active) {
+        let problem = "no server of the pool is active, so every request of it fails";
+        report.warn(&spot.at, Fault::new(problem, "give one the state \"active\""));
+    }
     servers
 }
 
@@ -69,9 +73,15 @@ fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {
     section.set("maxConnections", report, &mut max_connections, |spot, report| {
         spot.number(report, &bounds::MAX_CONNECTIONS)
     });
+    let mut state = ServerState::default();
+    section.set("state", report, &mut state, |spot, report| {
+        spot.word(report, ServerState::ALL, ServerState::name)
+    });
+    let mut recovery = None;
+    section.set("recovery", report, &mut recovery, recovery::recovery);
     let (host, port) = (host?, port?);
     let id = id.map_or_else(|| Server::address_text(&host, port).into(), Into::into);
-    Some(Server { id, host, port, weight, max_connections, state: ServerState::default(), recovery: None })
+    Some(Server { id, host, port, weight, max_connections, state, recovery })
 }
 
 /// What the servers before have taken already.

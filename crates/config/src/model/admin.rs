@@ -40,9 +40,10 @@ pub struct Token {
 }
 
 /// What may be done with a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
     /// Look.
+    #[default]
     Read,
     /// Look and change.
     Write,

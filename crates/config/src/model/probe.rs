@@ -109,7 +109,7 @@ pub enum ProbeKind {
 
 impl ProbeKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Off, Self::Tcp, Self::Http];
+    pub const ALL: [Self; 4] = [Self::Off, Self::Tcp, Self::Http, Self::Exec];
 
     /// The word that stands in the file.
     pub const fn name(self) -> &'static str {

@@ -82,7 +82,7 @@ impl RecoveryAction {
 }
 
 /// A program to run on this machine, without a shell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostCommand {
     /// The program's absolute path, and its arguments.
     pub argv: Vec<String>,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::bounds;
 use crate::model::listener::{self as model};
 
+use super::operators::{Admin, EventLog, Webhook};
 use super::pool::Pool;
 use super::words::{ForwardedHeaders, LogFormat, Size, Span, or_variable};
 
@@ -54,6 +55,13 @@ pub(super) struct Configuration {
     /// What is written about each exchange, and where.
     #[serde(default)]
     access_log: AccessLog,
+    /// Who is told of events.
+    #[serde(default)]
+    webhooks: Vec<Webhook>,
+    /// The file that events are appended to; left out, they are kept in memory alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "EventLog", default)]
+    events: Option<EventLog>,
 }
 
 /// An address on which clients are served.
@@ -185,14 +193,6 @@ impl Default for Limits {
             requests_per_connection: limits.requests_per_connection,
         }
     }
-}
-
-/// The listener of operators: status, liveness, readiness.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Admin {
-    /// A loopback address and a port, such as 127.0.0.1:9090.
-    bind: String,
 }
 
 /// What is written about each exchange, and where.

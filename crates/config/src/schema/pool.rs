@@ -1,12 +1,15 @@
 //! Pools.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bounds;
-use crate::model::{pool as model, probe};
+use crate::model::pool as model;
 
-use super::words::{Algorithm, ProbeKind, Reason, Size, Span, Statuses, or_variable};
+use super::healing::{FlapDamping, HealthCheck, PassiveHealth, Recovery};
+use super::words::{Algorithm, Percent, Reason, ServerState, Size, Span, or_variable};
 
 /// A group of servers with one algorithm.
 #[derive(Serialize, JsonSchema)]
@@ -24,6 +27,19 @@ pub(super) struct Pool {
     /// When failures of real requests take a server out.
     #[serde(default)]
     passive_health: PassiveHealth,
+    /// When a server that goes up and down too often is held out.
+    #[serde(default)]
+    flap_damping: FlapDamping,
+    /// How long the share of a server that came back takes to grow to all of it; 0s is off.
+    #[serde(default = "no_slow_start")]
+    slow_start: Span,
+    /// With less than this share of the active servers healthy, in percent, traffic goes to all of them; 0 and off turn this off.
+    #[serde(default = "default_panic_percent")]
+    panic_percent: Percent,
+    /// What is done for a server that stays down; left out, nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Recovery", default)]
+    recovery: Option<Recovery>,
     /// When a request is tried again.
     #[serde(default)]
     retry: Retry,
@@ -63,90 +79,25 @@ struct Server {
         transform = or_variable
     )]
     max_connections: u32,
+    /// What an operator wants of it: drain and maintenance give it no new traffic.
+    #[serde(default)]
+    state: ServerState,
+    /// Stands in for the pool's recovery; left out, that one holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Recovery", default)]
+    recovery: Option<Recovery>,
+}
+
+fn no_slow_start() -> Span {
+    Span(Duration::ZERO)
+}
+
+fn default_panic_percent() -> Percent {
+    Percent(model::Pool::DEFAULT_PANIC_PERCENT)
 }
 
 fn default_weight() -> u32 {
     model::Server::DEFAULT_WEIGHT
-}
-
-/// How servers are probed.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct HealthCheck {
-    /// off: no probes; tcp: opens a connection; http: sends a GET and looks at the status.
-    #[serde(rename = "type")]
-    kind: ProbeKind,
-    /// What an http probe asks for.
-    path: String,
-    /// The Host that an http probe sends; left out, the server's own address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    host: Option<String>,
-    /// From one probe of a server to the next.
-    interval: Span,
-    /// When an unanswered probe has failed.
-    timeout: Span,
-    /// Good probes in a row that bring a server back.
-    #[schemars(range(min = *bounds::RISE_FALL.start(), max = *bounds::RISE_FALL.end()), transform = or_variable)]
-    rise: u32,
-    /// Bad probes in a row that take a server out.
-    #[schemars(range(min = *bounds::RISE_FALL.start(), max = *bounds::RISE_FALL.end()), transform = or_variable)]
-    fall: u32,
-    /// Statuses that are a good answer to an http probe.
-    #[schemars(length(min = 1))]
-    expect_status: Vec<Statuses>,
-    /// A slower probe is a bad one; left out, there is no such limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Span")]
-    max_latency: Option<Span>,
-    /// Whether a server gets no traffic before its first good probe.
-    #[schemars(transform = or_variable)]
-    start_down: bool,
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        let health = probe::HealthCheck::default();
-        Self {
-            kind: ProbeKind(health.kind),
-            path: health.path,
-            host: health.host,
-            interval: Span(health.interval),
-            timeout: Span(health.timeout),
-            rise: health.rise,
-            fall: health.fall,
-            expect_status: health.expect_status.into_iter().map(Statuses).collect(),
-            max_latency: health.max_latency.map(Span),
-            start_down: health.start_down,
-        }
-    }
-}
-
-/// When failures of real requests take a server out.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct PassiveHealth {
-    /// So many failures within the window take a server out; 0 turns this off.
-    #[schemars(range(min = *bounds::FAILURES.start(), max = *bounds::FAILURES.end()), transform = or_variable)]
-    failures: u32,
-    /// How far back failures count.
-    window: Span,
-    /// Statuses of a server's answer that count as failures, from 400 to 599.
-    on_status: Vec<Statuses>,
-    /// How long a server that requests took out, by refused connections too, stays out at the least.
-    hold: Span,
-}
-
-impl Default for PassiveHealth {
-    fn default() -> Self {
-        let passive = probe::PassiveHealth::default();
-        Self {
-            failures: passive.failures,
-            window: Span(passive.window),
-            on_status: passive.on_status.into_iter().map(Statuses).collect(),
-            hold: Span(passive.hold),
-        }
-    }
 }
 
 /// When a request is tried again.

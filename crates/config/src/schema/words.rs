@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
+use crate::bounds;
+use crate::model::event::EVENT_NAMES;
 use crate::model::probe::StatusRange;
 use crate::quantity;
 
@@ -168,7 +170,81 @@ macro_rules! words {
     };
 }
 
+/// A share in percent, or `off`.
+pub(super) struct Percent(pub(super) u32);
+
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl JsonSchema for Percent {
+    fn schema_name() -> Cow<'static, str> {
+        "Percent".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": bounds::PERCENT.start(), "maximum": bounds::PERCENT.end() },
+                { "const": "off" },
+                { "type": "string", "pattern": VARIABLE }
+            ]
+        })
+    }
+}
+
+/// Which events are wanted.
+pub(super) struct EventName(pub(super) String);
+
+impl Serialize for EventName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl JsonSchema for EventName {
+    fn schema_name() -> Cow<'static, str> {
+        "EventName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The name of an event, or * for all.",
+            "anyOf": [{ "const": "*" }, { "enum": EVENT_NAMES }, { "type": "string", "pattern": VARIABLE }]
+        })
+    }
+}
+
+/// What a recovery does.
+pub(super) struct RecoveryAction;
+
+impl Serialize for RecoveryAction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl JsonSchema for RecoveryAction {
+    fn schema_name() -> Cow<'static, str> {
+        "RecoveryAction".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words = crate::model::recovery::RecoveryAction::NAMES;
+        json_schema!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
+    }
+}
+
 words!(Algorithm, crate::model::pool::Algorithm);
 words!(ProbeKind, crate::model::probe::ProbeKind);
 words!(ForwardedHeaders, crate::model::listener::ForwardedHeaders);
 words!(LogFormat, crate::model::listener::LogFormat);
+words!(ServerState, crate::model::pool::ServerState);
+words!(Role, crate::model::admin::Role);
+words!(WebhookFormat, crate::model::event::WebhookFormat);

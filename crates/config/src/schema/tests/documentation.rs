@@ -6,9 +6,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{definition, issues_at, properties};
+use crate::model::admin::Role;
+use crate::model::event::{EVENT_NAMES, WebhookFormat};
 use crate::model::listener::{ForwardedHeaders, LogFormat};
-use crate::model::pool::Algorithm;
+use crate::model::pool::{Algorithm, ServerState};
 use crate::model::probe::ProbeKind;
+use crate::model::recovery::RecoveryAction;
 use crate::schema::schema;
 use crate::shape;
 
@@ -52,6 +55,18 @@ fn documents_exactly_the_keys_that_there_are() {
     }
     let tables = page.lines().filter(|line| line.starts_with("| key |")).count();
     assert_eq!(tables, shape::ALL.len(), "a table that no shape stands for");
+}
+
+#[test]
+fn says_which_keys_are_still_refused() {
+    let page = page();
+    let said = page.lines().find(|line| line.starts_with("Not yet: ")).unwrap_or_default();
+    let said: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
+    let waiting = |shape: &&'static shape::Shape| {
+        let name = shape.name;
+        shape.waiting.iter().map(move |key| format!("{name}.{key}"))
+    };
+    assert_eq!(said, shape::ALL.iter().flat_map(waiting).collect::<Vec<_>>());
 }
 
 #[test]
@@ -108,6 +123,9 @@ fn documents_every_word() {
     let words = Algorithm::ALL.map(Algorithm::name).into_iter();
     let words = words.chain(ProbeKind::ALL.map(ProbeKind::name)).chain(LogFormat::ALL.map(LogFormat::name));
     let words = words.chain(ForwardedHeaders::ALL.map(ForwardedHeaders::name));
+    let words = words.chain(ServerState::ALL.map(ServerState::name)).chain(Role::ALL.map(Role::name));
+    let words = words.chain(WebhookFormat::ALL.map(WebhookFormat::name)).chain(RecoveryAction::NAMES);
+    let words = words.chain(EVENT_NAMES);
     let variables =
         ["PORT", "WORKER_COUNT", "HEALTH_CHECK_INTERVAL", "REDIS_URL", "LOADWEAVER_CONFIG", "LOADWEAVER_LOG"];
     for word in words.chain(["connect_failure", "reset", "timeout"]).chain(variables) {

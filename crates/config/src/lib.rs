@@ -61,6 +61,8 @@ mod summary;
 
 use issue::{Fault, Report};
 
+mod change;
+pub use change::{Change, document, rewrite};
 pub use issue::{Issue, Issues};
 pub use model::Config;
 pub use model::admin::{Admin, AdminTls, Role, Token};

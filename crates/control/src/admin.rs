@@ -21,6 +21,7 @@ use loadweaver_policy::health;
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::log;
 
+use crate::current::Current;
 use crate::plane::{Sight, Watched};
 use crate::readiness::Stage;
 use answer::{failed, succeeded};
@@ -34,13 +35,19 @@ mod status;
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     watched: Arc<Watched>,
+    current: Current,
     sight: Arc<OnceLock<Sight>>,
     bound: Option<SocketAddr>,
 }
 
 impl Api {
-    pub(crate) fn new(watched: Watched, sight: Arc<OnceLock<Sight>>, bound: Option<SocketAddr>) -> Self {
-        Self { watched: Arc::new(watched), sight, bound }
+    pub(crate) fn new(
+        watched: Watched,
+        current: Current,
+        sight: Arc<OnceLock<Sight>>,
+        bound: Option<SocketAddr>,
+    ) -> Self {
+        Self { watched: Arc::new(watched), current, sight, bound }
     }
 
     fn router(self) -> Router {
@@ -68,7 +75,7 @@ pub(crate) async fn serve(listener: io::Result<std::net::TcpListener>, api: Api)
 }
 
 async fn status(State(api): State<Api>) -> Response {
-    succeeded(&status::of(&api.watched, api.sight.get()))
+    succeeded(&status::of(&api.watched, &api.current.load(), api.sight.get()))
 }
 
 /// The thread answers, so the process lives.

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loadweaver_config::{
     AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, FlapDamping, ForwardedHeaders,
-    HealthCheck, Limits, PassiveHealth, Pool, PoolTimeouts, Retry, Route, RouteMatch, Server, ServerState,
+    HealthCheck, Limits, Listener, PassiveHealth, Pool, PoolTimeouts, Retry, Route, RouteMatch, Server,
+    ServerState,
 };
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
 
+use crate::coordinator::Source;
 use crate::plane::Watched;
 use crate::readiness::Readiness;
 
@@ -45,7 +47,11 @@ pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
 pub(crate) fn watched(pool: Pool) -> Watched {
     let config = Config {
         workers: 1,
-        listeners: Vec::new(),
+        listeners: vec![Listener {
+            name: "web".into(),
+            bind: ([127, 0, 0, 1], 0).into(),
+            allow_connect: false,
+        }],
         routes: vec![Route {
             name: "all".into(),
             matcher: RouteMatch::default(),
@@ -66,6 +72,7 @@ pub(crate) fn watched(pool: Pool) -> Watched {
     let bus = EventBus::new(1024);
     Watched {
         snapshot: Snapshot::build(1, config, &bus, started.0),
+        source: Source { path: None, text: "{}".into(), environment: Arc::new(|_| None) },
         bus,
         access_log: None,
         started,

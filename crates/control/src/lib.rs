@@ -11,12 +11,21 @@ pub mod plane;
 /// Whether this node wants traffic.
 pub mod readiness;
 
+/// Every change of the configuration.
+pub mod coordinator;
+/// The configuration file.
+pub mod file;
+
 /// The listener for operators.
 mod admin;
+/// The configuration in force.
+mod current;
 /// Randomness for schedules.
 mod jitter;
 /// Servers asked whether they are well.
 mod probes;
+/// Notices that the file has changed.
+mod reload;
 /// Names become addresses.
 mod resolver;
 /// Starts long-lived tasks and keeps them alive.
@@ -24,7 +33,8 @@ mod supervisor;
 /// What has to be done now and then.
 mod upkeep;
 
-pub use plane::{AdminError, Plane, Sight, Watched};
+pub use coordinator::Source;
+pub use plane::{AdminError, Plane, Watched};
 pub use readiness::{Readiness, Stage};
 
 /// The program's version, as `User-Agent` and `GET /status` show it.

@@ -3,31 +3,33 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime};
 
-use loadweaver_proxy::Snapshot;
+use loadweaver_proxy::{Proxy, Snapshot};
 use loadweaver_telemetry::access_log::AccessLog;
-use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::EventBus;
 use loadweaver_telemetry::log;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use crate::admin;
-use crate::probes;
+use crate::coordinator::{self, Coordinator, Source};
+use crate::current::Current;
 use crate::readiness::Readiness;
 use crate::resolver::{self, Resolver};
 use crate::supervisor::Supervisor;
 use crate::upkeep;
+use crate::{admin, probes, reload};
 
 /// What the control plane looks after.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// The configuration in force, with its live state.
+    /// The first configuration, with its live state.
     pub snapshot: Arc<Snapshot>,
+    /// Where it came from.
+    pub source: Source,
     /// Where events go.
     pub bus: EventBus,
     /// For its counters; none when the log is off.
@@ -36,15 +38,6 @@ pub struct Watched {
     pub started: (Instant, SystemTime),
     /// Set by whoever starts and ends the process.
     pub readiness: Readiness,
-}
-
-/// What can be seen of the data plane once it runs.
-#[derive(Debug)]
-pub struct Sight {
-    /// What the node did.
-    pub counters: Arc<ProxyCounters>,
-    /// Each listener with the address that it really has.
-    pub listeners: Vec<(Arc<str>, SocketAddr)>,
 }
 
 /// Why the control plane did not start.
@@ -63,11 +56,22 @@ pub enum AdminError {
     Thread(#[from] io::Error),
 }
 
+/// Threads that parse, read and write for the coordinator, beside those that look names up.
+const CHANGES: usize = 4;
+
+/// What can be seen of the data plane once it runs, and the way to change it.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) coordinator: Coordinator,
+}
+
 /// The running control plane. Dropping it leaves it running; [`Plane::stop`] ends it.
 #[derive(Debug)]
 pub struct Plane {
     admin: Option<SocketAddr>,
-    sight: Arc<OnceLock<Sight>>,
+    hand_over: Mutex<Option<oneshot::Sender<Arc<Proxy>>>>,
+    reload: Arc<Notify>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -78,20 +82,21 @@ impl Plane {
     pub fn start(watched: Watched) -> Result<Self, AdminError> {
         let listener = watched.snapshot.config.admin.as_ref().map(|admin| bind(admin.bind)).transpose()?;
         let admin = listener.as_ref().map(TcpListener::local_addr).transpose()?;
-        let sight = Arc::new(OnceLock::new());
+        let (hand_over, proxy) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let (resolved, first_round) = mpsc::sync_channel(1);
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(resolver::UNDER_WAY)
-            .thread_name("control-lookup")
+            .max_blocking_threads(resolver::UNDER_WAY + CHANGES)
+            .thread_name("control-blocking")
             .build()?;
-        let life = Life { watched, listener, sight: Arc::clone(&sight), resolved };
+        let reload = Arc::new(Notify::new());
+        let life = Life { watched, listener, proxy, reload: Arc::clone(&reload), resolved };
         let thread =
             thread::Builder::new().name("control".to_owned()).spawn(move || life.run(runtime, stopped))?;
         // An error means that the thread died, which its panic has told already.
         let _ = first_round.recv();
-        Ok(Self { admin, sight, stop, thread })
+        Ok(Self { admin, hand_over: Mutex::new(Some(hand_over)), reload, stop, thread })
     }
 
     /// Where the admin listener is.
@@ -99,9 +104,18 @@ impl Plane {
         self.admin
     }
 
-    /// Shows the data plane to the admin listener. Only the first time counts.
-    pub fn show(&self, sight: Sight) {
-        let _ = self.sight.set(sight);
+    /// Gives the control plane the data plane that it changes and shows. Only the first time counts.
+    pub fn show(&self, proxy: Arc<Proxy>) {
+        let hand_over = self.hand_over.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(hand_over) = hand_over {
+            // A thread that died has said so.
+            let _ = hand_over.send(proxy);
+        }
+    }
+
+    /// Has the configuration file read again, as SIGHUP asks for. Returns at once.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// Ends the thread and everything on it.
@@ -123,14 +137,15 @@ fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
 struct Life {
     watched: Watched,
     listener: Option<TcpListener>,
-    sight: Arc<OnceLock<Sight>>,
+    proxy: oneshot::Receiver<Arc<Proxy>>,
+    reload: Arc<Notify>,
     resolved: SyncSender<()>,
 }
 
 impl Life {
     fn run(self, runtime: Runtime, stopped: oneshot::Receiver<()>) {
         runtime.block_on(async {
-            self.begin().await;
+            tokio::spawn(self.begin());
             // Both the message and the loss of its sender end the thread.
             let _ = stopped.await;
         });
@@ -139,23 +154,34 @@ impl Life {
     }
 
     async fn begin(self) {
-        let Self { watched, listener, sight, resolved } = self;
+        let Self { watched, listener, proxy, reload, resolved } = self;
         let supervisor = Supervisor::new(watched.bus.clone());
-        let snapshot = Arc::clone(&watched.snapshot);
+        let current = Current::new(Arc::clone(&watched.snapshot));
+        let sight = Arc::new(OnceLock::new());
+        let (bus, source) = (watched.bus.clone(), watched.source.clone());
         if let Some(listener) = listener {
             tracing::debug!(target: log::ADMIN, "answering");
-            let api = admin::Api::new(watched, sight, listener.local_addr().ok());
+            let api =
+                admin::Api::new(watched, current.clone(), Arc::clone(&sight), listener.local_addr().ok());
             supervisor.keep("admin", move || admin::serve(listener.try_clone(), api.clone()));
         }
-        let mut resolver = Resolver::new(&snapshot);
+        let mut resolver = Resolver::new(current.clone());
         resolver.first_round().await;
         let _ = resolved.send(());
-        let mut resolver = Some(resolver);
-        let resolved_anew = Arc::clone(&snapshot);
+        let (mut resolver, names) = (Some(resolver), current.clone());
         supervisor
-            .keep("resolver", move || resolver.take().unwrap_or_else(|| Resolver::new(&resolved_anew)).run());
-        let probed = Arc::clone(&snapshot);
-        supervisor.keep("probes", move || probes::run(Arc::clone(&probed)));
-        supervisor.keep("upkeep", move || upkeep::run(Arc::clone(&snapshot)));
+            .keep("resolver", move || resolver.take().unwrap_or_else(|| Resolver::new(names.clone())).run());
+        let probed = current.clone();
+        supervisor.keep("probes", move || probes::run(probed.clone()));
+        let tended = current.clone();
+        supervisor.keep("upkeep", move || upkeep::run(tended.clone()));
+        // Without a data plane there is nothing to change.
+        let Ok(proxy) = proxy.await else { return };
+        let path = source.path.clone();
+        let (coordinator, desk) = coordinator::coordinator(source, current, Arc::clone(&proxy), bus);
+        let _ = sight.set(Sight { proxy, coordinator: coordinator.clone() });
+        supervisor.keep("coordinator", move || desk.clone().run());
+        supervisor
+            .keep("reload", move || reload::run(path.clone(), Arc::clone(&reload), coordinator.clone()));
     }
 }

@@ -17,6 +17,7 @@ use loadweaver_telemetry::log;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::current::Current;
 use crate::jitter::Jitter;
 
 mod http;
@@ -32,9 +33,26 @@ struct Target {
     server: usize,
 }
 
+impl Target {
+    fn is_probed_like(&self, other: &Self) -> bool {
+        let place = |target: &Self| {
+            let server = target.pool.servers.get(target.server)?;
+            Some((server.config.host.clone(), server.config.port))
+        };
+        place(self) == place(other) && self.pool.config.health_check == other.pool.config.health_check
+    }
+}
+
 /// Runs for ever.
-pub(crate) async fn run(snapshot: Arc<Snapshot>) -> Infallible {
-    Schedule::new(&snapshot, Jitter::from_system()).run().await
+pub(crate) async fn run(mut current: Current) -> Infallible {
+    let mut schedule = Schedule::new(&current.load(), Jitter::from_system());
+    loop {
+        let next = tokio::select! {
+            never = schedule.run() => match never {},
+            next = current.changed() => next,
+        };
+        schedule.follow(&next);
+    }
 }
 
 struct Schedule {
@@ -58,15 +76,44 @@ impl Schedule {
         Self { targets, due, probes: JoinSet::new(), begun: HashMap::new(), jitter }
     }
 
-    async fn run(mut self) -> Infallible {
-        if self.targets.is_empty() {
-            std::future::pending::<()>().await;
+    /// Takes up another configuration. A server that is probed as before keeps its turn; a new one, or one that is
+    /// probed in another way, is asked at once. Probes under way go on and tell whoever the pool's successor is.
+    fn follow(&mut self, snapshot: &Snapshot) {
+        let old = std::mem::replace(self, Self::new(snapshot, self.jitter.clone()));
+        let mut turns = HashMap::new();
+        for Reverse((at, target)) in &old.due {
+            turns.insert(*target, *at);
         }
+        for (target, began) in old.begun.values() {
+            if let Some(target_of) = old.targets.get(*target) {
+                turns.insert(*target, *began + target_of.pool.config.health_check.interval);
+            }
+        }
+        let key = |target: &Target| {
+            let pool = &target.pool;
+            let id = pool.servers.get(target.server).map(|server| server.config.id.clone());
+            (pool.config.name.clone(), id)
+        };
+        let known: HashMap<_, _> =
+            old.targets.iter().enumerate().map(|(at, target)| (key(target), at)).collect();
+        let due = self.targets.iter().enumerate().map(|(index, target)| {
+            let before = known.get(&key(target)).and_then(|at| Some((old.targets.get(*at)?, turns.get(at)?)));
+            let turn = before.filter(|(before, _)| before.is_probed_like(target)).map(|(_, at)| *at);
+            Reverse((turn.unwrap_or_else(Instant::now), index))
+        });
+        self.due = due.collect();
+        // They end by themselves, within the time-out of their settings.
+        let mut probes = old.probes;
+        probes.detach_all();
+    }
+
+    async fn run(&mut self) -> Infallible {
         loop {
             let next = self.next_due();
             tokio::select! {
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => self.begin(),
                 Some(end) = self.probes.join_next_with_id(), if !self.probes.is_empty() => self.end(end),
+                () = std::future::pending(), if next.is_none() && self.probes.is_empty() => {}
             }
         }
     }

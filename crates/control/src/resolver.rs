@@ -21,6 +21,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::current::Current;
 use crate::jitter::Jitter;
 
 /// From one round to the next. The system's resolver does not tell how long an answer is good for.
@@ -34,22 +35,43 @@ const TRY: Duration = Duration::from_millis(300);
 const FIRST_ROUND: Duration = Duration::from_secs(3);
 
 /// All servers that are given by name, by name.
+type Names = BTreeMap<String, Vec<Arc<ServerState>>>;
+
 pub(crate) struct Resolver {
-    names: BTreeMap<String, Vec<Arc<ServerState>>>,
+    current: Current,
+    names: Names,
     /// What the last lookup of a name said when it failed: trouble is logged when it begins and when it ends.
     troubled: HashMap<String, String>,
     jitter: Jitter,
 }
 
-impl Resolver {
-    pub(crate) fn new(snapshot: &Snapshot) -> Self {
-        let mut names: BTreeMap<String, Vec<Arc<ServerState>>> = BTreeMap::new();
-        for server in snapshot.pools.iter().flat_map(|pool| &pool.servers) {
-            if server.config.host.parse::<IpAddr>().is_err() {
-                names.entry(server.config.host.clone()).or_default().push(Arc::clone(server));
-            }
+/// Looks up what a configuration that is about to run names and nobody has looked up yet; gives up waiting after
+/// three seconds.
+pub(crate) async fn first_lookups(next: &Snapshot) {
+    let mut names = names_in(next);
+    names.retain(|_, servers| servers.iter().any(|server| server.address().is_none()));
+    let mut lookups = JoinSet::new();
+    for (name, servers) in names {
+        lookups.spawn(async move { settle(&name, &servers).await });
+    }
+    // What fails or takes longer is for the schedule.
+    let _ = timeout(FIRST_ROUND, lookups.join_all()).await;
+}
+
+fn names_in(snapshot: &Snapshot) -> Names {
+    let mut names = Names::new();
+    for server in snapshot.pools.iter().flat_map(|pool| &pool.servers) {
+        if server.config.host.parse::<IpAddr>().is_err() {
+            names.entry(server.config.host.clone()).or_default().push(Arc::clone(server));
         }
-        Self { names, troubled: HashMap::new(), jitter: Jitter::from_system() }
+    }
+    names
+}
+
+impl Resolver {
+    pub(crate) fn new(current: Current) -> Self {
+        let names = names_in(&current.load());
+        Self { current, names, troubled: HashMap::new(), jitter: Jitter::from_system() }
     }
 
     /// Looks everything up once; gives up waiting after three seconds.
@@ -66,15 +88,17 @@ impl Resolver {
     /// Runs for ever; the first round has been made.
     pub(crate) async fn run(mut self) -> Infallible {
         loop {
-            if self.names.is_empty() {
-                std::future::pending::<()>().await;
-            }
             // A server without an address, or one that is out and may have moved, is worth asking for sooner.
             let mut servers = self.names.values().flatten();
             let waiting = servers.any(|server| server.address().is_none() || !server.is_eligible());
-            let pause = if waiting { EVERY / 10 } else { EVERY };
-            sleep(self.jitter.around(pause)).await;
-            self.round().await;
+            let pause = self.jitter.around(if waiting { EVERY / 10 } else { EVERY });
+            tokio::select! {
+                snapshot = self.current.changed() => {
+                    self.names = names_in(&snapshot);
+                    self.troubled.retain(|name, _| self.names.contains_key(name));
+                }
+                () = sleep(pause), if !self.names.is_empty() => self.round().await,
+            }
         }
     }
 
@@ -215,7 +239,7 @@ mod tests {
         let watched = fixture::watched(fixture::pool(&[("nowhere.invalid", 80)], HealthCheck::default()));
         let server = &watched.snapshot.pools[0].servers[0];
         server.set_address(Some(SocketAddr::new(V4, 80)));
-        let mut resolver = Resolver::new(&watched.snapshot);
+        let mut resolver = Resolver::new(Current::new(Arc::clone(&watched.snapshot)));
         resolver.round().await;
         assert_eq!(server.address(), Some(SocketAddr::new(V4, 80)));
         assert_eq!(resolver.troubled.len(), 1);
@@ -225,7 +249,7 @@ mod tests {
     fn addresses_are_not_looked_up() {
         let servers = [("127.0.0.1", 1), ("::1", 2), ("app.test", 3), ("app.test", 4)];
         let watched = fixture::watched(fixture::pool(&servers, HealthCheck::default()));
-        let resolver = Resolver::new(&watched.snapshot);
+        let resolver = Resolver::new(Current::new(Arc::clone(&watched.snapshot)));
         assert_eq!(resolver.names.len(), 1);
         assert_eq!(resolver.names["app.test"].len(), 2);
     }

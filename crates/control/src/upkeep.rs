@@ -1,12 +1,13 @@
 //! What has to be done now and then, whether there is traffic or not.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use loadweaver_config::ProbeKind;
 use loadweaver_proxy::Snapshot;
 use tokio::time::{MissedTickBehavior, interval};
+
+use crate::current::Current;
 
 /// How often servers without probes are looked at: the error of `passiveHealth.hold`.
 const TICK: Duration = Duration::from_millis(500);
@@ -14,7 +15,7 @@ const TICK: Duration = Duration::from_millis(500);
 const DECAY: Duration = Duration::from_mins(1);
 
 /// Runs for ever.
-pub(crate) async fn run(snapshot: Arc<Snapshot>) -> Infallible {
+pub(crate) async fn run(current: Current) -> Infallible {
     let mut ticks = interval(TICK);
     let mut decays = interval(DECAY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -23,8 +24,8 @@ pub(crate) async fn run(snapshot: Arc<Snapshot>) -> Infallible {
     decays.tick().await;
     loop {
         tokio::select! {
-            _ = ticks.tick() => tick(&snapshot),
-            _ = decays.tick() => decay(&snapshot),
+            _ = ticks.tick() => tick(&current.load()),
+            _ = decays.tick() => decay(&current.load()),
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config_file::{load, tell_warnings};
+use crate::config_file::{Loaded, load, tell_warnings};
 use crate::terminal::say;
 
 /// The command `check`.
 pub(crate) fn command(file: &Path) -> ExitCode {
     match load(file) {
         Err(refusal) => refusal.tell(),
-        Ok(parsed) => {
+        Ok(Loaded { parsed, .. }) => {
             say(loadweaver_config::summary(&parsed.config).trim_end());
             tell_warnings(&parsed.warnings);
             ExitCode::SUCCESS

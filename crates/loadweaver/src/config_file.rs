@@ -1,11 +1,12 @@
 //! Reading `config.json`: every way in which that can fail, in words.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use loadweaver_config::{Issue, Issues, MAX_CONFIG_BYTES, Parsed, parse};
+use loadweaver_config::{Issue, Issues, Parsed, parse};
+use loadweaver_control::Source;
+use loadweaver_control::file::{self, Unreadable};
 
 use crate::REFUSED;
 use crate::terminal::{complain, issue_text};
@@ -38,10 +39,25 @@ impl Refusal {
     }
 }
 
+/// A configuration with the text that it was read from.
+pub(crate) struct Loaded {
+    pub(crate) parsed: Parsed,
+    pub(crate) source: Source,
+}
+
 /// Reads and checks a file with the process's environment.
-pub(crate) fn load(path: &Path) -> Result<Parsed, Refusal> {
-    let text = read(path)?;
-    parse(&text, &environment).map_err(|issues| Refusal::Wrong { path: path.to_owned(), issues })
+pub(crate) fn load(path: &Path) -> Result<Loaded, Refusal> {
+    let text = file::read(path).map_err(|Unreadable { why, help }| Refusal::Unreadable {
+        path: path.to_owned(),
+        why,
+        help,
+    })?;
+    let parsed =
+        parse(&text, &environment).map_err(|issues| Refusal::Wrong { path: path.to_owned(), issues })?;
+    // The checker takes nothing but UTF-8.
+    let text = String::from_utf8_lossy(&text).into();
+    let source = Source { path: Some(path.to_owned()), text, environment: Arc::new(environment) };
+    Ok(Loaded { parsed, source })
 }
 
 /// Tells about what is allowed but probably not meant.
@@ -55,41 +71,4 @@ pub(crate) fn tell_warnings(warnings: &[Issue]) {
 /// unset.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
-    let refused = |why: String, help| Refusal::Unreadable { path: path.to_owned(), why, help };
-    let file = File::open(path).map_err(|error| {
-        let (why, help) = explain(&error);
-        refused(why, help)
-    })?;
-    let mut text = Vec::new();
-    // One byte more than allowed tells a file that is too big, however big, without reading all of it.
-    let limit = MAX_CONFIG_BYTES as u64 + 1;
-    match file.take(limit).read_to_end(&mut text) {
-        Ok(_) if text.len() > MAX_CONFIG_BYTES => Err(refused(
-            format!("is larger than {} MiB", MAX_CONFIG_BYTES / (1024 * 1024)),
-            "this is probably not the file that was meant",
-        )),
-        Ok(_) => Ok(text),
-        Err(error) => {
-            let (why, help) = explain(&error);
-            Err(refused(why, help))
-        }
-    }
-}
-
-fn explain(error: &io::Error) -> (String, &'static str) {
-    match error.kind() {
-        ErrorKind::NotFound => (
-            "there is no such file".to_owned(),
-            "name one with --config FILE or LOADWEAVER_CONFIG, or try `loadweaver demo`, which needs none",
-        ),
-        ErrorKind::IsADirectory => ("is a directory".to_owned(), "name the file in it, such as config.json"),
-        ErrorKind::PermissionDenied => (
-            "may not be read by this user".to_owned(),
-            "change the file's permissions, or run as a user who may",
-        ),
-        _ => (format!("cannot be read: {error}"), "make it a readable file"),
-    }
 }

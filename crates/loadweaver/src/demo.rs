@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use loadweaver_config::{Config, parse};
+use loadweaver_control::Source;
 use serde_json::json;
 
 use crate::arguments::DemoPorts;
@@ -31,15 +33,15 @@ pub(crate) fn command(ports: DemoPorts) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let config = match config(ports, &origins) {
-        Ok(config) => config,
+    let (config, source) = match config(ports, &origins) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
     if let Err(why) = check_free(&config) {
         complain(why);
         return ExitCode::from(FAILED);
     }
-    serve(config, |addresses| say(guide(addresses, control, &origins)))
+    serve(config, source, |addresses| say(guide(addresses, control, &origins)))
 }
 
 fn start_origins() -> io::Result<(Origins, SocketAddr)> {
@@ -49,7 +51,7 @@ fn start_origins() -> io::Result<(Origins, SocketAddr)> {
 }
 
 /// The demo goes the way of every configuration, so that PORT and its kin work here too.
-fn config(ports: DemoPorts, origins: &Origins) -> Result<Config, ExitCode> {
+fn config(ports: DemoPorts, origins: &Origins) -> Result<(Config, Source), ExitCode> {
     let servers: Vec<_> = origins
         .addresses()
         .map(|(name, address)| json!({"id": name, "host": address.ip().to_string(), "port": address.port()}))
@@ -64,12 +66,14 @@ fn config(ports: DemoPorts, origins: &Origins) -> Result<Config, ExitCode> {
         "admin": {"bind": format!("127.0.0.1:{}", ports.admin_port)}
     });
     // What is given on the command line wins over the environment.
-    let from_environment =
-        |name: &str| if name == "PORT" && ports.port.is_some() { None } else { environment(name) };
-    match parse(text.to_string().as_bytes(), &from_environment) {
+    let given = ports.port.is_some();
+    let from_environment = move |name: &str| if name == "PORT" && given { None } else { environment(name) };
+    let text = format!("{text:#}\n");
+    match parse(text.as_bytes(), &from_environment) {
         Ok(parsed) => {
             tell_warnings(&parsed.warnings);
-            Ok(parsed.config)
+            let source = Source { path: None, text: text.into(), environment: Arc::new(from_environment) };
+            Ok((parsed.config, source))
         }
         // Only the environment can be wrong here.
         Err(issues) => {

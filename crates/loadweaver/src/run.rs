@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use loadweaver_config::Config;
-use loadweaver_control::{Plane, Readiness, Sight, Stage, Watched};
+use loadweaver_control::{Plane, Readiness, Source, Stage, Watched};
 use loadweaver_proxy::{Options, Proxy, Snapshot};
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::event::{Event, EventBus};
 use loadweaver_telemetry::log::{self, ProgramLog};
 use tokio::time::{interval, sleep_until};
 
+use crate::config_file::Loaded;
 use crate::signals::{Asked, Signals};
 use crate::terminal::complain;
 use crate::{FAILED, REFUSED, config_file, descriptors, logging};
@@ -42,15 +43,15 @@ pub(crate) fn command(config: Option<PathBuf>) -> ExitCode {
     let path = config.or_else(from_environment).unwrap_or_else(|| PathBuf::from("config.json"));
     match config_file::load(&path) {
         Err(refusal) => refusal.tell(),
-        Ok(parsed) => {
+        Ok(Loaded { parsed, source }) => {
             config_file::tell_warnings(&parsed.warnings);
-            serve(parsed.config, |_| ())
+            serve(parsed.config, source, |_| ())
         }
     }
 }
 
 /// Runs a configuration to its end. `announce` is called once everything listens.
-pub(crate) fn serve(config: Config, announce: impl FnOnce(&Addresses)) -> ExitCode {
+pub(crate) fn serve(config: Config, source: Source, announce: impl FnOnce(&Addresses)) -> ExitCode {
     let program_log = match logging::start() {
         Ok(program_log) => program_log,
         Err(why) => {
@@ -58,7 +59,7 @@ pub(crate) fn serve(config: Config, announce: impl FnOnce(&Addresses)) -> ExitCo
             return ExitCode::from(REFUSED);
         }
     };
-    let outcome = live(config, &program_log, announce);
+    let outcome = live((config, source), &program_log, announce);
     if let Err(why) = &outcome {
         tracing::error!(target: log::PROCESS, "{why}");
     }
@@ -70,18 +71,21 @@ pub(crate) fn serve(config: Config, announce: impl FnOnce(&Addresses)) -> ExitCo
 }
 
 /// The error is a sentence for the operator.
-fn live(config: Config, program_log: &ProgramLog, announce: impl FnOnce(&Addresses)) -> Result<(), String> {
+fn live(
+    (config, source): (Config, Source),
+    program_log: &ProgramLog,
+    announce: impl FnOnce(&Addresses),
+) -> Result<(), String> {
     descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot wait for signals: {error}"))?;
     runtime.block_on(async {
         let signals = Signals::take().map_err(|error| format!("cannot wait for signals: {error}"))?;
-        let drain = config.timeouts.drain;
-        let running = Running::start(config)?;
+        let running = Running::start(config, source)?;
         let addresses = running.addresses();
         print_addresses(program_log, &addresses);
         announce(&addresses);
-        let outcome = running.watch(signals, drain).await;
+        let outcome = running.watch(signals).await;
         running.end();
         outcome
     })
@@ -111,14 +115,14 @@ fn contents(config: &Config) -> String {
 
 /// Everything that runs.
 struct Running {
-    proxy: Proxy,
+    proxy: Arc<Proxy>,
     plane: Plane,
     access_log: Option<AccessLog>,
     readiness: Readiness,
 }
 
 impl Running {
-    fn start(config: Config) -> Result<Self, String> {
+    fn start(config: Config, source: Source) -> Result<Self, String> {
         let started = (Instant::now(), SystemTime::now());
         let bus = EventBus::new(EVENTS);
         let access_log = AccessLog::open(&config.access_log).map_err(|error| error.to_string())?;
@@ -127,6 +131,7 @@ impl Running {
         let readiness = Readiness::default();
         let plane = Plane::start(Watched {
             snapshot: Arc::clone(&snapshot),
+            source,
             bus: bus.clone(),
             access_log: access_log.clone(),
             started,
@@ -134,8 +139,8 @@ impl Running {
         })
         .map_err(|error| error.to_string())?;
         let options = Options { access_log: access_log.clone(), bus: bus.clone() };
-        let proxy = Proxy::start(snapshot, options).map_err(|error| error.to_string())?;
-        plane.show(Sight { counters: Arc::clone(proxy.counters()), listeners: proxy.addresses() });
+        let proxy = Arc::new(Proxy::start(snapshot, options).map_err(|error| error.to_string())?);
+        plane.show(Arc::clone(&proxy));
         bus.emit(Event::ConfigApplied { version: 1, origin: "start".to_owned(), summary });
         readiness.reach(Stage::Ready);
         Ok(Self { proxy, plane, access_log, readiness })
@@ -146,7 +151,7 @@ impl Running {
     }
 
     /// Waits for the end: the one that was asked for, or the workers' own.
-    async fn watch(&self, mut signals: Signals, drain: Duration) -> Result<(), String> {
+    async fn watch(&self, mut signals: Signals) -> Result<(), String> {
         let mut look = interval(LOOK_WHILE_SERVING);
         loop {
             tokio::select! {
@@ -160,6 +165,7 @@ impl Running {
             }
         }
         self.readiness.reach(Stage::Draining);
+        let drain = self.proxy.snapshot().config.timeouts.drain;
         self.proxy.drain(drain);
         let mut look = interval(LOOK_WHILE_ENDING);
         let mut limit = tokio::time::Instant::now() + drain + GRACE;
@@ -188,10 +194,7 @@ impl Running {
     fn heed(&self, asked: Asked) {
         match asked {
             Asked::End => {}
-            Asked::Reload => tracing::warn!(
-                target: log::CONFIG,
-                "SIGHUP: reading the configuration again is not in this version yet; start anew instead"
-            ),
+            Asked::Reload => self.plane.reload(),
             Asked::Reopen => self.reopen_access_log(),
             Asked::Nothing => tracing::warn!(target: log::PROCESS, "SIGUSR2 has no meaning here"),
         }

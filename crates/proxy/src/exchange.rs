@@ -72,7 +72,8 @@ impl<'c> Exchange<'c> {
 
     /// Whether the client connection may serve another exchange after this one, as far as the request decides.
     pub(crate) fn keeps_client(&self) -> bool {
-        self.heads.request.keep_alive() && !self.last && !self.worker.draining.get()
+        let closing = self.entrance.as_ref().is_some_and(|entrance| entrance.is_closing());
+        self.heads.request.keep_alive() && !self.last && !closing && !self.worker.draining.get()
     }
 }
 
@@ -116,8 +117,11 @@ fn route(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
 }
 
 fn admit(x: &Exchange<'_>) -> Result<(), Failure> {
-    let allowed = x.entrance.as_ref().is_some_and(|entrance| entrance.allow_connect);
-    if x.heads.request.method() == Method::Connect && !allowed {
+    let allowed = || {
+        let entrance = x.entrance.as_ref()?;
+        Some(x.snapshot.listener(&entrance.name())?.allow_connect)
+    };
+    if x.heads.request.method() == Method::Connect && allowed() != Some(true) {
         return Err(Failure::ConnectMethod);
     }
     let most = x.snapshot.config.limits.body;

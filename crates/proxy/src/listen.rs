@@ -1,5 +1,7 @@
 //! Binding addresses and accepting connections.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
@@ -13,9 +15,10 @@ use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 
 use crate::engine::http1;
-use crate::worker::{Order, Worker};
+use crate::worker::Worker;
 
 /// Connections that may wait to be accepted, for each worker. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -27,25 +30,54 @@ const REST: Duration = Duration::from_millis(50);
 /// One worker's socket of one listener.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    pub(crate) listener: Listener,
+    /// Says which listener it is, on every worker and through every change.
+    pub(crate) number: u64,
+    pub(crate) name: Arc<str>,
     pub(crate) socket: StdListener,
 }
 
-/// Binds one socket for each worker to the listener's address; the kernel spreads connections over them.
-pub(crate) fn bind(listener: &Listener, workers: usize) -> io::Result<(Vec<Bound>, SocketAddr)> {
+/// A listener that is bound, one socket for each worker.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) listening: Listening,
+    pub(crate) sockets: Vec<Bound>,
+}
+
+/// What is known of a bound listener.
+#[derive(Debug, Clone)]
+pub(crate) struct Listening {
+    pub(crate) number: u64,
+    pub(crate) name: Arc<str>,
+    /// As configured.
+    pub(crate) bind: SocketAddr,
+    /// As it is: a configured port 0 was replaced.
+    pub(crate) address: SocketAddr,
+}
+
+impl Listening {
+    /// Whether it is where a configuration wants it: as it was written, or as the system made it.
+    pub(crate) fn is_at(&self, bind: SocketAddr) -> bool {
+        self.bind == bind || self.address == bind
+    }
+}
+
+/// Binds one socket for each worker to the listener's address; the kernel spreads connections over them. With `shared`
+/// the port may be another listener's of ours, which is about to be closed.
+pub(crate) fn bind(listener: &Listener, workers: usize, number: u64, shared: bool) -> io::Result<Opened> {
     let mut address = listener.bind;
     let mut sockets = Vec::with_capacity(workers);
     for index in 0..workers {
         // With `SO_REUSEPORT` a second process could bind the same address and take half of the traffic unseen.
         // A bind without it finds out first.
-        if index == 0 && address.port() != 0 {
+        if index == 0 && address.port() != 0 && !shared {
             drop(open(address, false)?);
         }
         let socket = open(address, true)?;
         address = socket.local_addr()?;
-        sockets.push(Bound { listener: listener.clone(), socket });
+        sockets.push(Bound { number, name: listener.name.clone(), socket });
     }
-    Ok((sockets, address))
+    let listening = Listening { number, name: listener.name.clone(), bind: listener.bind, address };
+    Ok(Opened { listening, sockets })
 }
 
 fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
@@ -71,34 +103,85 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 /// What the connections of one listener share on one worker.
 #[derive(Debug)]
 pub(crate) struct Entrance {
-    pub(crate) name: Arc<str>,
-    pub(crate) allow_connect: bool,
+    /// Changes when the listener gets another name and keeps its address.
+    name: RefCell<Arc<str>>,
+    /// No more connections, and no more exchanges on those that are there.
+    closing: Cell<bool>,
+    closed: Notify,
 }
 
-/// Accepts until the worker drains.
-pub(crate) async fn accept(worker: Rc<Worker>, bound: Bound) {
-    let entrance =
-        Rc::new(Entrance { name: bound.listener.name.clone(), allow_connect: bound.listener.allow_connect });
-    let listener = match watch(bound.socket) {
+impl Entrance {
+    fn new(name: Arc<str>) -> Rc<Self> {
+        Rc::new(Self { name: RefCell::new(name), closing: Cell::new(false), closed: Notify::new() })
+    }
+
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.name.borrow().clone()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    fn close(&self) {
+        self.closing.set(true);
+        self.closed.notify_one();
+    }
+}
+
+/// The listeners of one worker, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Entrances(RefCell<HashMap<u64, Rc<Entrance>>>);
+
+impl Entrances {
+    /// Starts accepting on a socket.
+    pub(crate) fn open(&self, worker: &Rc<Worker>, bound: Bound) {
+        let entrance = Entrance::new(bound.name);
+        self.0.borrow_mut().insert(bound.number, entrance.clone());
+        tokio::task::spawn_local(accept(worker.clone(), bound.socket, entrance));
+    }
+
+    pub(crate) fn rename(&self, number: u64, name: Arc<str>) {
+        if let Some(entrance) = self.0.borrow().get(&number) {
+            entrance.name.replace(name);
+        }
+    }
+
+    /// Stops accepting. What the kernel has accepted already is served.
+    pub(crate) fn close(&self, number: u64) {
+        if let Some(entrance) = self.0.borrow_mut().remove(&number) {
+            entrance.close();
+        }
+    }
+
+    pub(crate) fn close_all(&self) {
+        for (_, entrance) in self.0.borrow_mut().drain() {
+            entrance.close();
+        }
+    }
+}
+
+/// Accepts until the listener is closed.
+async fn accept(worker: Rc<Worker>, socket: StdListener, entrance: Rc<Entrance>) {
+    let listener = match watch(socket) {
         Ok(listener) => listener,
         Err(error) => {
             let reason = error.to_string();
-            return worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name.clone(), reason });
+            return worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name(), reason });
         }
     };
-    let mut orders = worker.orders.clone();
     let mut paused = false;
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = orders.wait_for(|order| !matches!(order, Order::Serve)) => break,
+            () = entrance.closed.notified() => break,
             accepted = next(&listener, &worker, &entrance, &mut paused) => accepted,
         };
         match accepted {
             Ok((tcp, peer)) => {
                 if paused && worker.shared.connections.has_room() {
                     paused = false;
-                    worker.shared.bus.emit(Event::AcceptResumed { listener: entrance.name.clone() });
+                    worker.shared.bus.emit(Event::AcceptResumed { listener: entrance.name() });
                 }
                 begin(&worker, tcp, peer, &entrance);
             }
@@ -124,7 +207,7 @@ fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: SocketAddr, entrance: &Rc<En
 async fn pause(worker: &Worker, entrance: &Entrance, paused: &mut bool, reason: &str) {
     if !std::mem::replace(paused, true) {
         let reason = reason.to_owned();
-        worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name.clone(), reason });
+        worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name(), reason });
     }
     tokio::time::sleep(REST).await;
 }
@@ -177,12 +260,22 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     taken: Arc<AtomicUsize>,
-    most: usize,
+    most: Arc<AtomicUsize>,
 }
 
 impl Places {
     pub(crate) fn new(most: usize) -> Self {
-        Self { taken: Arc::default(), most }
+        Self { taken: Arc::default(), most: Arc::new(AtomicUsize::new(most)) }
+    }
+
+    /// How many there may be.
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Sets how many there may be; those that are there stay.
+    pub(crate) fn limit(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Takes a place. Whoever accepts looks at [`Places::is_full`] first; workers that accept at the same moment may
@@ -197,11 +290,12 @@ impl Places {
     }
 
     fn is_full(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) >= self.most
+        self.taken.load(Ordering::Relaxed) >= self.most()
     }
 
     /// Whether a tenth of the places is free: enough to say that a shortage is over.
     fn has_room(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) <= self.most - self.most / 10
+        let most = self.most();
+        self.taken.load(Ordering::Relaxed) <= most - most / 10
     }
 }

@@ -1,10 +1,12 @@
 //! One pool's live state: its servers, who may be picked, and the verdicts on their health.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use loadweaver_config::Pool;
+use loadweaver_config::{Pool, Server};
 use loadweaver_policy::balance::{Balancer, FULL_SHARE, Member, Pick};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::{Health, Observation, State, Transition};
@@ -15,6 +17,10 @@ use loadweaver_telemetry::event::{Event, EventBus};
 use crate::server::ServerState;
 
 /// A pool: what it is and how it does.
+///
+/// A change that touches the pool makes another one, to which this one hands over what outlives the change: counters,
+/// verdicts, counts. Exchanges that are under way keep the old one, and what they have to say from then on is passed
+/// on to its successor.
 #[derive(Debug)]
 pub struct PoolState {
     /// As configured.
@@ -26,13 +32,27 @@ pub struct PoolState {
     /// What may be tried again.
     pub rules: RetryRules,
     /// How much may be tried again.
-    pub budget: RetryBudget,
+    pub budget: Arc<RetryBudget>,
     /// What the pool did.
-    pub counters: PoolCounters,
+    pub counters: Arc<PoolCounters>,
+    /// Where each server stands in `servers`, by id.
+    places: HashMap<Arc<str>, usize>,
     verdicts: Mutex<Verdicts>,
+    lineage: Arc<Lineage>,
+    /// Another pool has taken over. Read and written under the lock of `verdicts`.
+    handed_over: AtomicBool,
+    /// What the servers were before, for [`PoolState::take_over`].
+    before: Mutex<Vec<Option<Before>>>,
     bus: EventBus,
     started: Instant,
 }
+
+/// A server as it stood before a change: its pool, and its place in it.
+pub(crate) type Before = (Arc<PoolState>, usize);
+
+/// What all pools of one name share, one after the other: the newest of them.
+#[derive(Debug, Default)]
+struct Lineage(Mutex<Weak<PoolState>>);
 
 /// Health of all servers under one lock, so that eligibility is published in the order in which it came about.
 /// It is only taken by probes and when an attempt failed.
@@ -56,25 +76,132 @@ pub struct HealthView {
 
 impl PoolState {
     pub(crate) fn build(config: Pool, bus: EventBus, started: Instant) -> Arc<Self> {
+        let nobody = vec![None; config.servers.len()];
+        let pool = Self::with(config, None, nobody, (bus, started));
+        pool.publish(&mut pool.lock());
+        pool.lineage.is_now(&pool);
+        pool
+    }
+
+    /// The pool that takes over with a change: `old` is the pool of that name, `before` is where each server of the
+    /// new configuration stands now. It lives, and hands over, once [`PoolState::take_over`] is called.
+    pub(crate) fn succeed(
+        old: Option<&Arc<Self>>,
+        config: Pool,
+        before: Vec<Option<Before>>,
+        (bus, started): (EventBus, Instant),
+    ) -> Arc<Self> {
+        Self::with(config, old, before, (bus, started))
+    }
+
+    fn with(
+        config: Pool,
+        old: Option<&Arc<Self>>,
+        before: Vec<Option<Before>>,
+        (bus, started): (EventBus, Instant),
+    ) -> Arc<Self> {
         let members: Vec<_> = config
             .servers
             .iter()
             .map(|server| Member { id: server.id.clone(), weight: server.weight })
             .collect();
+        let servers = config.servers.iter().zip(&before).map(|(server, before)| {
+            let known = before.as_ref().and_then(|(pool, index)| pool.servers.get(*index));
+            match known {
+                // One that goes to another pool may still be under way in the old one, under other limits.
+                Some(known) if known.config == *server && stays(old, before.as_ref()) => Arc::clone(known),
+                Some(known) => Arc::new(known.succeed(server.clone())),
+                None => Arc::new(ServerState::new(server.clone())),
+            }
+        });
+        let servers: Vec<_> = servers.collect();
+        let same_budget = |old: &&Arc<Self>| {
+            let (was, is) = (&old.config.retry, &config.retry);
+            (was.budget_percent, was.budget_floor) == (is.budget_percent, is.budget_floor)
+        };
+        let budget = old.filter(same_budget).map_or_else(
+            || Arc::new(RetryBudget::new(config.retry.budget_percent, config.retry.budget_floor)),
+            |old| Arc::clone(&old.budget),
+        );
         let health = Health::new(&config.health_check, &config.passive_health);
-        let pool = Self {
-            balancer: Balancer::new(config.algorithm, &members),
-            servers: config.servers.iter().cloned().map(ServerState::new).map(Arc::new).collect(),
+        let balancer = old.map_or_else(
+            || Balancer::new(config.algorithm, &members),
+            |old| {
+                let place = |before: &Option<Before>| {
+                    before.as_ref().filter(|(pool, _)| Arc::ptr_eq(pool, old)).map(|(_, place)| *place)
+                };
+                let from: Vec<_> = before.iter().map(place).collect();
+                old.balancer.succeed(config.algorithm, &members, &from)
+            },
+        );
+        Arc::new(Self {
+            balancer,
             rules: RetryRules::new(&config.retry),
-            budget: RetryBudget::new(config.retry.budget_percent, config.retry.budget_floor),
-            counters: PoolCounters::default(),
+            budget,
+            counters: old.map_or_else(Arc::default, |old| Arc::clone(&old.counters)),
+            places: config.servers.iter().map(|server| server.id.clone()).zip(0..).collect(),
             verdicts: Mutex::new(Verdicts { servers: vec![health; members.len()], down: false }),
+            lineage: old.map_or_else(Arc::default, |old| Arc::clone(&old.lineage)),
+            handed_over: AtomicBool::new(false),
+            before: Mutex::new(before),
+            servers,
             bus,
             started,
             config,
-        };
-        pool.publish(&pool.lock());
-        Arc::new(pool)
+        })
+    }
+
+    /// Takes over from `old`, and each server's verdict from where it stood. From here on what exchanges of `old`
+    /// find out is told to this pool.
+    pub(crate) fn take_over(self: &Arc<Self>, old: Option<&Arc<Self>>) {
+        let before = std::mem::take(&mut *self.before.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut verdicts = self.lock();
+        // The old pool's lock is held until its successor knows all that it knew: a verdict that falls meanwhile
+        // waits, and finds the successor.
+        let old_verdicts = old.map(|old| old.lock());
+        for (index, before) in before.iter().enumerate() {
+            let Some((pool, place)) = before else { continue };
+            let health = match &old_verdicts {
+                Some(known) if old.is_some_and(|old| Arc::ptr_eq(old, pool)) => {
+                    known.servers.get(*place).cloned()
+                }
+                _ => pool.lock().servers.get(*place).cloned(),
+            };
+            if let (Some(health), Some(server), Some(slot)) =
+                (health, self.config.servers.get(index), verdicts.servers.get_mut(index))
+                && keeps_verdict(pool, *place, &self.config, server)
+            {
+                *slot = health;
+            }
+        }
+        verdicts.down = old_verdicts.as_ref().is_some_and(|old| old.down);
+        self.publish(&mut verdicts);
+        self.lineage.is_now(self);
+        if let Some(old) = old {
+            old.handed_over.store(true, Ordering::Release);
+        }
+    }
+
+    /// Ends a pool that has no successor.
+    pub(crate) fn retire(&self) {
+        let verdicts = self.lock();
+        self.lineage.is_gone();
+        self.handed_over.store(true, Ordering::Release);
+        drop(verdicts);
+    }
+
+    /// Where a server stands, by its id.
+    pub fn place_of(&self, id: &str) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+
+    /// Does with the pool that has taken over what was meant for this one, if the server is still there.
+    fn pass_on(&self, server: usize, what: impl FnOnce(&Self, usize)) {
+        let Some(newest) = self.lineage.newest() else { return };
+        let id = self.servers.get(server).map(|server| &server.config.id);
+        if let Some(place) = id.and_then(|id| newest.place_of(id)) {
+            what(&newest, place);
+        }
     }
 
     /// Takes in what a probe or an attempt found out about a server, and tells everybody when that changes
@@ -82,6 +209,10 @@ impl PoolState {
     pub fn observe(&self, server: usize, observation: Observation) {
         let now = self.started.elapsed();
         let mut verdicts = self.lock();
+        if self.handed_over.load(Ordering::Acquire) {
+            drop(verdicts);
+            return self.pass_on(server, |newest, place| newest.observe(place, observation));
+        }
         let Some(health) = verdicts.servers.get_mut(server) else { return };
         if let Some(transition) = health.observe(observation, now) {
             self.apply(&mut verdicts, server, transition);
@@ -176,7 +307,7 @@ impl PoolState {
         }
     }
 
-    fn publish(&self, verdicts: &Verdicts) {
+    fn publish(&self, verdicts: &mut Verdicts) {
         let eligible: Vec<bool> = verdicts.servers.iter().map(Health::eligible).collect();
         for (server, eligible) in self.servers.iter().zip(&eligible) {
             server.set_eligible(*eligible);
@@ -188,6 +319,37 @@ impl PoolState {
     fn lock(&self) -> MutexGuard<'_, Verdicts> {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Lineage {
+    fn newest(&self) -> Option<Arc<PoolState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    fn is_now(&self, pool: &Arc<PoolState>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(pool);
+    }
+
+    fn is_gone(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
+    }
+}
+
+/// Whether a server's place before a change is in the pool that is succeeded, not in another one.
+fn stays(old: Option<&Arc<PoolState>>, before: Option<&Before>) -> bool {
+    matches!((old, before), (Some(old), Some((pool, _))) if Arc::ptr_eq(old, pool))
+}
+
+/// A verdict belongs to a server's address and the settings that it was come by with.
+fn keeps_verdict(was_in: &PoolState, place: usize, config: &Pool, server: &Server) -> bool {
+    let same_rules = was_in.config.health_check == config.health_check
+        && was_in.config.passive_health == config.passive_health;
+    let same_place = was_in
+        .config
+        .servers
+        .get(place)
+        .is_some_and(|was| (&was.host, was.port) == (&server.host, server.port));
+    same_rules && same_place
 }
 
 /// A place at a server for one attempt; given back when it is dropped, however the attempt ends.
@@ -208,6 +370,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.server.leave();
+        // Whatever has become of the pool since: balancers that succeed each other count in one place.
         self.pool.balancer.release(self.index);
     }
 }

@@ -2,21 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use loadweaver_config::Listener;
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::{Event, EventBus};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::listen::{self, Bound};
+use crate::listen::{self, Bound, Listening, Opened};
+use crate::server::ServerState;
 use crate::snapshot::Snapshot;
-use crate::worker::{self, Order, Shared};
+use crate::worker::{self, Inbox, Order, Shared, Task};
 
 /// What a proxy is started with, beside its configuration.
 #[derive(Debug)]
@@ -55,8 +57,10 @@ pub enum StartError {
 pub struct Proxy {
     shared: Arc<Shared>,
     orders: watch::Sender<Order>,
-    addresses: Vec<(Arc<str>, SocketAddr)>,
-    workers: Vec<JoinHandle<()>>,
+    /// Its lock is also what keeps changes in order.
+    listening: Mutex<Vec<Listening>>,
+    next_number: AtomicU64,
+    workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Proxy {
@@ -67,15 +71,11 @@ impl Proxy {
             workers => workers,
         };
         let mut bound: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
-        for listener in &snapshot.config.listeners {
-            let (sockets, address) = listen::bind(listener, workers).map_err(|source| StartError::Bind {
-                listener: listener.name.clone(),
-                address: listener.bind,
-                source,
-            })?;
-            addresses.push((listener.name.clone(), address));
-            for (worker, socket) in bound.iter_mut().zip(sockets) {
+        let mut listening = Vec::new();
+        for (number, listener) in (0..).zip(&snapshot.config.listeners) {
+            let opened = bind(listener, workers, number, false)?;
+            listening.push(opened.listening);
+            for (worker, socket) in bound.iter_mut().zip(opened.sockets) {
                 worker.push(socket);
             }
         }
@@ -89,12 +89,15 @@ impl Proxy {
             bus: options.bus,
             access_log: options.access_log,
             cut: AtomicU64::new(0),
+            inboxes: (0..workers).map(|_| Inbox::default()).collect(),
         });
-        let mut proxy = Self { shared, orders, addresses, workers: Vec::new() };
+        let next_number = AtomicU64::new(listening.len() as u64);
+        let listening = Mutex::new(listening);
+        let proxy = Self { shared, orders, listening, next_number, workers: Mutex::default() };
         for (index, sockets) in bound.into_iter().enumerate() {
             let started = worker::start(index, proxy.shared.clone(), sockets, proxy.orders.subscribe());
             match started {
-                Ok(thread) => proxy.workers.push(thread),
+                Ok(thread) => proxy.threads().push(thread),
                 Err(source) => {
                     proxy.stop();
                     proxy.join();
@@ -110,14 +113,97 @@ impl Proxy {
         self.shared.snapshot.load_full()
     }
 
+    /// Puts another configuration in force, made by [`Snapshot::next`] from the one that is. All that can fail is
+    /// the binding of new listeners, and then nothing has changed.
+    ///
+    /// Exchanges under way end as they began. A listener that keeps its address keeps its sockets and their queues,
+    /// under whatever name; one that is gone stops accepting, and its connections end after the exchange that they
+    /// are in.
+    pub fn apply(&self, next: Arc<Snapshot>) -> Result<(), StartError> {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = self.plan(&listening, &next)?;
+        let workers = self.shared.inboxes.len();
+        let descriptors = worker::share_descriptors(next.config.limits.connections, workers);
+        self.shared.connections.limit(descriptors.connections.most());
+        next.take_over(&self.shared.snapshot.load());
+        self.shared.snapshot.store(next);
+        let mut now = plan.kept;
+        for listening in plan.renamed {
+            self.tell(|| Task::Rename(listening.number, listening.name.clone()));
+            now.push(listening);
+        }
+        for opened in plan.opened {
+            for (inbox, bound) in self.shared.inboxes.iter().zip(opened.sockets) {
+                inbox.put(Task::Open(bound));
+            }
+            now.push(opened.listening);
+        }
+        for old in listening.iter().filter(|old| !now.iter().any(|kept| kept.number == old.number)) {
+            self.tell(|| Task::Close(old.number));
+        }
+        *listening = now;
+        Ok(())
+    }
+
+    /// Whether [`Proxy::apply`] could bind what is new in a configuration. Nothing stays bound.
+    pub fn could_apply(&self, next: &Snapshot) -> Result<(), StartError> {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        self.plan(&listening, next).map(drop)
+    }
+
+    fn plan(&self, listening: &[Listening], next: &Snapshot) -> Result<Plan, StartError> {
+        let mut plan = Plan::default();
+        let mut old: Vec<&Listening> = listening.iter().collect();
+        let mut take = |fits: &dyn Fn(&Listening) -> bool| {
+            let place = old.iter().position(|old| fits(old))?;
+            Some(old.swap_remove(place).clone())
+        };
+        let mut rest = Vec::new();
+        for wanted in &next.config.listeners {
+            match take(&|old| old.name == wanted.name && old.is_at(wanted.bind)) {
+                Some(kept) => plan.kept.push(Listening { bind: wanted.bind, ..kept }),
+                None => rest.push(wanted),
+            }
+        }
+        for wanted in rest {
+            // The same address under another name.
+            if let Some(kept) = take(&|old| old.address == wanted.bind) {
+                plan.renamed.push(Listening { name: wanted.name.clone(), bind: wanted.bind, ..kept });
+            } else {
+                let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+                // `0.0.0.0:80` that becomes `127.0.0.1:80`: the port is in use, but by us.
+                let ours = listening.iter().any(|old| old.address.port() == wanted.bind.port());
+                plan.opened.push(bind(wanted, self.shared.inboxes.len(), number, ours)?);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Ends what is still under way at servers that were removed.
+    pub fn cut<'s>(&self, servers: impl IntoIterator<Item = &'s ServerState>) {
+        servers.into_iter().for_each(ServerState::cut);
+        self.tell(|| Task::Look);
+    }
+
+    fn tell(&self, task: impl Fn() -> Task) {
+        self.shared.inboxes.iter().for_each(|inbox| inbox.put(task()));
+    }
+
     /// What the node did.
     pub fn counters(&self) -> &Arc<ProxyCounters> {
         &self.shared.counters
     }
 
-    /// Each listener with the address that it really has (a configured port 0 is replaced).
+    /// Each listener with the address that it really has (a configured port 0 is replaced), in the configuration's
+    /// order.
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.addresses.clone()
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.snapshot();
+        let place =
+            |name: &str| snapshot.config.listeners.iter().position(|listener| &*listener.name == name);
+        let mut addresses: Vec<_> = listening.iter().map(|each| (each.name.clone(), each.address)).collect();
+        addresses.sort_by_key(|(name, _)| place(name));
+        addresses
     }
 
     /// Stops accepting, closes idle connections, lets exchanges finish and cuts what is left after `deadline`.
@@ -133,8 +219,8 @@ impl Proxy {
     }
 
     /// Waits until all workers have ended.
-    pub fn join(self) {
-        for worker in self.workers {
+    pub fn join(&self) {
+        for worker in std::mem::take(&mut *self.threads()) {
             // A worker that panicked has said so on its way out.
             let _ = worker.join();
         }
@@ -143,6 +229,26 @@ impl Proxy {
 
     /// Whether all workers have ended.
     pub fn is_finished(&self) -> bool {
-        self.workers.iter().all(JoinHandle::is_finished)
+        self.threads().iter().all(JoinHandle::is_finished)
     }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What becomes of listeners with a change. Dropping it closes what was opened for it.
+#[derive(Debug, Default)]
+struct Plan {
+    kept: Vec<Listening>,
+    renamed: Vec<Listening>,
+    opened: Vec<Opened>,
+}
+
+fn bind(listener: &Listener, workers: usize, number: u64, shared: bool) -> Result<Opened, StartError> {
+    listen::bind(listener, workers, number, shared).map_err(|source| StartError::Bind {
+        listener: listener.name.clone(),
+        address: listener.bind,
+        source,
+    })
 }

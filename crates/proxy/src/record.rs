@@ -76,6 +76,7 @@ fn write(x: &Exchange<'_>, log: &mut loadweaver_telemetry::access_log::AccessLog
     let story = &x.story;
     let request = &x.heads.request;
     let total = Duration::from_nanos(x.worker.deadlines.now().saturating_sub(story.started));
+    let listener = x.entrance.as_ref().map(|entrance| entrance.name());
     let known = !story.refused;
     let (method, target) = if known { Default::default() } else { sent(x.client.buffer.filled()) };
     let value = |name| if known { request.headers.get(name).unwrap_or_default() } else { b"" };
@@ -93,7 +94,7 @@ fn write(x: &Exchange<'_>, log: &mut loadweaver_telemetry::access_log::AccessLog
         status: story.status,
         bytes_in: story.bytes_in,
         bytes_out: story.bytes_out,
-        listener: x.entrance.as_ref().map_or("", |entrance| &entrance.name),
+        listener: listener.as_deref().unwrap_or_default(),
         route: story.route.and_then(|route| x.snapshot.config.routes.get(route)).map(|route| &*route.name),
         pool: story.pool.as_ref().map(|pool| &*pool.config.name),
         server: story.server.as_ref().map(|server| &*server.config.id),

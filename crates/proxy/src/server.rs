@@ -1,6 +1,7 @@
 //! One server's live state, shared by all workers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
@@ -8,29 +9,47 @@ use loadweaver_config::Server;
 use loadweaver_telemetry::counters::ServerCounters;
 use loadweaver_telemetry::event::ServerRef;
 
+use crate::upstream;
+
 /// A server of a pool: what it is and how it does.
+///
+/// A change of the configuration that leaves the server as it is leaves this value as it is. Otherwise another one
+/// takes over what outlives the change: the counters always, the address where host and port stay.
 #[derive(Debug)]
 pub struct ServerState {
     /// As configured.
     pub config: Server,
     /// What it did.
-    pub counters: ServerCounters,
+    pub counters: Arc<ServerCounters>,
     eligible: AtomicBool,
+    /// What is still under way at it has no more time.
+    cut: AtomicBool,
     address: ArcSwapOption<SocketAddr>,
     upstream: AtomicU64,
     authority: String,
 }
 
-/// Names one address of one server among the connections that workers keep. A server whose name resolves to
-/// another address gets a new one, and connections to the old address are found no more.
-static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
-
 impl ServerState {
     pub(crate) fn new(config: Server) -> Self {
+        Self::with(config, Arc::default())
+    }
+
+    /// The same server after a change of its configuration.
+    pub(crate) fn succeed(&self, config: Server) -> Self {
+        let same_place = config.host == self.config.host && config.port == self.config.port;
+        let next = Self::with(config, Arc::clone(&self.counters));
+        if same_place {
+            next.set_address(self.address());
+        }
+        next
+    }
+
+    fn with(config: Server, counters: Arc<ServerCounters>) -> Self {
         let authority = Server::address_text(&config.host, config.port);
         let state = Self {
-            counters: ServerCounters::default(),
+            counters,
             eligible: AtomicBool::new(true),
+            cut: AtomicBool::new(false),
             address: ArcSwapOption::empty(),
             upstream: AtomicU64::new(0),
             authority,
@@ -50,8 +69,8 @@ impl ServerState {
     /// Sets where to connect to. New connections go there; kept connections to another address are used no more.
     pub fn set_address(&self, address: Option<SocketAddr>) {
         if self.address() != address {
-            self.address.store(address.map(std::sync::Arc::new));
-            self.upstream.store(NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed), Ordering::Release);
+            self.address.store(address.map(Arc::new));
+            self.upstream.store(address.map_or(0, upstream::key), Ordering::Release);
         }
     }
 
@@ -65,8 +84,18 @@ impl ServerState {
         ServerRef { id: self.config.id.clone(), address: self.authority.clone() }
     }
 
+    /// What its kept connections are found by: see [`upstream::key`].
     pub(crate) fn upstream(&self) -> u64 {
         self.upstream.load(Ordering::Acquire)
+    }
+
+    /// Ends what is still under way at a server that was removed; see [`crate::Proxy::cut`].
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_eligible(&self, eligible: bool) {

@@ -1,13 +1,14 @@
 //! The immutable running configuration.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadweaver_config::Config;
+use loadweaver_config::{Config, Listener};
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
-use crate::pool::PoolState;
+use crate::pool::{Before, PoolState};
 
 /// Everything that an exchange needs to know about the configuration. An exchange takes one snapshot and keeps it
 /// to its end, so it never sees half of a change.
@@ -25,20 +26,102 @@ pub struct Snapshot {
     pub route_pools: Vec<usize>,
     /// The first route takes everything, so that no request has to be looked at.
     takes_everything: bool,
+    bus: EventBus,
+    started: Instant,
 }
 
 impl Snapshot {
     /// Builds the live state of a checked configuration. `started` is the moment that all times count from.
     pub fn build(version: u64, config: Config, bus: &EventBus, started: Instant) -> Arc<Self> {
-        let pools: Vec<_> =
+        let pools =
             config.pools.iter().map(|pool| PoolState::build(pool.clone(), bus.clone(), started)).collect();
+        Self::with(version, config, pools, (bus, started))
+    }
+
+    /// The snapshot that follows this one: pools that did not change are the same, the others take over when it is
+    /// put in force ([`crate::Proxy::apply`]).
+    pub fn next(&self, version: u64, config: Config) -> Arc<Self> {
+        let mut departed = self.departed(&config);
+        let pools = config.pools.iter().map(|pool| {
+            let old = self.pool(&pool.name);
+            if let Some(old) = old.filter(|old| old.config == *pool) {
+                return Arc::clone(old);
+            }
+            let before = pool.servers.iter().map(|server| {
+                let here = old.and_then(|old| Some((Arc::clone(old), old.place_of(&server.id)?)));
+                here.or_else(|| departed.remove(&server.id))
+            });
+            let before = before.collect();
+            PoolState::succeed(old, pool.clone(), before, (self.bus.clone(), self.started))
+        });
+        let pools = pools.collect();
+        Self::with(version, config, pools, (&self.bus, self.started))
+    }
+
+    /// Servers that leave their pools, by id: one that comes to another pool is still the same.
+    fn departed(&self, config: &Config) -> HashMap<Arc<str>, Before> {
+        let mut departed = HashMap::new();
+        for pool in &self.pools {
+            let next = config.pools.iter().find(|next| next.name == pool.config.name);
+            let stay: HashSet<&str> =
+                next.into_iter().flat_map(|next| &next.servers).map(|server| &*server.id).collect();
+            for (place, server) in pool.servers.iter().enumerate() {
+                if !stay.contains(&*server.config.id) {
+                    departed.insert(server.config.id.clone(), (Arc::clone(pool), place));
+                }
+            }
+        }
+        departed
+    }
+
+    /// Takes over from the snapshot before: what its exchanges find out from here on is told to this one's pools.
+    pub(crate) fn take_over(&self, from: &Self) {
+        for pool in &self.pools {
+            let old = from.pool(&pool.config.name);
+            if !old.is_some_and(|old| Arc::ptr_eq(old, pool)) {
+                pool.take_over(old);
+            }
+        }
+        for old in &from.pools {
+            if self.pool(&old.config.name).is_none() {
+                old.retire();
+            }
+        }
+    }
+
+    fn with(
+        version: u64,
+        config: Config,
+        pools: Vec<Arc<PoolState>>,
+        (bus, started): (&EventBus, Instant),
+    ) -> Arc<Self> {
         let position = |name: &str| config.pools.iter().position(|pool| &*pool.name == name);
         // The configuration was checked: every route names a pool that is there.
         let route_pools =
             config.routes.iter().map(|route| position(&route.pool).unwrap_or(usize::MAX)).collect();
         let router = Router::new(&config.routes);
         let takes_everything = config.routes.first().is_some_and(|route| route.matcher.is_everything());
-        Arc::new(Self { takes_everything, version, config: Arc::new(config), router, pools, route_pools })
+        let bus = bus.clone();
+        Arc::new(Self {
+            takes_everything,
+            version,
+            config: Arc::new(config),
+            router,
+            pools,
+            route_pools,
+            bus,
+            started,
+        })
+    }
+
+    /// A pool by its name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<PoolState>> {
+        self.pools.iter().find(|pool| &*pool.config.name == name)
+    }
+
+    /// A listener by its name.
+    pub(crate) fn listener(&self, name: &str) -> Option<&Listener> {
+        self.config.listeners.iter().find(|listener| &*listener.name == name)
     }
 
     /// The route of a request; its parts are only read if that depends on them.

@@ -1,7 +1,7 @@
 //! Connections to servers: opened, kept, found dead.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) struct Lease {
     pub(crate) stream: Stream,
     /// Whether it had served an exchange before this one.
     pub(crate) reused: bool,
-    upstream: u64,
+    address: SocketAddr,
     opened: Nanos,
     served: u64,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Lease {
 /// used next, so that the others may grow old and be closed.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
-    idle: RefCell<HashMap<u64, Vec<Idle>, BuildHasherDefault<ById>>>,
+    idle: RefCell<HashMap<u64, Vec<Idle>, BuildHasherDefault<ByKey>>>,
 }
 
 #[derive(Debug)]
@@ -52,8 +52,13 @@ impl Upstreams {
         careful: bool,
     ) -> Option<Lease> {
         let mut all = self.idle.borrow_mut();
-        let idle = all.get_mut(&server.upstream())?;
+        let key = server.upstream();
+        let idle = all.get_mut(&key)?;
         while let Some(mut kept) = idle.pop() {
+            if key & HASHED != 0 && server.address() != Some(kept.lease.address) {
+                // Another address with the same key, once in a very long time: its connection is given up.
+                continue;
+            }
             let told = kept.lease.stream.poll_readable(cx).is_ready();
             if kept.until > now && (!(told || careful) || kept.lease.stream.is_silent()) {
                 kept.lease.reused = true;
@@ -75,10 +80,15 @@ impl Upstreams {
             return;
         }
         let mut all = self.idle.borrow_mut();
-        let idle = all.entry(lease.upstream).or_default();
+        let idle = all.entry(key(lease.address)).or_default();
         if idle.len() < limits.max_idle {
             idle.push(Idle { lease, until });
         }
+    }
+
+    /// Closes the connections to whatever is no server any more.
+    pub(crate) fn keep_only(&self, servers: &HashSet<u64>) {
+        self.idle.borrow_mut().retain(|key, _| servers.contains(key));
     }
 
     /// Closes what is too old or was closed by the server.
@@ -101,7 +111,6 @@ pub(crate) async fn connect(
     now: Nanos,
     limit: Duration,
 ) -> Result<Lease, Failure> {
-    let upstream = server.upstream();
     let address = server.address().ok_or(Failure::ResolveFailed)?;
     alarm.set(For::Server, now, limit);
     let mut connecting = std::pin::pin!(open(address));
@@ -115,7 +124,7 @@ pub(crate) async fn connect(
     .await;
     alarm.clear(For::Server);
     server.counters.connects.increment();
-    Ok(Lease { stream: Stream::connected(connected?), reused: false, upstream, opened: now, served: 0 })
+    Ok(Lease { stream: Stream::connected(connected?), reused: false, address, opened: now, served: 0 })
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
@@ -145,14 +154,35 @@ fn failure_of(error: &io::Error) -> Failure {
     }
 }
 
-/// Upstream numbers count up, so they are their own hash.
-#[derive(Debug, Default)]
-struct ById(u64);
+/// What the kept connections to an address are found by, in whatever pool and under whatever name it stands: a server
+/// that is renamed, moved to another pool or given another weight goes on with its connections.
+pub(crate) fn key(address: SocketAddr) -> u64 {
+    match address {
+        SocketAddr::V4(v4) => u64::from(v4.ip().to_bits()) << 16 | u64::from(v4.port()),
+        SocketAddr::V6(v6) => {
+            let words = v6.ip().segments().into_iter().chain([v6.port()]);
+            let mixed = words.fold(0_u64, |mixed, word| {
+                (mixed ^ u64::from(word)).wrapping_mul(MULTIPLIER).rotate_left(29)
+            });
+            HASHED | mixed
+        }
+    }
+}
 
-impl Hasher for ById {
+/// Marks a key that does not say all of its address.
+const HASHED: u64 = 1 << 63;
+
+/// Spreads what differs in few bits: 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming,
+/// volume 3, section 6.4).
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The keys are numbers already; the map only wants their bits spread.
+#[derive(Debug, Default)]
+struct ByKey(u64);
+
+impl Hasher for ByKey {
     fn finish(&self) -> u64 {
-        // The map looks at the top bits too.
-        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        self.0
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -161,7 +191,9 @@ impl Hasher for ById {
         }
     }
 
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
+    fn write_u64(&mut self, key: u64) {
+        // The map looks at the top bits and at the bottom ones, and a product mixes upwards only.
+        let product = key.wrapping_mul(MULTIPLIER);
+        self.0 = product ^ product >> 32;
     }
 }

@@ -3,9 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,11 +14,11 @@ use loadweaver_telemetry::access_log::{AccessLog, AccessLogWriter};
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::EventBus;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::buffer::Stock;
 use crate::deadline::Deadlines;
-use crate::listen::{self, Bound, Places};
+use crate::listen::{Bound, Entrances, Places};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
 
@@ -41,6 +40,37 @@ pub(crate) struct Shared {
     pub(crate) pipes: usize,
     /// Connections that were cut because a drain had no more time.
     pub(crate) cut: AtomicU64,
+    /// What each worker has still to do about a change.
+    pub(crate) inboxes: Vec<Inbox>,
+}
+
+/// What one worker is told of changes. Each change adds one task for each listener that it touches and the worker
+/// empties it whenever it is awake, so it needs no limit of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    tasks: Mutex<Vec<Task>>,
+    filled: Notify,
+}
+
+impl Inbox {
+    pub(crate) fn put(&self, task: Task) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        self.filled.notify_one();
+    }
+
+    fn take(&self) -> Vec<Task> {
+        std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A part of a change that only the worker itself can do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Open(Bound),
+    Rename(u64, Arc<str>),
+    Close(u64),
+    /// Something that connections under way ask about has changed.
+    Look,
 }
 
 /// What workers are told to do.
@@ -62,6 +92,7 @@ pub(crate) struct Worker {
     pub(crate) heads: Heads,
     pub(crate) upstreams: Upstreams,
     pub(crate) log: Option<RefCell<AccessLogWriter>>,
+    pub(crate) entrances: Entrances,
     pub(crate) draining: Cell<bool>,
     /// There is no place for more clients: connections that only wait make room.
     pub(crate) crowded: Cell<bool>,
@@ -92,10 +123,36 @@ impl Worker {
     }
 
     async fn keep_house(&self) {
+        let mut version = self.shared.snapshot.load().version;
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             self.upstreams.sweep(self.deadlines.now());
+            let snapshot = self.shared.snapshot.load_full();
+            if std::mem::replace(&mut version, snapshot.version) != snapshot.version {
+                let servers = snapshot.pools.iter().flat_map(|pool| &pool.servers);
+                self.upstreams.keep_only(&servers.map(|server| server.upstream()).collect());
+            }
             self.flush_log();
+        }
+    }
+
+    /// Does its part of changes as they come.
+    async fn follow_changes(self: Rc<Self>, index: usize) {
+        let Some(inbox) = self.shared.inboxes.get(index) else { return };
+        loop {
+            inbox.filled.notified().await;
+            for task in inbox.take() {
+                match task {
+                    Task::Open(bound) if !self.draining.get() => self.entrances.open(&self, bound),
+                    Task::Open(_) => {}
+                    Task::Rename(number, name) => self.entrances.rename(number, name),
+                    Task::Close(number) => {
+                        self.entrances.close(number);
+                        self.deadlines.wake_all();
+                    }
+                    Task::Look => self.deadlines.wake_all(),
+                }
+            }
         }
     }
 
@@ -178,7 +235,7 @@ pub(crate) fn start(
         };
         let worker = Rc::new(build(index, shared, orders));
         drop(ready.send(Ok(())));
-        runtime.block_on(run(worker, sockets));
+        runtime.block_on(run(index, worker, sockets));
     })?;
     match started.recv() {
         Ok(Ok(())) => Ok(thread),
@@ -200,6 +257,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         stock,
         heads: Heads::default(),
         upstreams: Upstreams::default(),
+        entrances: Entrances::default(),
         draining: Cell::new(false),
         crowded: Cell::new(false),
         cutting: Cell::new(false),
@@ -208,13 +266,14 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
     }
 }
 
-async fn run(worker: Rc<Worker>, sockets: Vec<Bound>) {
+async fn run(index: usize, worker: Rc<Worker>, sockets: Vec<Bound>) {
     let deadlines = worker.deadlines.clone();
     tokio::task::spawn_local(async move { deadlines.keep().await });
     let housekeeper = worker.clone();
     tokio::task::spawn_local(async move { housekeeper.keep_house().await });
+    tokio::task::spawn_local(worker.clone().follow_changes(index));
     for bound in sockets {
-        tokio::task::spawn_local(listen::accept(worker.clone(), bound));
+        worker.entrances.open(&worker, bound);
     }
     obey(&worker).await;
     worker.flush_log();
@@ -235,6 +294,7 @@ async fn obey(worker: &Worker) {
             Order::Stop => return,
             Order::Drain(limit) => {
                 worker.draining.set(true);
+                worker.entrances.close_all();
                 worker.deadlines.wake_all();
                 tokio::select! {
                     () = all_closed(worker) => {}

@@ -181,6 +181,52 @@ impl Balancer {
         self.process.wait_for_exit(limit)
     }
 
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.scratch.path().join("config.json")
+    }
+
+    /// Puts another text in the place of the configuration file, as editors and tools that care do it: written
+    /// beside it and renamed over it.
+    pub fn write_config_text(&self, text: impl AsRef<[u8]>) {
+        let fresh = self.scratch.file("config.json.fresh", text);
+        std::fs::rename(fresh, self.config_file()).expect("a scratch file can be renamed");
+    }
+
+    /// The same with a configuration.
+    pub fn write_config(&self, config: &Value) {
+        self.write_config_text(serde_json::to_vec_pretty(config).expect("a value is text"));
+    }
+
+    /// Writes another configuration, asks for it with SIGHUP and waits until it is in force; its version.
+    #[track_caller]
+    pub fn reload(&self, config: &Value) -> u64 {
+        let before = self.version();
+        self.write_config(config);
+        self.signal(Signal::HUP);
+        let mut now = before;
+        eventually("the configuration is in force", || {
+            now = self.version();
+            now > before
+        });
+        now
+    }
+
+    /// The number of the configuration in force.
+    #[track_caller]
+    pub fn version(&self) -> u64 {
+        self.status()["configVersion"].as_u64().expect("a version is a number")
+    }
+
+    /// Where a listener is now, as the status says.
+    #[track_caller]
+    pub fn listener(&self, name: &str) -> Option<SocketAddr> {
+        let status = self.status();
+        let listeners = status["listeners"].as_array().expect("listeners are a list");
+        let listener = listeners.iter().find(|listener| listener["name"] == name)?;
+        listener["address"].as_str()?.parse().ok()
+    }
+
     /// The folder with its config.
     pub fn folder(&self) -> &std::path::Path {
         self.scratch.path()

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use loadweaver_config::Issue;
 use loadweaver_policy::health::State;
-use loadweaver_proxy::{PoolState, ServerState};
+use loadweaver_proxy::{PoolState, ServerState, Snapshot};
 use loadweaver_telemetry::counters::{ProxyCounters, StatusClasses};
 use loadweaver_telemetry::latency::Latency;
 use loadweaver_telemetry::rfc3339;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::VERSION;
+use crate::coordinator::View;
 use crate::plane::{Sight, Watched};
 
 /// Events shown, the newest first.
@@ -27,12 +29,45 @@ pub(super) struct Status {
     /// Seconds.
     uptime: f64,
     config_version: u64,
+    config: ConfigState,
     listeners: Vec<Listener>,
     #[serde(flatten)]
     node: Node,
     access_log: Option<AccessLog>,
     pools: Vec<Pool>,
     recent_events: Vec<Value>,
+}
+
+/// How it stands with the configuration.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfigState {
+    /// Where the one in force came from, and since when it is.
+    origin: Option<String>,
+    applied_at: Option<String>,
+    /// The last change that was refused, until one is applied.
+    refused: Option<RefusedConfig>,
+    /// Why what is in force is not in the file, where that is so.
+    unsaved: Option<String>,
+    /// When what is in force is undone, unless it is confirmed.
+    confirm_until: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusedConfig {
+    origin: String,
+    at: String,
+    reason: String,
+    issues: Vec<Problem>,
+}
+
+/// As an [`Issue`] says it.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
+struct Problem {
+    at: String,
+    problem: String,
+    help: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -120,9 +155,8 @@ struct Times {
     average: Option<f64>,
 }
 
-pub(super) fn of(watched: &Watched, sight: Option<&Sight>) -> Status {
-    let snapshot = &watched.snapshot;
-    let listeners = sight.map_or(&[][..], |sight| &sight.listeners).iter();
+pub(super) fn of(watched: &Watched, snapshot: &Snapshot, sight: Option<&Sight>) -> Status {
+    let listeners = sight.map(|sight| sight.proxy.addresses()).unwrap_or_default();
     let recent = watched.bus.recent(RECENT_EVENTS);
     Status {
         version: VERSION,
@@ -130,10 +164,12 @@ pub(super) fn of(watched: &Watched, sight: Option<&Sight>) -> Status {
         started_at: rfc3339(watched.started.1),
         uptime: decimal(watched.started.0.elapsed().as_millis()),
         config_version: snapshot.version,
+        config: sight.map(|sight| config(&sight.coordinator.view())).unwrap_or_default(),
         listeners: listeners
+            .iter()
             .map(|(name, address)| Listener { name: name.to_string(), address: address.to_string() })
             .collect(),
-        node: sight.map(|sight| node(&sight.counters)).unwrap_or_default(),
+        node: sight.map(|sight| node(sight.proxy.counters())).unwrap_or_default(),
         access_log: watched
             .access_log
             .as_ref()
@@ -141,6 +177,26 @@ pub(super) fn of(watched: &Watched, sight: Option<&Sight>) -> Status {
         pools: snapshot.pools.iter().map(|each| pool(watched, each)).collect(),
         recent_events: recent.iter().map(|event| event.to_json()).collect(),
     }
+}
+
+fn config(view: &View) -> ConfigState {
+    let newest = view.versions.last();
+    ConfigState {
+        origin: newest.map(|version| version.origin.to_string()),
+        applied_at: newest.map(|version| rfc3339(version.at)),
+        refused: view.refused.as_ref().map(|refused| RefusedConfig {
+            origin: refused.origin.to_string(),
+            at: rfc3339(refused.at),
+            reason: refused.reason.clone(),
+            issues: refused.issues.iter().map(problem).collect(),
+        }),
+        unsaved: view.unsaved.clone(),
+        confirm_until: view.confirm_until.map(rfc3339),
+    }
+}
+
+fn problem(issue: &Issue) -> Problem {
+    Problem { at: issue.at.clone(), problem: issue.problem.clone(), help: issue.help.clone() }
 }
 
 fn node(counters: &ProxyCounters) -> Node {

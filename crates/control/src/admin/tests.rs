@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use loadweaver_config::{HealthCheck, ProbeKind};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::Observation;
-use loadweaver_telemetry::counters::ProxyCounters;
-use loadweaver_testkit::{Answer, RawClient};
+use loadweaver_proxy::{Options, Proxy};
+use loadweaver_testkit::{Answer, RawClient, eventually};
 use serde_json::{Value, json};
 
 use crate::fixture;
@@ -67,11 +67,13 @@ fn lives_from_the_start_and_is_ready_only_between_start_and_drain() {
 #[test]
 fn status_shows_pools_servers_counters_and_events() {
     let admin = Admin::start();
-    let counters = Arc::new(ProxyCounters::default());
-    counters.requests.add(7);
-    counters.failures.record(Failure::NoRoute);
-    let listeners = vec![("web".into(), SocketAddr::from(([127, 0, 0, 1], 8080)))];
-    admin.plane.show(Sight { counters, listeners });
+    let options = Options { access_log: None, bus: admin.watched.bus.clone() };
+    let proxy = Arc::new(Proxy::start(Arc::clone(&admin.watched.snapshot), options).unwrap());
+    proxy.counters().requests.add(7);
+    proxy.counters().failures.record(Failure::NoRoute);
+    let (_, address) = proxy.addresses().pop().unwrap();
+    admin.plane.show(Arc::clone(&proxy));
+    eventually("the data plane is shown", || json_of(&admin.get("/status"))["data"]["requests"] == 7);
     let pool = &admin.watched.snapshot.pools[0];
     pool.counters.requests.add(6);
     let first = &pool.servers[0].counters;
@@ -85,7 +87,7 @@ fn status_shows_pools_servers_counters_and_events() {
     assert_eq!(status["success"], true);
     let data = &status["data"];
     assert_eq!(data["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(data["listeners"], json!([{"name": "web", "address": "127.0.0.1:8080"}]));
+    assert_eq!(data["listeners"], json!([{"name": "web", "address": address.to_string()}]));
     assert_eq!((&data["requests"], &data["failures"]), (&json!(7), &json!({"no_route": 1})));
     assert!(data["uptime"].as_f64().unwrap() >= 0.0);
     let pool = &data["pools"][0];

@@ -25,8 +25,8 @@ impl Probing {
     fn start(servers: &[(&str, u16)], check: HealthCheck) -> Self {
         let watched = fixture::watched(fixture::pool(servers, check));
         let events = watched.bus.subscribe();
-        let schedule = Schedule::new(&watched.snapshot, Jitter::seeded(1));
-        Self { watched, events, schedule: tokio::spawn(schedule.run()) }
+        let mut schedule = Schedule::new(&watched.snapshot, Jitter::seeded(1));
+        Self { watched, events, schedule: tokio::spawn(async move { schedule.run().await }) }
     }
 
     /// The next event of a server: which it was, and why.
@@ -266,4 +266,24 @@ async fn no_more_than_the_limit_are_under_way() {
 async fn pools_without_probes_are_not_asked() {
     let watched = fixture::watched(fixture::pool(&[("127.0.0.1", 1)], quick(ProbeKind::Off)));
     assert!(Schedule::new(&watched.snapshot, Jitter::seeded(1)).targets.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_asks_new_servers_at_once_and_leaves_the_others_their_turn() {
+    let watched = fixture::watched(fixture::pool(&[("127.0.0.1", 1)], quick(ProbeKind::Tcp)));
+    let mut schedule = Schedule::new(&watched.snapshot, Jitter::seeded(1));
+    let turn = Instant::now() + Duration::from_secs(3);
+    schedule.due = [Reverse((turn, 0))].into();
+    let mut config = (*watched.snapshot.config).clone();
+    config.pools = vec![fixture::pool(&[("127.0.0.1", 2), ("127.0.0.1", 1)], quick(ProbeKind::Tcp))];
+    let next = watched.snapshot.next(2, config.clone());
+    schedule.follow(&next);
+    assert_eq!(schedule.due.into_sorted_vec(), [Reverse((turn, 1)), Reverse((Instant::now(), 0))]);
+
+    let mut schedule = Schedule::new(&next, Jitter::seeded(1));
+    schedule.due = [Reverse((turn, 0)), Reverse((turn, 1))].into();
+    config.pools[0].health_check.path = "/other".to_owned();
+    schedule.follow(&next.next(3, config));
+    let now = Instant::now();
+    assert!(schedule.due.iter().all(|Reverse((at, _))| *at == now), "probed in another way");
 }

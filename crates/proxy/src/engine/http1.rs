@@ -117,7 +117,11 @@ impl Connection {
             let worker = &self.worker;
             let crowded_out =
                 worker.crowded.get() && worker.deadlines.now() > since.saturating_add(nanos(SPARED));
-            if worker.draining.get() || crowded_out || self.alarm.is_due(For::Client) {
+            if worker.draining.get()
+                || self.entrance.is_closing()
+                || crowded_out
+                || self.alarm.is_due(For::Client)
+            {
                 return Poll::Ready(false);
             }
             Poll::Pending

@@ -300,7 +300,7 @@ impl Talk {
 
     fn overdue(&self, x: &Exchange<'_>) -> Option<Failure> {
         let sending = self.answer.uploaded == Upload::Flowing;
-        if x.worker.cutting.get() {
+        if x.worker.cutting.get() || self.answer.permit.server.is_cut() {
             Some(Failure::DrainDeadline)
         } else if x.alarm.is_due(For::Exchange) {
             Some(Failure::TotalTimeout)

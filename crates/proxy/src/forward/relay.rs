@@ -189,7 +189,7 @@ fn set_deadlines(
 }
 
 fn overdue(x: &Exchange<'_>, answer: &Answer) -> Option<Failure> {
-    if x.worker.cutting.get() {
+    if x.worker.cutting.get() || answer.permit.server.is_cut() {
         Some(Failure::DrainDeadline)
     } else if x.alarm.is_due(For::Client) {
         let sending = answer.download.waits == Waits::Sink;

@@ -81,7 +81,7 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &mut Effort, mut answer
             moved = now_moved;
             x.alarm.set(For::Server, x.worker.deadlines.now(), limit);
         }
-        if x.worker.cutting.get() {
+        if x.worker.cutting.get() || answer.permit.server.is_cut() {
             Poll::Ready(Some(Failure::DrainDeadline))
         } else if x.alarm.is_due(For::Server) {
             Poll::Ready(Some(Failure::TunnelIdle))

@@ -1,0 +1,140 @@
+//! The configuration file: read, watched, and written so that whoever reads it finds the old one or the new one, whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use loadweaver_config::MAX_CONFIG_BYTES;
+use thiserror::Error;
+
+/// Earlier texts that are kept beside the file: `config.json.1` is the one before, and so on.
+const KEPT: usize = 5;
+
+/// Why a file cannot be read, and what to do about it.
+#[derive(Debug, Error)]
+#[error("{why}")]
+pub struct Unreadable {
+    /// What is the matter.
+    pub why: String,
+    /// What to do about it.
+    pub help: &'static str,
+}
+
+/// Reads a configuration file. One that is too big is refused without reading all of it.
+pub fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let file = File::open(path).map_err(|error| explain(&error))?;
+    let mut text = Vec::new();
+    let limit = MAX_CONFIG_BYTES as u64 + 1;
+    match file.take(limit).read_to_end(&mut text) {
+        Ok(_) if text.len() > MAX_CONFIG_BYTES => Err(Unreadable {
+            why: format!("is larger than {} MiB", MAX_CONFIG_BYTES / (1024 * 1024)),
+            help: "this is probably not the file that was meant",
+        }),
+        Ok(_) => Ok(text),
+        Err(error) => Err(explain(&error)),
+    }
+}
+
+fn explain(error: &io::Error) -> Unreadable {
+    let (why, help) = match error.kind() {
+        ErrorKind::NotFound => (
+            "there is no such file".to_owned(),
+            "name one with --config FILE or LOADWEAVER_CONFIG, or try `loadweaver demo`, which needs none",
+        ),
+        ErrorKind::IsADirectory => ("is a directory".to_owned(), "name the file in it, such as config.json"),
+        ErrorKind::PermissionDenied => (
+            "may not be read by this user".to_owned(),
+            "change the file's permissions, or run as a user who may",
+        ),
+        _ => (format!("cannot be read: {error}"), "make it a readable file"),
+    };
+    Unreadable { why, help }
+}
+
+/// What tells one state of a file from another without reading it. A file that is renamed over, or reached through a
+/// symbolic link that was swapped, has another inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    /// The file's state now; none while there is no file, as in the middle of a replacement.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let about = fs::metadata(path).ok()?;
+        Some(Self {
+            device: about.dev(),
+            inode: about.ino(),
+            size: about.size(),
+            modified: (about.mtime(), about.mtime_nsec()),
+        })
+    }
+
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(self) -> bool {
+        self.size == 0
+    }
+}
+
+/// Puts `text` in the place of the file: written beside it, forced to the disk, renamed over it. The text before goes
+/// to `<file>.1`, those before it one further.
+///
+/// A symbolic link stays, what it leads to is replaced. Owner and mode stay as far as this process may set them.
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let about = fs::metadata(&path)?;
+    if about.permissions().readonly() || OpenOptions::new().append(true).open(&path).is_err() {
+        return Err(io::Error::new(ErrorKind::PermissionDenied, "the file may not be written"));
+    }
+    let fresh = beside(&path, ".new");
+    let written = write_whole(&fresh, text, &about).and_then(|()| {
+        keep_previous(&path);
+        fs::rename(&fresh, &path)
+    });
+    if written.is_err() {
+        // Nothing but our own leftovers.
+        let _ = fs::remove_file(&fresh);
+        return written;
+    }
+    // The rename itself is only sure to outlive a power failure when the directory is on the disk.
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    File::open(directory)?.sync_all()
+}
+
+fn write_whole(path: &Path, text: &[u8], like: &fs::Metadata) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    file.set_permissions(like.permissions())?;
+    // Only the superuser may give files away; a file that stays ours is no reason to fail.
+    let _ = std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()));
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+/// Earlier texts are a convenience: what cannot be kept is not.
+fn keep_previous(path: &Path) {
+    for number in (1..KEPT).rev() {
+        let _ = fs::rename(numbered(path, number), numbered(path, number + 1));
+    }
+    let _ = fs::remove_file(numbered(path, 1));
+    if fs::hard_link(path, numbered(path, 1)).is_err() {
+        let _ = fs::copy(path, numbered(path, 1));
+    }
+}
+
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    beside(path, &format!(".{number}"))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name: OsString = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests;

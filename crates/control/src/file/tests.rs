@@ -1,0 +1,65 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use loadweaver_testkit::scratch::Scratch;
+
+use super::*;
+
+#[test]
+fn replaces_the_text_and_keeps_the_ones_before_it() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("config.json");
+    fs::write(&path, "0").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    for number in 1..=7 {
+        replace(&path, number.to_string().as_bytes()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "7");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    for number in 1..=KEPT {
+        assert_eq!(fs::read_to_string(numbered(&path, number)).unwrap(), (7 - number).to_string());
+    }
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), KEPT + 1);
+}
+
+#[test]
+fn a_symbolic_link_stays_and_what_it_leads_to_is_replaced() {
+    let scratch = Scratch::new();
+    let (target, link) = (scratch.path().join("real.json"), scratch.path().join("config.json"));
+    fs::write(&target, "old").unwrap();
+    symlink(&target, &link).unwrap();
+    replace(&link, b"new").unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+}
+
+#[test]
+fn a_file_without_write_permission_stays_as_it_is() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("config.json");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(replace(&path, b"new").unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_stamp_tells_a_file_that_was_renamed_over_or_reached_by_another_link() {
+    let scratch = Scratch::new();
+    let at = |name: &str| scratch.path().join(name);
+    fs::write(at("a"), "same").unwrap();
+    fs::write(at("b"), "same").unwrap();
+    symlink(at("a"), at("link")).unwrap();
+    let first = Stamp::of(&at("link")).unwrap();
+    assert_eq!(Stamp::of(&at("link")), Some(first));
+    symlink(at("b"), at("fresh")).unwrap();
+    fs::rename(at("fresh"), at("link")).unwrap();
+    let second = Stamp::of(&at("link")).unwrap();
+    assert_ne!(first, second);
+    fs::rename(at("a"), at("b")).unwrap();
+    assert_ne!(Stamp::of(&at("link")), Some(second));
+    fs::remove_file(at("b")).unwrap();
+    assert_eq!(Stamp::of(&at("link")), None);
+}

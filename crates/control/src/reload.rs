@@ -1,0 +1,91 @@
+//! Notices that the configuration file has changed.
+//!
+//! The file is looked at several times a second instead of being watched by the kernel: a look costs a system call, and
+//! sees every way in which a file comes to say something else, a rename over it, a symbolic link that is swapped
+//! somewhere on the way to it, or a file system that tells nobody about writes. What changed is read once it has held
+//! still for a moment, so that an editor that writes in two steps is read once.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadweaver_telemetry::log;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::coordinator::command::Edit;
+use crate::coordinator::{Command, Coordinator, Origin, Refusal};
+use crate::file::Stamp;
+
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Looks in a row that must see the same before it is read.
+const STILL: u32 = 2;
+
+/// Looks for which an empty file is taken for one that is being written.
+const FILLING: u32 = 10;
+
+/// Runs for ever. `asked` is SIGHUP.
+pub(crate) async fn run(path: Option<PathBuf>, asked: Arc<Notify>, coordinator: Coordinator) -> Infallible {
+    let mut eyes = Eyes { path, seen: None, still: 0, taken: None };
+    eyes.taken = eyes.look();
+    loop {
+        let origin = tokio::select! {
+            () = asked.notified() => Origin::Signal,
+            () = eyes.change() => Origin::File,
+        };
+        let told = origin.to_string();
+        match coordinator.submit(Command::new(Edit::Reload, origin)).await {
+            Ok(outcome) if outcome.changes.is_empty() => {
+                tracing::info!(target: log::CONFIG, origin = told, "the configuration says the same as before");
+            }
+            Ok(outcome) => {
+                for setting in outcome.needs_restart {
+                    tracing::warn!(target: log::CONFIG, setting, "changed, and taken up by the next start only");
+                }
+                for warning in outcome.warnings {
+                    tracing::warn!(target: log::CONFIG, "{warning}");
+                }
+            }
+            // Told by its event, but for this one.
+            Err(Refusal::Busy) => tracing::error!(target: log::CONFIG, "too many changes wait; reload again"),
+            Err(_) => {}
+        }
+    }
+}
+
+struct Eyes {
+    path: Option<PathBuf>,
+    /// What the last look saw, and how many looks have seen it.
+    seen: Option<Stamp>,
+    still: u32,
+    /// What was read last.
+    taken: Option<Stamp>,
+}
+
+impl Eyes {
+    fn look(&self) -> Option<Stamp> {
+        self.path.as_deref().and_then(Stamp::of)
+    }
+
+    /// Waits for a file that is not the one that was read last. One that is not there is no change: whoever replaces
+    /// it is not done.
+    async fn change(&mut self) {
+        loop {
+            if self.path.is_none() {
+                std::future::pending::<()>().await;
+            }
+            sleep(LOOK).await;
+            let now = self.look();
+            self.still = if now == self.seen { self.still.saturating_add(1) } else { 1 };
+            self.seen = now;
+            let Some(stamp) = now.filter(|_| now != self.taken) else { continue };
+            let enough = if stamp.is_empty() { FILLING } else { STILL };
+            if self.still >= enough {
+                self.taken = now;
+                return;
+            }
+        }
+    }
+}

@@ -24,6 +24,12 @@ mod current;
 mod jitter;
 /// Servers asked whether they are well.
 mod probes;
+/// Programs that the configuration names.
+#[cfg_attr(not(test), allow(dead_code, reason = "used by recoveries, which nothing starts yet"))]
+mod program;
+/// Servers that stay down are brought back.
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "nothing starts them yet"))]
+mod recovery;
 /// Notices that the file has changed.
 mod reload;
 /// Names become addresses.
@@ -36,6 +42,7 @@ mod upkeep;
 pub use coordinator::Source;
 pub use plane::{AdminError, Plane, Watched};
 pub use readiness::{Readiness, Stage};
+pub use recovery::guard;
 
 /// The program's version, as `User-Agent` and `GET /status` show it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

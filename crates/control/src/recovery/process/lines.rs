@@ -1,0 +1,144 @@
+//! A child's output, line by line, in the program's log.
+//!
+//! A server that says more than a few lines a second has a log of its own to say it in: more than that is counted
+//! and left out, so that it cannot drown what LoadWeaver has to say, or fill a disk in our name.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use loadweaver_telemetry::log;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{ChildStderr, ChildStdout};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::program::{Tail, harmless};
+use crate::recovery::target::Target;
+
+/// Longest line that is logged in one piece; the rest of it is the next line.
+const LINE: usize = 4 * 1024;
+/// Lines a second in the long run, and at once.
+const A_SECOND: u32 = 20;
+const AT_ONCE: u32 = 200;
+
+/// Reads both outputs to their ends.
+pub(super) fn follow(
+    target: &Target,
+    tail: &Tail,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+) -> JoinSet<()> {
+    let allowance = Arc::new(Mutex::new(Allowance::new(Instant::now())));
+    let mut readers = JoinSet::new();
+    let lines = |stream| Lines {
+        target: target.clone(),
+        stream,
+        allowance: Arc::clone(&allowance),
+        line: Vec::new(),
+    };
+    if let Some(stdout) = stdout {
+        readers.spawn(read(stdout, tail.clone(), lines("stdout")));
+    }
+    if let Some(stderr) = stderr {
+        readers.spawn(read(stderr, tail.clone(), lines("stderr")));
+    }
+    readers
+}
+
+async fn read(mut output: impl AsyncRead + Unpin, tail: Tail, mut lines: Lines) {
+    let mut buffer = vec![0; LINE];
+    while let Ok(count) = output.read(&mut buffer).await
+        && count > 0
+    {
+        let news = buffer.get(..count).unwrap_or_default();
+        tail.add(news);
+        lines.add(news);
+    }
+    lines.finish();
+}
+
+struct Lines {
+    target: Target,
+    stream: &'static str,
+    allowance: Arc<Mutex<Allowance>>,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    fn add(&mut self, news: &[u8]) {
+        for piece in news.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if self.line.ends_with(b"\n") || self.line.len() >= LINE {
+                self.finish();
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let bytes = std::mem::take(&mut self.line);
+        let text = harmless(&String::from_utf8_lossy(&bytes));
+        let text = text.trim_end();
+        if text.is_empty() {
+            return;
+        }
+        let (pool, server, stream) = (&self.target.pool, &self.target.server, self.stream);
+        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        match allowance.take(Instant::now()) {
+            None => {}
+            Some(0) => tracing::info!(target: log::RECOVERY, %pool, %server, stream, "{text}"),
+            Some(left_out) => {
+                tracing::info!(target: log::RECOVERY, %pool, %server, stream, left_out, "{text}");
+            }
+        }
+    }
+}
+
+/// How many lines may be logged: a bucket that fills at a steady rate.
+struct Allowance {
+    lines: u32,
+    filled: Instant,
+    left_out: u64,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { lines: AT_ONCE, filled: now, left_out: 0 }
+    }
+
+    /// Whether a line may be logged, and if so how many before it were not.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        let each = Duration::from_secs(1) / A_SECOND;
+        let new = now.duration_since(self.filled).as_nanos() / each.as_nanos();
+        let new = u32::try_from(new).unwrap_or(AT_ONCE).min(AT_ONCE);
+        self.filled += each * new;
+        if new == AT_ONCE {
+            self.filled = now;
+        }
+        self.lines = (self.lines + new).min(AT_ONCE);
+        let Some(lines) = self.lines.checked_sub(1) else {
+            self.left_out += 1;
+            return None;
+        };
+        self.lines = lines;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_counted_and_left_out() {
+        let mut allowance = Allowance::new(Instant::now());
+        let logged = (0..1_000).filter(|_| allowance.take(Instant::now()).is_some()).count();
+        assert_eq!(logged, 200);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(allowance.take(Instant::now()), Some(800));
+        let logged = (0..1_000).filter(|_| allowance.take(Instant::now()).is_some()).count();
+        assert_eq!(logged, 19);
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let logged = (0..1_000).filter(|_| allowance.take(Instant::now()).is_some()).count();
+        assert_eq!(logged, 200);
+    }
+}

@@ -1,0 +1,181 @@
+//! What the admin API shows of recoveries.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use loadweaver_telemetry::rfc3339;
+use serde::Serialize;
+
+use super::case::{Attempt, Case, Outcome, Phase, Stage, Totals};
+use super::process::Seen;
+use super::ward::Ward;
+
+/// A pool with a recovery.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PoolView {
+    pub(crate) pool: String,
+    /// Why nothing is begun, while that is so.
+    pub(crate) held: Option<HeldView>,
+    #[serde(flatten)]
+    pub(crate) totals: TotalsView,
+    /// Those that have a recovery, by id.
+    pub(crate) servers: Vec<ServerView>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HeldView {
+    pub(crate) since: String,
+    pub(crate) reason: String,
+}
+
+/// Attempts, added up.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TotalsView {
+    pub(crate) attempts: u64,
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    /// Successes as a share of successes and failures, 0 to 1.
+    pub(crate) success_rate: Option<f64>,
+    /// Milliseconds from going out to being well, over all successes.
+    pub(crate) mean_time_to_recover: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServerView {
+    pub(crate) server: String,
+    /// `command`, `http` or `process`.
+    pub(crate) action: &'static str,
+    /// `idle`, `waiting`, `held`, `acting`, `watching` or `given_up`.
+    pub(crate) state: &'static str,
+    /// When the next attempt is due, or the one under way is over at the latest.
+    pub(crate) until: Option<String>,
+    /// Attempts in a row, since the server was last well for a while.
+    pub(crate) attempts_in_a_row: u32,
+    #[serde(flatten)]
+    pub(crate) totals: TotalsView,
+    /// The newest first.
+    pub(crate) last_attempts: Vec<AttemptView>,
+    /// Where LoadWeaver runs the server itself.
+    pub(crate) process: Option<ProcessView>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AttemptView {
+    pub(crate) attempt: u32,
+    pub(crate) started_at: String,
+    /// `down`, `exit` or `operator`.
+    pub(crate) cause: &'static str,
+    /// Why the server was out.
+    pub(crate) reason: String,
+    /// `under_way`, `succeeded`, `failed` or `cut_short`.
+    pub(crate) outcome: &'static str,
+    /// What went wrong.
+    pub(crate) problem: Option<String>,
+    /// Milliseconds from its beginning to its outcome.
+    pub(crate) took: Option<f64>,
+    /// The last 4 KiB of what the action said.
+    pub(crate) output: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProcessView {
+    /// Its process group; none while it does not run.
+    pub(crate) pid: Option<u32>,
+    pub(crate) started_at: Option<String>,
+    pub(crate) starts: u64,
+}
+
+/// `clock` turns times into points of time; `seen` knows the processes.
+pub(super) fn of(
+    name: &str,
+    ward: &Ward,
+    clock: &impl Fn(Duration) -> SystemTime,
+    seen: impl Fn(&Arc<str>) -> Option<Seen>,
+) -> PoolView {
+    let stamp = |time: Duration| rfc3339(clock(time));
+    let held = ward.held.as_ref();
+    PoolView {
+        pool: name.to_owned(),
+        held: held.map(|hold| HeldView { since: stamp(hold.since), reason: hold.reason.clone() }),
+        totals: totals(&ward.totals),
+        servers: ward
+            .cases
+            .iter()
+            .filter_map(|(id, case)| server(id, case, ward.held.is_some(), &stamp, seen(id)))
+            .collect(),
+    }
+}
+
+fn server(
+    id: &str,
+    case: &Case,
+    held: bool,
+    stamp: &impl Fn(Duration) -> String,
+    seen: Option<Seen>,
+) -> Option<ServerView> {
+    let rules = case.rules.as_ref()?;
+    let (state, until) = match &case.phase {
+        Phase::Idle => ("idle", None),
+        Phase::Waiting { .. } if held && !case.gone => ("held", None),
+        Phase::Waiting { until } => ("waiting", Some(*until)),
+        Phase::GivenUp => ("given_up", None),
+        Phase::UnderWay(under_way) => match under_way.stage {
+            Stage::Acting => ("acting", None),
+            Stage::Watching { until, .. } => ("watching", Some(until)),
+        },
+    };
+    Some(ServerView {
+        server: id.to_owned(),
+        action: rules.action.name(),
+        state,
+        until: until.map(stamp),
+        attempts_in_a_row: case.made,
+        totals: totals(&case.totals),
+        last_attempts: case.last.iter().rev().map(|each| attempt(each, stamp)).collect(),
+        process: seen.map(|seen| ProcessView {
+            pid: seen.pid,
+            started_at: seen.started.map(rfc3339),
+            starts: seen.starts,
+        }),
+    })
+}
+
+fn attempt(attempt: &Attempt, stamp: &impl Fn(Duration) -> String) -> AttemptView {
+    let (outcome, problem) = match &attempt.outcome {
+        Outcome::Open => ("under_way", None),
+        Outcome::Succeeded => ("succeeded", None),
+        Outcome::Failed(why) => ("failed", Some(why.clone())),
+        Outcome::CutShort(why) => ("cut_short", Some(why.clone())),
+    };
+    AttemptView {
+        attempt: attempt.number,
+        started_at: stamp(attempt.began),
+        cause: attempt.cause.name(),
+        reason: attempt.reason.clone(),
+        outcome,
+        problem,
+        took: attempt.took.map(milliseconds),
+        output: attempt.output.clone(),
+    }
+}
+
+fn totals(totals: &Totals) -> TotalsView {
+    TotalsView {
+        attempts: totals.attempts,
+        successes: totals.successes,
+        failures: totals.failures,
+        success_rate: totals.rate(),
+        mean_time_to_recover: totals.mean_time_to_recover().map(milliseconds),
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    // Whole ones: what is measured takes seconds. Exact up to 49 days, and there it stops.
+    f64::from(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
+}

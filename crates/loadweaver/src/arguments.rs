@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +42,15 @@ pub(crate) enum Command {
     Schema,
     /// Run a balancer in front of three embedded origins; needs no file
     Demo(DemoPorts),
+    /// Run a server's program and end it when standard input ends; what recoveries start
+    #[command(name = loadweaver_control::guard::COMMAND, hide = true)]
+    Keep {
+        /// Milliseconds that the program may take to end
+        patience: u64,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        program: Vec<OsString>,
+    },
 }
 
 /// Where the demo listens.

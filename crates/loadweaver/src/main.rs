@@ -4,6 +4,7 @@
 //! turns what happened into an exit code: 0, 1 (failed while running), 2 (bad arguments or configuration).
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// What can be asked for.
 mod arguments;
@@ -39,5 +40,8 @@ fn main() -> ExitCode {
         arguments::Command::Check { file } => check::command(&file),
         arguments::Command::Schema => check::schema(),
         arguments::Command::Demo(ports) => demo::command(ports),
+        arguments::Command::Keep { patience, program } => {
+            ExitCode::from(loadweaver_control::guard::run(&program, Duration::from_millis(patience)))
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! What changes between two configurations, and changed text. To be replaced by the whole thing (H1).
 
-use crate::issue::{Fault, Issues};
 use crate::model::Config;
 
 /// What changes between two checked configurations.
@@ -57,21 +56,4 @@ impl Change {
     pub fn needs_restart(&self) -> Vec<&'static str> {
         self.needs_restart.clone()
     }
-}
-
-/// The raw document.
-///
-/// # Errors
-/// When the text is no JSON.
-pub fn document(text: &[u8]) -> Result<serde_json::Value, Issues> {
-    serde_json::from_slice(text)
-        .map_err(|error| Issues::one("", Fault::new(error.to_string(), "mend the file first")))
-}
-
-/// The text of another document.
-///
-/// # Errors
-/// None.
-pub fn rewrite(_text: &str, to: &serde_json::Value) -> Result<String, Issues> {
-    Ok(format!("{to:#}\n"))
 }

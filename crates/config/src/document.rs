@@ -16,7 +16,7 @@ use crate::MAX_CONFIG_BYTES;
 use crate::issue::{Fault, Issues, Report, shown};
 
 /// Deepest nesting; the format itself needs 7.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// Most values in one file: room for 200,000 servers, at less than 200 MiB of memory.
 const MAX_VALUES: usize = 1_000_000;

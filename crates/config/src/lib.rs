@@ -59,10 +59,19 @@ mod schema;
 /// What would run, in words.
 mod summary;
 
+/// The document as it was written.
+mod raw;
+
+/// Edits of the text that turn one document into another.
+mod rewrite;
+
+/// JSON Patch and JSON Merge Patch.
+pub mod patch;
+
 use issue::{Fault, Report};
 
 mod change;
-pub use change::{Change, document, rewrite};
+pub use change::Change;
 pub use issue::{Issue, Issues};
 pub use model::Config;
 pub use model::admin::{Admin, AdminTls, Role, Token};
@@ -77,6 +86,8 @@ pub use model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth, Pro
 pub use model::recovery::{HostCommand, HttpCall, Recovery, RecoveryAction};
 pub use model::route::{HostPattern, PathPattern, Route, RouteMatch};
 pub use model::secret::Secret;
+pub use raw::document;
+pub use rewrite::rewrite;
 pub use schema::schema;
 pub use summary::summary;
 

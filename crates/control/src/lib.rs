@@ -38,6 +38,9 @@ mod resolver;
 mod supervisor;
 /// What has to be done now and then.
 mod upkeep;
+/// Operators' own systems are told of events.
+#[allow(dead_code, reason = "until the coordinator applies them and the admin API shows them")]
+mod webhooks;
 
 pub use coordinator::Source;
 pub use plane::{AdminError, Plane, Watched};

@@ -1,8 +1,8 @@
 //! Starts long-lived tasks and keeps them alive.
 //!
-//! A task cannot end by itself (its output is [`Infallible`]), it can only panic. Then its death becomes an event
-//! and it is made anew after a pause that doubles from death to death, so that a task that cannot live costs
-//! nothing; a task that lived for a while starts over with the short pause.
+//! A task cannot end by itself (its output is [`Infallible`], but for those of things that come and go), it can only
+//! panic. Then its death becomes an event and it is made anew after a pause that doubles from death to death, so that
+//! a task that cannot live costs nothing; a task that lived for a while starts over with the short pause.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -32,13 +32,24 @@ impl Supervisor {
     where
         Task: Future<Output = Infallible> + Send + 'static,
     {
+        self.keep_until(name, move || {
+            let task = make();
+            async move { match task.await {} }
+        });
+    }
+
+    /// As [`Self::keep`], for a task that may end by itself; then it is not started again.
+    pub(crate) fn keep_until<Task>(&self, name: &'static str, mut make: impl FnMut() -> Task + Send + 'static)
+    where
+        Task: Future<Output = ()> + Send + 'static,
+    {
         let bus = self.bus.clone();
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             loop {
                 let born = Instant::now();
                 match tokio::spawn(make()).await {
-                    Ok(never) => match never {},
+                    Ok(()) => return,
                     // The runtime is going down.
                     Err(death) if death.is_cancelled() => return,
                     Err(death) => {
@@ -93,5 +104,18 @@ mod tests {
         assert!(started.elapsed() >= Duration::from_millis(700));
         sleep(LONGEST_PAUSE * 2).await;
         assert_eq!(lives.load(Ordering::Relaxed), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_end_is_started_again_only_when_it_dies() {
+        let bus = EventBus::new(16);
+        let lives = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&lives);
+        Supervisor::new(bus.clone()).keep_until("visitor", move || {
+            let life = count.fetch_add(1, Ordering::Relaxed);
+            async move { assert!(life > 0) }
+        });
+        sleep(LONGEST_PAUSE * 2).await;
+        assert_eq!((lives.load(Ordering::Relaxed), bus.last_id()), (2, 1));
     }
 }

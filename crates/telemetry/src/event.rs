@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::line::rfc3339;
 
@@ -245,12 +245,13 @@ pub struct StampedEvent {
 impl StampedEvent {
     /// `{"id", "timestamp", "event", "node", "pool"?, "server"?, "reason"?, "details"?}`.
     pub fn to_json(&self) -> Value {
-        let mut fields = self.event.fields();
-        fields.insert("id".to_owned(), self.id.into());
-        fields.insert("timestamp".to_owned(), rfc3339(self.at).into());
-        fields.insert("event".to_owned(), self.event.name().into());
-        fields.insert("node".to_owned(), (&*self.node).into());
-        Value::Object(fields)
+        let mut json = Map::new();
+        json.insert("id".to_owned(), self.id.into());
+        json.insert("timestamp".to_owned(), rfc3339(self.at).into());
+        json.insert("event".to_owned(), self.event.name().into());
+        json.insert("node".to_owned(), (&*self.node).into());
+        json.extend(self.event.fields());
+        Value::Object(json)
     }
 }
 

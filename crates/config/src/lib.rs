@@ -65,13 +65,15 @@ mod raw;
 /// Edits of the text that turn one document into another.
 mod rewrite;
 
+/// What changes between two configurations.
+mod change;
+
 /// JSON Patch and JSON Merge Patch.
 pub mod patch;
 
 use issue::{Fault, Report};
 
-mod change;
-pub use change::Change;
+pub use change::{Added, Change, Changed, Difference, ServerDifference, Setting};
 pub use issue::{Issue, Issues};
 pub use model::Config;
 pub use model::admin::{Admin, AdminTls, Role, Token};

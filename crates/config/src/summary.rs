@@ -58,7 +58,7 @@ fn more(out: &mut String, count: usize, indent: &str, what: &str) -> fmt::Result
     }
 }
 
-fn matched(route: &Route) -> String {
+pub(crate) fn matched(route: &Route) -> String {
     let matcher = &route.matcher;
     let mut parts = Vec::new();
     if !matcher.methods.is_empty() {
@@ -322,6 +322,6 @@ fn duration_or(duration: std::time::Duration, zero: &str) -> String {
     if duration.is_zero() { zero.to_owned() } else { format_duration(duration) }
 }
 
-fn listed(ranges: &[StatusRange]) -> String {
+pub(crate) fn listed(ranges: &[StatusRange]) -> String {
     ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

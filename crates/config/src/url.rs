@@ -46,6 +46,13 @@ pub(crate) fn url(text: &str) -> Result<&str, Fault> {
     Ok(text)
 }
 
+/// The URL up to its path, which may be as good as a password.
+pub(crate) fn without_path(url: &str) -> &str {
+    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    let end = url.find(['?', '#']).map_or(end, |query| query.min(end));
+    url.get(..end).unwrap_or_default()
+}
+
 /// The URL's host, without its port.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);

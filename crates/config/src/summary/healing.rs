@@ -7,6 +7,7 @@ use crate::model::pool::Pool;
 use crate::model::probe::FlapDamping;
 use crate::model::recovery::{Recovery, RecoveryAction};
 use crate::quantity::format_duration;
+use crate::url::without_path;
 
 pub(super) fn write(out: &mut String, pool: &Pool) -> fmt::Result {
     let FlapDamping { limit, reuse, half_life } = pool.flap_damping;
@@ -37,9 +38,7 @@ pub(super) fn recovery(recovery: &Recovery) -> String {
     let action = match &recovery.action {
         RecoveryAction::Command(command) => format!("runs {}", command_line(&command.argv)),
         RecoveryAction::Http(call) => {
-            // The path of a URL may be as good as a password.
-            let end = call.url.match_indices('/').nth(2).map_or(call.url.len(), |(at, _)| at);
-            format!("sends {} to {}", call.method, call.url.get(..end).unwrap_or_default())
+            format!("sends {} to {}", call.method, without_path(&call.url))
         }
         RecoveryAction::Process { command, stop_timeout } => format!(
             "starts and watches {} ({} to stop),",

@@ -6,6 +6,7 @@ use crate::model::Config;
 use crate::model::admin::{Admin, Role};
 use crate::model::event::{EventFilter, Webhook};
 use crate::quantity::{format_duration, format_size};
+use crate::url::without_path;
 
 /// What follows the admin listener's address.
 pub(super) fn words(admin: &Admin) -> String {
@@ -54,12 +55,10 @@ fn webhook_words(webhook: &Webhook) -> String {
         EventFilter::Only(names) => names.join(", "),
     };
     let signed = if webhook.secret.is_some() { "signed" } else { "not signed" };
-    // The rest of a URL may be as good as a password.
-    let end = webhook.url.match_indices('/').nth(2).map_or(webhook.url.len(), |(at, _)| at);
     format!(
         "{events} as {} to {}, {signed}, time-out {}, up to {} tries",
         webhook.format.name(),
-        webhook.url.get(..end).unwrap_or_default(),
+        without_path(&webhook.url),
         format_duration(webhook.timeout),
         webhook.attempts
     )

@@ -60,7 +60,7 @@ pub(crate) struct WebhookError {
 }
 
 /// A set of webhooks that can be applied without failing.
-pub(crate) struct Prepared(Vec<Settings>);
+pub(crate) struct Prepared(Vec<Arc<Settings>>);
 
 /// All webhooks. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -109,7 +109,7 @@ impl Webhooks {
         let (mut prepared, mut errors) = (Vec::new(), Vec::new());
         for webhook in webhooks {
             match self.shared.client(webhook).and_then(|client| Settings::new(webhook, client)) {
-                Ok(settings) => prepared.push(settings),
+                Ok(settings) => prepared.push(Arc::new(settings)),
                 Err(reason) => errors.push(WebhookError { name: Arc::clone(&webhook.name), reason }),
             }
         }
@@ -118,7 +118,7 @@ impl Webhooks {
 
     /// Goes on with these webhooks. Those that stay keep what waits; those that are gone end after the attempt that
     /// is under way; new ones hear of what happens from now on.
-    pub(crate) fn apply(&self, prepared: Prepared) {
+    pub(crate) fn apply(&self, prepared: &Prepared) {
         // What has happened so far is for those that were there.
         self.shared.pump();
         let mut desks = self.shared.desks();
@@ -132,7 +132,7 @@ impl Webhooks {
                 }
             }
         }
-        for (desk, settings) in after.into_iter().zip(prepared.0) {
+        for (desk, settings) in after.into_iter().zip(prepared.0.iter().map(Arc::clone)) {
             desks.push(match desk {
                 Some(desk) => {
                     desk.change(settings);
@@ -196,7 +196,7 @@ impl Shared {
         self.desks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, settings: Settings) -> Arc<Desk> {
+    fn open(&self, settings: Arc<Settings>) -> Arc<Desk> {
         let desk = Arc::new(Desk::new(settings, self.limit, Arc::clone(&self.ids), self.pauses));
         let (served, bus) = (Arc::clone(&desk), self.bus.clone());
         self.supervisor.keep_until("webhook", move || courier::run(Arc::clone(&served), bus.clone()));

@@ -99,9 +99,9 @@ pub(crate) struct WebhookView {
 
 impl Desk {
     /// At most `limit` events wait.
-    pub(super) fn new(settings: Settings, limit: usize, ids: Arc<Ids>, pauses: Pauses) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, limit: usize, ids: Arc<Ids>, pauses: Pauses) -> Self {
         let inner = Inner {
-            settings: Arc::new(settings),
+            settings,
             queue: Queue::new(limit),
             current: None,
             circuit: Circuit::default(),
@@ -148,11 +148,11 @@ impl Desk {
 
     /// Goes on with these settings and what waits. If they are other ones, the target gets its next attempt at once:
     /// the change may have mended it.
-    pub(super) fn change(&self, settings: Settings) {
+    pub(super) fn change(&self, settings: Arc<Settings>) {
         let mut inner = self.lock();
         let same = inner.settings.webhook == settings.webhook;
         // The certificates in the file may be new ones all the same.
-        inner.settings = Arc::new(settings);
+        inner.settings = settings;
         if !same {
             self.nudge(inner);
         }

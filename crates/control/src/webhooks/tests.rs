@@ -41,7 +41,7 @@ impl Setting {
 
     fn apply(&self, webhooks: &[Webhook]) {
         let Ok(prepared) = self.webhooks.prepare(webhooks) else { panic!("they can be used") };
-        self.webhooks.apply(prepared);
+        self.webhooks.apply(&prepared);
     }
 
     fn view(&self) -> WebhookView {

@@ -61,9 +61,8 @@ impl EventBus {
     /// that it was given is written.
     pub fn write_to(&self, file: Option<EventFile>) {
         let before = std::mem::replace(&mut self.shared.told().file, file);
-        if let Some(before) = before {
-            before.retire();
-        }
+        // Not within the lock: the last handle wakes its thread.
+        drop(before);
     }
 
     /// The file that events are written to: to open it anew, to close it at the end, for its counters.

@@ -16,56 +16,63 @@ const WAITING: usize = 16 * 1024;
 /// The file, in errors.
 const WHAT: &str = "the event file";
 
-/// The handle: cheap to clone, all of them are one file.
+/// The handle: cheap to clone, all of them are one file. With the last one the thread ends, once it has written what
+/// it was given.
 #[derive(Debug, Clone)]
 pub struct EventFile {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     sink: Sink,
-    settings: Arc<EventLog>,
+    settings: EventLog,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.sink.retire();
+    }
 }
 
 impl EventFile {
     /// Opens the file for appending, makes it when there is none, and starts the thread. The error names the file.
     pub fn open(settings: &EventLog) -> io::Result<Self> {
         let sink = Sink::start("event-file", output(settings)?, WAITING, report)?;
-        Ok(Self { sink, settings: Arc::new(settings.clone()) })
+        Ok(Self { shared: Arc::new(Shared { sink, settings: settings.clone() }) })
     }
 
     /// What it was opened with.
     pub fn settings(&self) -> &EventLog {
-        &self.settings
+        &self.shared.settings
     }
 
     /// Opens the file by its path again and goes on there, for whoever renamed it. After an error, which names the
     /// file, the old one stays in use.
     pub fn reopen(&self) -> io::Result<()> {
-        self.sink.replace(output(&self.settings)?);
+        self.shared.sink.replace(output(&self.shared.settings)?);
         Ok(())
     }
 
     /// Events that the file took.
     pub fn written(&self) -> u64 {
-        self.sink.written()
+        self.shared.sink.written()
     }
 
     /// Events that were lost: the file was too slow or refused them.
     pub fn dropped(&self) -> u64 {
-        self.sink.dropped()
+        self.shared.sink.dropped()
     }
 
     /// Writes what waits and ends the thread. Waits 3 s at most for a file that takes nothing.
     pub fn close(&self) {
-        self.sink.close();
-    }
-
-    /// As [`Self::close`], without waiting.
-    pub(super) fn retire(&self) {
-        self.sink.retire();
+        self.shared.sink.close();
     }
 
     pub(super) fn write(&self, event: &StampedEvent) {
         let mut bytes = event.to_json().to_string().into_bytes();
         bytes.push(b'\n');
-        self.sink.offer(Batch { bytes, lines: 1 });
+        self.shared.sink.offer(Batch { bytes, lines: 1 });
     }
 }
 

@@ -189,6 +189,24 @@ fn another_file_takes_over_and_the_first_loses_nothing() {
 }
 
 #[test]
+fn a_file_that_nobody_holds_any_more_is_written_and_closed() {
+    let folder = Folder::new();
+    let file = EventFile::open(&folder.settings(1 << 20, 5)).unwrap();
+    let bus = EventBus::of_node("lb-1", 4);
+    tell(&bus, 1..=1);
+    (0..100).for_each(|_| file.write(&bus.recent(1)[0]));
+    let path = fs::canonicalize(folder.0.join("events.jsonl")).unwrap();
+    let is_open = || {
+        let open = fs::read_dir("/proc/self/fd").unwrap();
+        open.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path))
+    };
+    assert!(is_open());
+    drop(file);
+    wait_for("the thread has ended", || !is_open());
+    assert_eq!(folder.versions("events.jsonl").len(), 100);
+}
+
+#[test]
 fn names_the_file_that_cannot_be_opened() {
     let settings = EventLog { file: "/proc/nowhere/events".into(), max_size: 1, keep: 1 };
     let error = EventFile::open(&settings).unwrap_err().to_string();

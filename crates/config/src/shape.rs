@@ -121,7 +121,7 @@ pub(crate) const POOL: Shape = Shape {
         "connectionPool",
         "fallback",
     ],
-    waiting: &["flapDamping", "slowStart", "panicPercent", "recovery"],
+    waiting: &["slowStart", "recovery"],
     later: &["tls"],
     also: &[
         ("balance", "algorithm"),
@@ -186,18 +186,7 @@ pub(crate) const HEALTH_CHECK: Shape = Shape {
         "fastInterval",
         "maxInterval",
     ],
-    waiting: &[
-        "method",
-        "port",
-        "tls",
-        "verify",
-        "headers",
-        "expectBody",
-        "expectHeaders",
-        "command",
-        "fastInterval",
-        "maxInterval",
-    ],
+    waiting: &["method", "port", "tls", "verify", "headers", "expectBody", "expectHeaders", "command"],
     later: &[],
     also: &[
         ("uri", "path"),

@@ -2,13 +2,15 @@
 //!
 //! One task holds the schedules of all servers in a heap and sends a probe when its time has come, up to a limit
 //! under way at a time. A probe is a task of its own that tells its pool what it saw; the verdict is the policy's.
-//! The first probes go out at once, all together; after that each server is asked once an interval, give or take a
-//! tenth of it, so that the probes of many servers spread out.
+//! The first probes go out at once, all together; after that the server's health says when it is asked again
+//! (quickly around a change, ever less often while it stays down), give or take a tenth, so that the probes of many
+//! servers spread out.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loadweaver_config::ProbeKind;
 use loadweaver_policy::health::{Observation, ProbeFailure};
@@ -131,7 +133,7 @@ impl Schedule {
         }
     }
 
-    /// The next probe is due an interval after this one began, or now when it took longer than that.
+    /// The next probe is due so long after this one began, or now when it took longer than that.
     fn end(&mut self, end: Result<(Id, ()), JoinError>) {
         let id = match end {
             Ok((id, ())) => id,
@@ -142,7 +144,7 @@ impl Schedule {
         };
         let Some((index, began)) = self.begun.remove(&id) else { return };
         if let Some(target) = self.targets.get(index) {
-            let next = began + self.jitter.around(target.pool.config.health_check.interval);
+            let next = began + self.jitter.around(target.pool.next_probe_in(target.server));
             self.due.push(Reverse((next.max(Instant::now()), index)));
         }
     }
@@ -154,7 +156,8 @@ async fn probe(target: Target) {
     let check = &target.pool.config.health_check;
     let Some(address) = server.address() else {
         let failure = ProbeFailure::Resolve(format!("nothing known of {}", server.config.host));
-        return target.pool.observe(target.server, Observation::ProbeFailed(failure));
+        let seen = Observation::ProbeFailed { failure, latency: Duration::ZERO };
+        return target.pool.observe(target.server, seen);
     };
     let began = Instant::now();
     let answer = match check.kind {
@@ -173,9 +176,12 @@ async fn probe(target: Target) {
     };
     let latency = began.elapsed();
     let (observation, rest) = match answer {
-        Ok(Ok(rest)) => (Observation::ProbeOk { latency }, rest),
-        Ok(Err(failure)) => (Observation::ProbeFailed(failure), None),
-        Err(_) => (Observation::ProbeFailed(ProbeFailure::Timeout), None),
+        Ok(Ok(rest)) => {
+            let status = rest.as_ref().map(|answer| answer.status);
+            (Observation::ProbeOk { latency, status }, rest)
+        }
+        Ok(Err(failure)) => (Observation::ProbeFailed { failure, latency }, None),
+        Err(_) => (Observation::ProbeFailed { failure: ProbeFailure::Timeout, latency }, None),
     };
     tracing::debug!(target: log::HEALTH, pool = %target.pool.config.name, server = %server.config.id, ?observation, "probe");
     target.pool.observe(target.server, observation);

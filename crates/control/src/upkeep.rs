@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use loadweaver_config::ProbeKind;
 use loadweaver_proxy::Snapshot;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::current::Current;
 
-/// How often servers without probes are looked at: the error of `passiveHealth.hold`.
+/// How often servers that wait for their time are looked at: the error of `passiveHealth.hold` without probes, and
+/// of the hold of unstable servers.
 const TICK: Duration = Duration::from_millis(500);
 /// How often what latencies say of the past is halved: quantiles tell of the last few minutes.
 const DECAY: Duration = Duration::from_mins(1);
@@ -32,9 +32,7 @@ pub(crate) async fn run(current: Current) -> Infallible {
 
 fn tick(snapshot: &Snapshot) {
     for pool in &snapshot.pools {
-        if pool.config.health_check.kind == ProbeKind::Off {
-            pool.tick();
-        }
+        pool.tick();
     }
 }
 

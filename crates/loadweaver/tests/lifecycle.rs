@@ -222,8 +222,9 @@ fn a_probe_that_is_answered_late_or_slowly_or_with_garbage_fails() {
         });
         let mut probe = probing("http");
         loadweaver_testkit::config::merge(&mut probe, &extra);
-        let balancer =
-            Balancer::start(BINARY, &one_pool_with(&[origin.address()], &json!({ "healthCheck": probe })));
+        // Somebody is there, so in a panic the server would get traffic.
+        let pool = json!({ "healthCheck": probe, "panicPercent": "off" });
+        let balancer = Balancer::start(BINARY, &one_pool_with(&[origin.address()], &pool));
         eventually(&format!("script {number} is found out"), || server(&balancer, 0)["state"] == "down");
         assert_eq!(balancer.get("/").failure(), Some("no_server"));
     }

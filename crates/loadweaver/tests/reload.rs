@@ -179,8 +179,11 @@ fn verdicts_and_counters_outlive_a_change_of_their_pool() {
         assert_eq!(before.1[key], after.1[key], "{key}");
     }
     assert_eq!(answers(&balancer, 4), ["a", "c"]);
-    // Other probe settings make another verdict.
+    // A verdict outlives other rules for the next one, but not another question.
     merge(&mut next, &json!({"pools": {"app": {"passiveHealth": {"hold": "2h"}}}}));
+    balancer.reload(&next);
+    assert_eq!(server(&balancer, "app", "b")["since"], before.1["since"]);
+    merge(&mut next, &json!({"pools": {"app": {"healthCheck": {"maxLatency": "1s"}}}}));
     balancer.reload(&next);
     assert_eq!(server(&balancer, "app", "b")["state"], "unknown");
 }

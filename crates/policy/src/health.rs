@@ -7,101 +7,48 @@
 //! else a server whose port still accepts would be back before the failing requests are forgotten.
 //!
 //! A server about which nothing is known yet gets traffic, unless `startDown` says otherwise. Where there
-//! are no probes to bring a server back, [`Health::tick`] returns it to unknown when `hold` is over.
+//! are no probes to bring a server back, [`Health::tick`] returns it to unknown when `hold` is over. One that
+//! comes and goes is held out although its probes are good: it is unstable. Only changes between up and down
+//! count for that; without probes nobody sees a server well, so nothing is damped. What is remembered of a
+//! server takes 35,200 bytes at the most, about 8,500 as a rule, and 16 for each failure in the window.
+
+mod damping;
+mod history;
+mod observation;
+mod rules;
+mod uptime;
+mod verdict;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use loadweaver_config::{HealthCheck, PassiveHealth, ProbeKind, StatusRange};
+use loadweaver_config::{FlapDamping, HealthCheck, PassiveHealth};
 
+use crate::admission::Standing;
 use crate::failure::{Blame, Failure};
 
-/// Most failures that a window keeps; a higher `failures` counts as this. Each is 16 bytes per server.
-const WINDOW_LIMIT: usize = 1_000;
+use damping::Penalty;
+use history::History;
+use observation::Presence;
+use rules::Rules;
+use uptime::Uptime;
 
-/// Something that was seen of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Observation {
-    /// A probe was answered as it should be, after `latency`.
-    ProbeOk {
-        /// From the start of the probe to its verdict.
-        latency: Duration,
-    },
-    /// A probe was not answered as it should be.
-    ProbeFailed(ProbeFailure),
-    /// The server refused the connection of an attempt.
-    ConnectRefused,
-    /// An attempt failed.
-    RequestFailed(Failure),
-    /// An attempt was answered with this status; it counts if `passiveHealth.onStatus` lists it.
-    StatusFailed(u16),
-}
-
-/// What was wrong with a probe. `Display` is the text for the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeFailure {
-    /// No connection, for the reason that the system gave.
-    Connect(String),
-    /// No whole answer within `healthCheck.timeout`.
-    Timeout,
-    /// A status outside `healthCheck.expectStatus`.
-    Status(u16),
-    /// Answered well, but slower than `healthCheck.maxLatency`.
-    Slow {
-        /// What it took.
-        latency: Duration,
-        /// What was allowed.
-        limit: Duration,
-    },
-    /// An answer that is no HTTP, or none that we can read.
-    BadAnswer(String),
-    /// The server's name has no address.
-    Resolve(String),
-}
-
-impl fmt::Display for ProbeFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(cause) => write!(f, "cannot connect: {cause}"),
-            Self::Timeout => f.write_str("no answer in time"),
-            Self::Status(status) => write!(f, "answered with status {status}"),
-            Self::Slow { latency, limit } => write!(f, "took {latency:?}, allowed are {limit:?}"),
-            Self::BadAnswer(cause) => write!(f, "bad answer: {cause}"),
-            Self::Resolve(cause) => write!(f, "name cannot be resolved: {cause}"),
-        }
-    }
-}
-
-/// What is believed of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// No verdict yet.
-    Unknown,
-    /// Well.
-    Up,
-    /// Out.
-    Down,
-}
-
-/// A change of a verdict: one log line and one event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transition {
-    /// What was believed.
-    pub from: State,
-    /// What is believed now.
-    pub to: State,
-    /// Why, for the operator.
-    pub reason: String,
-}
+pub use history::{Entry, HISTORY, Happened, Quantiles, Trend};
+pub use observation::{Observation, ProbeFailure};
+pub use uptime::Window;
+pub use verdict::{State, Transition};
 
 /// The verdict on one server, and the evidence for it.
 #[derive(Debug, Clone)]
 pub struct Health {
-    rules: Rules,
+    rules: Arc<Rules>,
     state: State,
     reason: String,
     since: Duration,
+    /// Whether an unknown server gets traffic, where that was decided under other probes.
+    inherited: Option<bool>,
     /// Probes do not count before this time.
     held_until: Duration,
     /// Good probes in a row, or bad ones; one of the two is always 0.
@@ -109,47 +56,61 @@ pub struct Health {
     bad: u32,
     /// When requests failed, oldest first; only as many as can take the server out.
     failed: VecDeque<Duration>,
-}
-
-#[derive(Debug, Clone)]
-struct Rules {
-    probing: bool,
-    rise: u32,
-    fall: u32,
-    max_latency: Option<Duration>,
-    start_down: bool,
-    /// Failures of requests that take a server out; 0 is off.
-    failures: usize,
-    window: Duration,
-    on_status: Vec<StatusRange>,
-    hold: Duration,
+    /// What the last evidence says of whether somebody is there.
+    presence: Presence,
+    penalty: Penalty,
+    history: History,
+    uptime: Uptime,
 }
 
 impl Health {
     /// A server that nothing is known of.
-    pub fn new(probes: &HealthCheck, passive: &PassiveHealth) -> Self {
-        let probing = probes.kind != ProbeKind::Off;
+    pub fn new(probes: &HealthCheck, passive: &PassiveHealth, damping: &FlapDamping) -> Self {
         Self {
-            rules: Rules {
-                probing,
-                rise: probes.rise.max(1),
-                fall: probes.fall.max(1),
-                max_latency: probes.max_latency,
-                // Without probes nothing would ever bring such a server in.
-                start_down: probes.start_down && probing,
-                failures: usize::try_from(passive.failures).unwrap_or(usize::MAX).min(WINDOW_LIMIT),
-                window: passive.window,
-                on_status: passive.on_status.clone(),
-                hold: passive.hold,
-            },
+            rules: Arc::new(Rules::new(probes, passive, damping)),
             state: State::Unknown,
             reason: "no verdict yet".to_owned(),
             since: Duration::ZERO,
+            inherited: None,
             held_until: Duration::ZERO,
             good: 0,
             bad: 0,
             failed: VecDeque::new(),
+            presence: Presence::Somebody,
+            penalty: Penalty::default(),
+            history: History::default(),
+            uptime: Uptime::default(),
         }
+    }
+
+    /// The same server under other rules. History, uptime and penalty go on. The verdict stays where probes
+    /// still ask the same; otherwise it is unknown again, and until the first new one the server gets traffic
+    /// if it did before (always, where nothing probes it any more).
+    #[must_use]
+    pub fn succeed(
+        mut self,
+        probes: &HealthCheck,
+        passive: &PassiveHealth,
+        damping: &FlapDamping,
+        now: Duration,
+    ) -> Self {
+        if self.rules.are(probes, passive, damping) {
+            return self;
+        }
+        let (eligible, same) = (self.eligible(), self.rules.ask_like(probes));
+        self.rules = Arc::new(Rules::new(probes, passive, damping));
+        while self.failed.len() > self.rules.failures {
+            self.failed.pop_front();
+        }
+        if same {
+            return self;
+        }
+        let knows_something = self.state != State::Unknown || self.inherited.is_some();
+        if self.state != State::Unknown {
+            self.enter(State::Unknown, "the health check was changed".to_owned(), now);
+        }
+        self.inherited = (self.rules.probing && knows_something).then_some(eligible);
+        self
     }
 
     /// What is believed of the server.
@@ -167,25 +128,93 @@ impl Health {
         self.since
     }
 
-    /// Whether the server may get new traffic: it is up, or unknown and not told to start down.
+    /// Whether its health lets the server have new traffic: it is up, or unknown and not told to start down.
+    /// The pool has the last word: see [`admit`](crate::admission::admit).
     pub fn eligible(&self) -> bool {
         match self.state {
             State::Up => true,
-            State::Unknown => !self.rules.start_down,
-            State::Down => false,
+            State::Unknown => self.inherited.unwrap_or(!self.rules.start_down),
+            State::Down | State::Unstable => false,
         }
+    }
+
+    /// Whether the server is out and the last evidence is that nobody is there: the connection was refused or
+    /// impossible, or the name has no address. This can change without a transition.
+    pub fn is_unreachable(&self) -> bool {
+        self.standing() == Standing::Unreachable
+    }
+
+    /// How the server stands before its pool decides. This can change without a transition, so compare before
+    /// and after [`observe`](Self::observe) and [`tick`](Self::tick).
+    pub fn standing(&self) -> Standing {
+        match (self.state, self.presence) {
+            (State::Up, _) => Standing::Well,
+            (State::Unstable, _) => Standing::Unstable,
+            (State::Unknown, _) if self.eligible() => Standing::Well,
+            (State::Unknown, _) if self.inherited.is_none() => Standing::Waiting,
+            (State::Unknown | State::Down, Presence::Somebody) => Standing::Sick,
+            (State::Unknown | State::Down, Presence::Nobody) => Standing::Unreachable,
+        }
+    }
+
+    /// How long after this probe's begin the next one is due, before jitter: `interval` as a rule;
+    /// `fastInterval` around a change, that is until `rise` good probes or, while the server is down, `rise`
+    /// bad ones have come in a row; then, while it stays down, doubling from `interval` to `maxInterval`.
+    ///
+    /// `fastInterval` counts as `interval` where it is longer, `maxInterval` where it is shorter.
+    pub fn next_probe_in(&self, now: Duration) -> Duration {
+        let Rules { rise, pace, .. } = &*self.rules;
+        let held = self.held_until.saturating_sub(now);
+        if !held.is_zero() {
+            // Probes do not count yet. The first one that does should not be late.
+            return held.clamp(pace.fast, pace.interval);
+        }
+        match self.state {
+            State::Unknown if self.bad == 0 => pace.interval,
+            State::Unknown => pace.fast,
+            State::Up | State::Unstable if self.good < *rise => pace.fast,
+            State::Up | State::Unstable => pace.interval,
+            State::Down if self.bad < *rise => pace.fast,
+            State::Down => pace.backed_off(self.bad - rise),
+        }
+    }
+
+    /// The last [`HISTORY`] probes and transitions together, oldest first.
+    pub fn history(&self) -> impl ExactSizeIterator<Item = &Entry> + DoubleEndedIterator {
+        self.history.iter()
+    }
+
+    /// The share of the time in which the server was neither down nor unstable, of the time in which it was
+    /// known; none if it never was. How exact that is stands with [`Window`].
+    pub fn uptime(&self, now: Duration, window: Window) -> Option<f64> {
+        self.uptime.share(window, self.state, now)
+    }
+
+    /// Whether good probes have become slower; none without a good probe.
+    pub fn trend(&self) -> Option<Trend> {
+        self.history.trend()
     }
 
     /// Takes an observation into account; says so if that changes the verdict.
     pub fn observe(&mut self, observation: Observation, now: Duration) -> Option<Transition> {
+        self.presence = observation.presence().unwrap_or(self.presence);
         match observation {
-            Observation::ProbeOk { latency } => match self.rules.max_latency {
+            Observation::ProbeOk { latency, status } => match self.rules.max_latency() {
                 Some(limit) if latency > limit => {
+                    // The history has the latency already: with a text of its own for each it would grow.
+                    let told = format!("took longer than {limit:?}");
+                    self.history.probe_failed(&told, latency, status, now);
                     self.probe_failed(&ProbeFailure::Slow { latency, limit }, now)
                 }
-                _ => self.probe_ok(now),
+                _ => {
+                    self.history.probe_ok(latency, status, now);
+                    self.probe_ok(now)
+                }
             },
-            Observation::ProbeFailed(failure) => self.probe_failed(&failure, now),
+            Observation::ProbeFailed { failure, latency } => {
+                self.history.probe_failed(&failure.to_string(), latency, failure.status(), now);
+                self.probe_failed(&failure, now)
+            }
             Observation::ConnectRefused | Observation::RequestFailed(Failure::ConnectRefused) => {
                 self.unreachable("connection refused", now)
             }
@@ -200,7 +229,7 @@ impl Health {
                 }
             }
             Observation::StatusFailed(status) => {
-                if self.rules.on_status.iter().any(|range| range.contains(status)) {
+                if self.rules.on_status().iter().any(|range| range.contains(status)) {
                     self.request_failed(&format_args!("status {status}"), now)
                 } else {
                     None
@@ -209,13 +238,30 @@ impl Health {
         }
     }
 
-    /// Returns a server to unknown when it was taken out by requests, its `hold` is over, and there are no
-    /// probes that could bring it back. Does nothing where there are probes.
+    /// Lets in a server that was unstable for long enough. Returns one to unknown that requests took out when
+    /// its `hold` is over and there are no probes that could bring it back; does nothing else there.
     pub fn tick(&mut self, now: Duration) -> Option<Transition> {
-        if self.rules.probing || self.state != State::Down || now < self.held_until {
+        match self.state {
+            State::Unstable => self.forgive(now),
+            State::Down if !self.rules.probing && now >= self.held_until => {
+                let reason = format!("out for {:?}, tried again", self.rules.hold());
+                Some(self.enter(State::Unknown, reason, now))
+            }
+            State::Down | State::Up | State::Unknown => None,
+        }
+    }
+
+    /// Ends the hold of a server that came and went.
+    fn forgive(&mut self, now: Duration) -> Option<Transition> {
+        if self.penalty.holds(&self.rules.damping, now) {
             return None;
         }
-        Some(self.enter(State::Unknown, format!("out for {:?}, tried again", self.rules.hold), now))
+        let out = Duration::from_secs(now.saturating_sub(self.since).as_secs());
+        // Its run of good probes goes on, or else they would come fast again.
+        let good = self.good;
+        let transition = self.enter(State::Up, format!("held out for {out:?} and stayed well"), now);
+        self.good = good;
+        Some(transition)
     }
 
     fn probe_ok(&mut self, now: Duration) -> Option<Transition> {
@@ -225,14 +271,15 @@ impl Health {
         self.bad = 0;
         self.good = self.good.saturating_add(1);
         match self.state {
-            State::Unknown => Some(self.enter(State::Up, "first probe succeeded".to_owned(), now)),
+            State::Unknown => Some(self.come_in("first probe succeeded".to_owned(), now)),
             State::Down if self.good >= self.rules.rise => {
                 let reason = match self.rules.rise {
                     1 => "probe succeeded".to_owned(),
                     rise => format!("{rise} probes in a row succeeded"),
                 };
-                Some(self.enter(State::Up, reason, now))
+                Some(self.come_in(reason, now))
             }
+            State::Unstable => self.forgive(now),
             State::Down | State::Up => None,
         }
     }
@@ -244,21 +291,20 @@ impl Health {
         self.good = 0;
         self.bad = self.bad.saturating_add(1);
         // A server that was never seen well and cannot be reached at all needs no second opinion.
-        let unreachable = matches!(failure, ProbeFailure::Connect(_) | ProbeFailure::Resolve(_));
-        let plain = self.state == State::Unknown && unreachable;
+        let plain = self.state == State::Unknown && self.presence == Presence::Nobody;
         match self.state {
             State::Down => {
                 self.reason = format!("probe failed: {failure}");
                 None
             }
-            State::Unknown | State::Up if plain || self.bad >= self.rules.fall => {
+            State::Unknown | State::Up | State::Unstable if plain || self.bad >= self.rules.fall => {
                 let reason = match self.bad {
                     1 => format!("probe failed: {failure}"),
                     bad => format!("{bad} probes in a row failed: {failure}"),
                 };
-                Some(self.enter(State::Down, reason, now))
+                Some(self.go_out(reason, now))
             }
-            State::Unknown | State::Up => None,
+            State::Unknown | State::Up | State::Unstable => None,
         }
     }
 
@@ -271,7 +317,7 @@ impl Health {
     }
 
     fn request_failed(&mut self, failure: &dyn fmt::Display, now: Duration) -> Option<Transition> {
-        let Rules { failures, window, .. } = self.rules;
+        let (failures, window) = (self.rules.failures, self.rules.window());
         if failures == 0 || self.state == State::Down {
             return None;
         }
@@ -288,14 +334,41 @@ impl Health {
 
     /// Takes the server out on the word of requests.
     fn hold_out(&mut self, reason: String, now: Duration) -> Transition {
-        self.held_until = now.saturating_add(self.rules.hold);
+        self.held_until = now.saturating_add(self.rules.hold());
+        self.go_out(reason, now)
+    }
+
+    fn go_out(&mut self, reason: String, now: Duration) -> Transition {
+        if matches!(self.state, State::Up | State::Unstable) {
+            self.penalty.add(&self.rules.damping, now);
+        }
         self.enter(State::Down, reason, now)
     }
 
+    /// Brings the server in, unless it has come and gone too often.
+    fn come_in(&mut self, reason: String, now: Duration) -> Transition {
+        let damping = &self.rules.damping;
+        if self.state == State::Down {
+            self.penalty.add(damping, now);
+        }
+        if !self.penalty.is_over(damping, now) {
+            return self.enter(State::Up, reason, now);
+        }
+        let hold = Duration::from_secs(self.penalty.hold(damping, now).as_secs());
+        let (penalty, limit) = (self.penalty.now(damping, now), damping.limit);
+        let why = format!(
+            "{reason}, but it comes and goes (penalty {penalty:.1}, limit {limit}): held out for {hold:?}"
+        );
+        self.enter(State::Unstable, why, now)
+    }
+
     fn enter(&mut self, to: State, reason: String, now: Duration) -> Transition {
+        self.uptime.advance(self.state, now);
         let from = std::mem::replace(&mut self.state, to);
+        self.history.changed(from, to, &reason, now);
         self.reason.clone_from(&reason);
         self.since = now;
+        self.inherited = None;
         self.good = 0;
         self.bad = 0;
         self.failed.clear();

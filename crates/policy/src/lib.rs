@@ -20,5 +20,8 @@ pub mod slow_start;
 // Whether a server is well.
 pub mod health;
 
+// Whether it gets traffic, seen together with the others of its pool.
+pub mod admission;
+
 // Whether a failed attempt is made again at another server.
 pub mod retry;

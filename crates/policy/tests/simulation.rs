@@ -1,5 +1,5 @@
-//! Servers fail and recover in virtual time while requests arrive: balancer, health, retry rules and budget
-//! work together as in the proxy, driven by one seeded generator, and after each step everything that has to
+//! Servers fail and recover and pools are changed in virtual time while requests arrive: balancer, health,
+//! admission, slow start, retry rules and budget work together as in the proxy, driven by one seeded generator, and after each step everything that has to
 //! hold is checked. A failure prints its seed; `LOADWEAVER_SIM_SEED=<seed>` replays that one run and tells
 //! its story line by line.
 
@@ -45,15 +45,18 @@ fn servers_that_fail_and_recover_break_no_rule() {
         run(seed.parse().expect("LOADWEAVER_SIM_SEED is a number"), true);
         return;
     }
-    let (mut served, mut retried, mut failed) = (0, 0, 0);
+    let (mut served, mut retried, mut failed, mut unstable, mut panics) = (0, 0, 0, 0, 0);
     for seed in 0..SEEDS {
         let world = run(seed, false);
         served += world.served;
         retried += world.retried;
         failed += world.failed;
+        unstable += world.unstable;
+        panics += world.panics;
     }
     // A simulation in which nothing happens proves nothing.
     assert!(served > 100_000 && retried > 5_000 && failed > 500, "{served} {retried} {failed}");
+    assert!(unstable > 50 && panics > 500, "{unstable} {panics}");
 }
 
 #[test]

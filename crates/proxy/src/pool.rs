@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use loadweaver_config::{Pool, Server};
+use loadweaver_config::{self as config, Pool, Server};
+use loadweaver_policy::admission::{Admission, Standing, admit};
 use loadweaver_policy::balance::{Balancer, FULL_SHARE, Member, Pick};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::{Health, Observation, State, Transition};
@@ -59,8 +60,10 @@ struct Lineage(Mutex<Weak<PoolState>>);
 #[derive(Debug)]
 struct Verdicts {
     servers: Vec<Health>,
-    /// Whether `PoolDown` was the last of the pool's events.
+    /// Whether `PoolDown` was the last of `PoolDown` and `PoolUp`.
     down: bool,
+    /// Whether `PanicStarted` was the last of `PanicStarted` and `PanicEnded`.
+    panic: bool,
 }
 
 /// What is known of a server's health.
@@ -78,7 +81,7 @@ impl PoolState {
     pub(crate) fn build(config: Pool, bus: EventBus, started: Instant) -> Arc<Self> {
         let nobody = vec![None; config.servers.len()];
         let pool = Self::with(config, None, nobody, (bus, started));
-        pool.publish(&mut pool.lock());
+        pool.publish(&pool.lock());
         pool.lineage.is_now(&pool);
         pool
     }
@@ -123,7 +126,7 @@ impl PoolState {
             || Arc::new(RetryBudget::new(config.retry.budget_percent, config.retry.budget_floor)),
             |old| Arc::clone(&old.budget),
         );
-        let health = Health::new(&config.health_check, &config.passive_health);
+        let health = Health::new(&config.health_check, &config.passive_health, &config.flap_damping);
         let balancer = old.map_or_else(
             || Balancer::new(config.algorithm, &members),
             |old| {
@@ -140,7 +143,11 @@ impl PoolState {
             budget,
             counters: old.map_or_else(Arc::default, |old| Arc::clone(&old.counters)),
             places: config.servers.iter().map(|server| server.id.clone()).zip(0..).collect(),
-            verdicts: Mutex::new(Verdicts { servers: vec![health; members.len()], down: false }),
+            verdicts: Mutex::new(Verdicts {
+                servers: vec![health; members.len()],
+                down: false,
+                panic: false,
+            }),
             lineage: old.map_or_else(Arc::default, |old| Arc::clone(&old.lineage)),
             handed_over: AtomicBool::new(false),
             before: Mutex::new(before),
@@ -169,13 +176,16 @@ impl PoolState {
             };
             if let (Some(health), Some(server), Some(slot)) =
                 (health, self.config.servers.get(index), verdicts.servers.get_mut(index))
-                && keeps_verdict(pool, *place, &self.config, server)
+                && is_same_place(pool, *place, server)
             {
-                *slot = health;
+                let Pool { health_check, passive_health, flap_damping, .. } = &self.config;
+                *slot = health.succeed(health_check, passive_health, flap_damping, self.started.elapsed());
             }
         }
         verdicts.down = old_verdicts.as_ref().is_some_and(|old| old.down);
-        self.publish(&mut verdicts);
+        verdicts.panic = old_verdicts.as_ref().is_some_and(|old| old.panic);
+        let admission = self.publish(&verdicts);
+        self.tell(&mut verdicts, &admission, "the pool was changed");
         self.lineage.is_now(self);
         if let Some(old) = old {
             old.handed_over.store(true, Ordering::Release);
@@ -214,7 +224,10 @@ impl PoolState {
             return self.pass_on(server, |newest, place| newest.observe(place, observation));
         }
         let Some(health) = verdicts.servers.get_mut(server) else { return };
-        if let Some(transition) = health.observe(observation, now) {
+        let before = health.standing();
+        let transition = health.observe(observation, now);
+        // In a panic it matters whether anybody is there, which no transition tells.
+        if transition.is_some() || health.standing() != before {
             self.apply(&mut verdicts, server, transition);
         }
     }
@@ -225,7 +238,7 @@ impl PoolState {
         let mut verdicts = self.lock();
         for server in 0..self.servers.len() {
             let transition = verdicts.servers.get_mut(server).and_then(|health| health.tick(now));
-            if let Some(transition) = transition {
+            if transition.is_some() {
                 self.apply(&mut verdicts, server, transition);
             }
         }
@@ -279,41 +292,65 @@ impl PoolState {
         if self.up_count() == 0 { Failure::NoServer } else { Failure::PoolFull }
     }
 
-    fn apply(&self, verdicts: &mut Verdicts, index: usize, transition: Transition) {
-        let (Some(server), Some(health)) = (self.servers.get(index), verdicts.servers.get(index)) else {
-            return;
-        };
-        let eligible = health.eligible();
-        if server.is_eligible() != eligible {
-            server.set_eligible(eligible);
-            self.publish(verdicts);
+    /// Publishes what has changed about a server, then tells everybody.
+    fn apply(&self, verdicts: &mut Verdicts, index: usize, transition: Option<Transition>) {
+        let admission = self.publish(verdicts);
+        let reason = transition.as_ref().map_or_else(String::new, |transition| transition.reason.clone());
+        if let (Some(server), Some(Transition { to, reason, .. })) = (self.servers.get(index), transition) {
+            let (pool, server) = (self.config.name.clone(), server.reference());
+            self.bus.emit(match to {
+                State::Down => Event::ServerDown { pool, server, reason },
+                State::Unstable => Event::ServerUnstable { pool, server, reason },
+                State::Up | State::Unknown => Event::ServerUp { pool, server, reason },
+            });
         }
-        let pool = self.config.name.clone();
-        let reference = server.reference();
-        let reason = transition.reason;
-        match transition.to {
-            State::Down => {
-                self.bus.emit(Event::ServerDown { pool, server: reference, reason: reason.clone() });
-            }
-            State::Up | State::Unknown => {
-                self.bus.emit(Event::ServerUp { pool, server: reference, reason: reason.clone() });
-            }
+        self.tell(verdicts, &admission, &reason);
+    }
+
+    /// Tells of the pool as a whole, where that has changed.
+    fn tell(&self, verdicts: &mut Verdicts, admission: &Admission, reason: &str) {
+        let Admission { panic, healthy, active, .. } = *admission;
+        let pool = || self.config.name.clone();
+        let down = healthy == 0;
+        if down != std::mem::replace(&mut verdicts.down, down) {
+            let reason = reason.to_owned();
+            self.bus.emit(if down {
+                Event::PoolDown { pool: pool(), reason }
+            } else {
+                Event::PoolUp { pool: pool() }
+            });
         }
-        let down = self.up_count() == 0;
-        if down != verdicts.down {
-            verdicts.down = down;
-            let pool = self.config.name.clone();
-            self.bus.emit(if down { Event::PoolDown { pool, reason } } else { Event::PoolUp { pool } });
+        if panic != std::mem::replace(&mut verdicts.panic, panic) {
+            self.bus.emit(if panic {
+                Event::PanicStarted { pool: pool(), healthy, total: active }
+            } else {
+                Event::PanicEnded { pool: pool() }
+            });
         }
     }
 
-    fn publish(&self, verdicts: &mut Verdicts) {
-        let eligible: Vec<bool> = verdicts.servers.iter().map(Health::eligible).collect();
-        for (server, eligible) in self.servers.iter().zip(&eligible) {
+    fn publish(&self, verdicts: &Verdicts) -> Admission {
+        let standing = |(server, health): (&Server, &Health)| match server.state {
+            config::ServerState::Active if server.weight > 0 => health.standing(),
+            config::ServerState::Active | config::ServerState::Drain | config::ServerState::Maintenance => {
+                Standing::Away
+            }
+        };
+        let standings: Vec<_> = self.config.servers.iter().zip(&verdicts.servers).map(standing).collect();
+        let admission = admit(&standings, self.config.panic_percent);
+        for (server, eligible) in self.servers.iter().zip(&admission.eligible) {
             server.set_eligible(*eligible);
         }
-        let shares: Vec<u16> = eligible.iter().map(|&eligible| FULL_SHARE * u16::from(eligible)).collect();
-        self.balancer.publish(&shares);
+        let share = |&eligible: &bool| FULL_SHARE * u16::from(eligible);
+        self.balancer.publish(&admission.eligible.iter().map(share).collect::<Vec<_>>());
+        admission
+    }
+
+    /// How long after the begin of the last probe of a server the next one is due.
+    pub fn next_probe_in(&self, server: usize) -> Duration {
+        let now = self.started.elapsed();
+        let due = self.lock().servers.get(server).map(|health| health.next_probe_in(now));
+        due.unwrap_or(self.config.health_check.interval)
     }
 
     fn lock(&self) -> MutexGuard<'_, Verdicts> {
@@ -340,16 +377,10 @@ fn stays(old: Option<&Arc<PoolState>>, before: Option<&Before>) -> bool {
     matches!((old, before), (Some(old), Some((pool, _))) if Arc::ptr_eq(old, pool))
 }
 
-/// A verdict belongs to a server's address and the settings that it was come by with.
-fn keeps_verdict(was_in: &PoolState, place: usize, config: &Pool, server: &Server) -> bool {
-    let same_rules = was_in.config.health_check == config.health_check
-        && was_in.config.passive_health == config.passive_health;
-    let same_place = was_in
-        .config
-        .servers
-        .get(place)
-        .is_some_and(|was| (&was.host, was.port) == (&server.host, server.port));
-    same_rules && same_place
+/// A verdict belongs to a server's address.
+fn is_same_place(was_in: &PoolState, place: usize, server: &Server) -> bool {
+    let was = was_in.config.servers.get(place);
+    was.is_some_and(|was| (&was.host, was.port) == (&server.host, server.port))
 }
 
 /// A place at a server for one attempt; given back when it is dropped, however the attempt ends.

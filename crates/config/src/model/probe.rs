@@ -150,7 +150,7 @@ impl Default for PassiveHealth {
 /// to a penalty that halves with every half-life.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlapDamping {
-    /// The penalty that makes a server unstable; 0 turns this off.
+    /// A penalty above this makes a server unstable; 0 turns this off.
     pub limit: u32,
     /// The penalty at which it is let in again; below `limit`.
     pub reuse: u32,

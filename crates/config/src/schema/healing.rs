@@ -160,7 +160,7 @@ impl Default for PassiveHealth {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct FlapDamping {
-    /// The penalty that makes a server unstable; 0 turns this off.
+    /// A penalty above this makes a server unstable; 0 turns this off.
     #[schemars(range(min = *bounds::FLAP_LIMIT.start(), max = *bounds::FLAP_LIMIT.end()), transform = or_variable)]
     limit: u32,
     /// The penalty at which it is let in again; below limit.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use loadweaver_config::Issue;
-use loadweaver_policy::health::State;
 use loadweaver_proxy::{PoolState, ServerState, Snapshot};
 use loadweaver_telemetry::counters::{ProxyCounters, StatusClasses};
 use loadweaver_telemetry::latency::Latency;
@@ -240,7 +239,7 @@ fn server(watched: &Watched, pool: &PoolState, index: usize, server: &ServerStat
         id: server.config.id.to_string(),
         address: loadweaver_config::Server::address_text(&server.config.host, server.config.port),
         resolved: server.address().map(|address| address.to_string()),
-        state: state_name(health.state),
+        state: health.state.name(),
         reason: health.reason,
         since: rfc3339(watched.started.1 + health.since),
         weight: server.config.weight,
@@ -261,14 +260,6 @@ fn server(watched: &Watched, pool: &PoolState, index: usize, server: &ServerStat
 fn decimal(thousandths: u128) -> f64 {
     // Exact up to 49 days in milliseconds, and a latency is below 72 minutes; beyond, it stops there.
     f64::from(u32::try_from(thousandths).unwrap_or(u32::MAX)) / 1000.0
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Unknown => "unknown",
-        State::Up => "up",
-        State::Down => "down",
-    }
 }
 
 fn by_class(statuses: &StatusClasses) -> BTreeMap<&'static str, u64> {

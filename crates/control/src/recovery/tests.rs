@@ -46,12 +46,12 @@ impl Nursing {
 
     pub(super) fn goes_down(&self, server: usize) {
         let failure = ProbeFailure::BadAnswer("not what I asked for\0".to_owned());
-        self.snapshot.pools[0].observe(server, Observation::ProbeFailed(failure));
+        self.snapshot.pools[0].observe(server, Observation::ProbeFailed { failure, latency: Duration::ZERO });
     }
 
     pub(super) fn comes_up(&self, server: usize) {
         let latency = Duration::from_millis(1);
-        self.snapshot.pools[0].observe(server, Observation::ProbeOk { latency });
+        self.snapshot.pools[0].observe(server, Observation::ProbeOk { latency, status: None });
     }
 
     /// The next event of a recovery: its name, its server, and its reason.

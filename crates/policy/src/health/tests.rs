@@ -2,14 +2,30 @@
 
 use std::time::Duration;
 
-use loadweaver_config::{HealthCheck, PassiveHealth, ProbeKind, StatusRange};
+use loadweaver_config::{FlapDamping, HealthCheck, PassiveHealth, ProbeKind, StatusRange};
 use proptest::prelude::*;
 
 use super::{Health, Observation, ProbeFailure, State, Transition};
 use crate::failure::{Blame, Failure};
 
-const OK: Observation = Observation::ProbeOk { latency: Duration::from_millis(1) };
-const BAD: Observation = Observation::ProbeFailed(ProbeFailure::Timeout);
+mod flapping;
+mod memory;
+mod pace;
+
+const OK: Observation = good(Duration::from_millis(1));
+const BAD: Observation = bad(ProbeFailure::Timeout);
+
+const fn good(latency: Duration) -> Observation {
+    Observation::ProbeOk { latency, status: Some(200) }
+}
+
+const fn bad(failure: ProbeFailure) -> Observation {
+    Observation::ProbeFailed { failure, latency: Duration::from_millis(5) }
+}
+
+fn refused() -> Observation {
+    bad(ProbeFailure::Connect("connection refused".to_owned()))
+}
 
 fn cut() -> Observation {
     Observation::RequestFailed(Failure::ServerClosed)
@@ -20,9 +36,17 @@ const fn s(seconds: u64) -> Duration {
 }
 
 fn health(change: impl FnOnce(&mut HealthCheck, &mut PassiveHealth)) -> Health {
+    damped(&FlapDamping::default(), change)
+}
+
+fn damped(damping: &FlapDamping, change: impl FnOnce(&mut HealthCheck, &mut PassiveHealth)) -> Health {
     let (mut probes, mut passive) = (HealthCheck::default(), PassiveHealth::default());
     change(&mut probes, &mut passive);
-    Health::new(&probes, &passive)
+    Health::new(&probes, &passive, damping)
+}
+
+fn undamped(change: impl FnOnce(&mut HealthCheck, &mut PassiveHealth)) -> Health {
+    damped(&FlapDamping { limit: 0, ..FlapDamping::default() }, change)
 }
 
 fn without_probes() -> Health {
@@ -38,7 +62,7 @@ fn feed(health: &mut Health, start: u64, observations: &[Observation]) -> Vec<St
     (start..).zip(observations).map(state).collect()
 }
 
-use State::{Down, Unknown, Up};
+use State::{Down, Unknown, Unstable, Up};
 
 #[test]
 fn an_unknown_server_gets_traffic_unless_told_to_start_down() {
@@ -83,8 +107,7 @@ fn an_unknown_server_is_out_after_fall_or_at_once_when_it_lets_nobody_connect() 
     let mut slow = health(|_, _| ());
     assert_eq!(feed(&mut slow, 0, &[BAD, BAD, BAD]), [Unknown, Unknown, Down]);
     let mut absent = health(|_, _| ());
-    let refused = ProbeFailure::Connect("connection refused".to_owned());
-    let change = absent.observe(Observation::ProbeFailed(refused), s(0)).unwrap();
+    let change = absent.observe(refused(), s(0)).unwrap();
     assert_eq!((change.from, change.to), (Unknown, Down));
     assert_eq!(change.reason, "probe failed: cannot connect: connection refused");
 }
@@ -93,7 +116,7 @@ fn an_unknown_server_is_out_after_fall_or_at_once_when_it_lets_nobody_connect() 
 fn an_unknown_server_whose_name_has_no_address_is_out_at_once() {
     let mut nameless = health(|_, _| ());
     let failure = ProbeFailure::Resolve("no such name".to_owned());
-    let change = nameless.observe(Observation::ProbeFailed(failure), s(0)).unwrap();
+    let change = nameless.observe(bad(failure), s(0)).unwrap();
     assert_eq!((change.from, change.to), (Unknown, Down));
     assert_eq!(change.reason, "probe failed: name cannot be resolved: no such name");
 }
@@ -111,16 +134,15 @@ fn a_request_to_a_name_without_address_takes_out_at_once() {
 #[test]
 fn a_server_that_was_well_needs_fall_refused_probes() {
     let mut health = health(|_, _| ());
-    let refused = Observation::ProbeFailed(ProbeFailure::Connect("connection refused".to_owned()));
-    assert_eq!(feed(&mut health, 0, &[OK, refused.clone(), refused]), [Up, Up, Up]);
+    assert_eq!(feed(&mut health, 0, &[OK, refused(), refused()]), [Up, Up, Up]);
 }
 
 #[test]
 fn a_probe_slower_than_allowed_is_a_bad_one() {
     let mut health = health(|probes, _| (probes.max_latency, probes.fall) = (Some(s(1)), 1));
-    health.observe(Observation::ProbeOk { latency: s(1) }, s(0));
+    health.observe(good(s(1)), s(0));
     assert_eq!(health.state(), Up);
-    let change = health.observe(Observation::ProbeOk { latency: s(2) }, s(1)).unwrap();
+    let change = health.observe(good(s(2)), s(1)).unwrap();
     assert_eq!((change.to, change.reason.as_str()), (Down, "probe failed: took 2s, allowed are 1s"));
 }
 
@@ -212,7 +234,7 @@ fn with_probes_time_alone_brings_nobody_back() {
 fn reason_of_a_server_that_stays_down_is_the_latest_one() {
     let mut health = health(|probes, _| probes.fall = 1);
     health.observe(BAD, s(1));
-    let status = Observation::ProbeFailed(ProbeFailure::Status(500));
+    let status = bad(ProbeFailure::Status(500));
     assert_eq!(health.observe(status, s(2)), None);
     assert_eq!((health.reason(), health.since()), ("probe failed: answered with status 500", s(1)));
 }
@@ -241,7 +263,7 @@ proptest! {
     fn a_verdict_changes_exactly_after_rise_or_fall_in_a_row(
         probes in prop::collection::vec(any::<bool>(), 1..200), rise in 1_u32..6, fall in 1_u32..6,
     ) {
-        let mut health = health(|check, _| (check.rise, check.fall) = (rise, fall));
+        let mut health = undamped(|check, _| (check.rise, check.fall) = (rise, fall));
         let (mut expected, mut run, mut last) = (Unknown, 0, None);
         for (at, good) in (0..).zip(probes) {
             health.observe(if good { OK } else { BAD }, s(at));

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use loadweaver_config::Algorithm;
+use loadweaver_policy::admission::Standing;
 use loadweaver_policy::health::{State, Transition};
 
 use super::world::{Exchange, HEALED, Truth, World, ms};
 
 /// A server that lets no probe through is out after this: three probes, their jitter, and a time-out.
 const FOUND_OUT: Duration = ms(6_000);
-/// A server that is well again is back after this: the last bad attempt, five seconds of hold, two probes.
-const FORGIVEN: Duration = ms(11_000);
+/// A server that is well again is back after this: the last bad attempt, five seconds of hold, the longest wait
+/// for a probe, two probes, and six seconds until the greatest penalty is forgotten.
+const FORGIVEN: Duration = ms(20_000);
 /// What was bad longer ago than this is no reason any more: the window of passive health, and three probes.
 const FORGOTTEN: Duration = ms(14_000);
 
@@ -19,7 +21,7 @@ impl World {
     pub(crate) fn check_pick(&self, exchange: &Exchange, picked: Option<usize>) {
         let allowed = |index: &usize| {
             let server = &self.servers[*index];
-            server.health.eligible()
+            self.shares[*index] > 0
                 && server.weight > 0
                 && server.active < server.limit
                 && !exchange.tried.contains(index)
@@ -30,9 +32,11 @@ impl World {
             Some(index) => assert!(all.contains(&index), "{index} was picked, allowed were {all:?}"),
         }
         if let (Algorithm::LeastConnections, Some(index)) = (self.algorithm, picked) {
-            let load =
-                |index: usize| f64::from(self.servers[index].active) / f64::from(self.servers[index].weight);
-            assert!(all.iter().all(|&other| load(index) <= load(other)), "{index} is not the least");
+            let load = |index: usize| {
+                let server = &self.servers[index];
+                f64::from(server.active) / f64::from(server.weight) / f64::from(self.shares[index])
+            };
+            assert!(all.iter().all(|&other| load(index) <= load(other) + 1e-12), "{index} is not the least");
         }
     }
 
@@ -67,7 +71,7 @@ impl World {
     /// Verdicts follow the truth, in time.
     pub(crate) fn check_servers(&self) {
         for (index, server) in self.servers.iter().enumerate() {
-            let since = self.now.saturating_sub(server.truth_since);
+            let since = self.now.saturating_sub(server.truth_since.max(self.reloaded_at));
             let eligible = server.health.eligible();
             match server.truth {
                 Truth::Well if since > FORGIVEN => {
@@ -81,6 +85,21 @@ impl World {
                     assert!(!eligible, "{index} {:?} since {since:?} and is still in", server.truth);
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Nobody who is up is held back for good, and nobody who cannot take traffic gets any.
+    pub(crate) fn check_shares(&self) {
+        let standings = self.standings();
+        let up = |standing: &Standing| matches!(standing, Standing::Well | Standing::Unstable);
+        assert!(self.shares.iter().any(|&share| share > 0) || !standings.iter().any(up));
+        for (&share, standing) in self.shares.iter().zip(standings) {
+            match standing {
+                Standing::Well => assert!((100..=1_000).contains(&share)),
+                Standing::Away | Standing::Waiting | Standing::Unreachable => assert_eq!(share, 0),
+                Standing::Unstable => {}
+                Standing::Sick => assert!(share == 0 || self.panic_percent > 0),
             }
         }
     }

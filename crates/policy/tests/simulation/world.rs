@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use loadweaver_config::{Algorithm, HealthCheck, PassiveHealth, ProbeKind, Retry};
+use loadweaver_config::{Algorithm, FlapDamping, HealthCheck, PassiveHealth, ProbeKind, Retry};
+use loadweaver_policy::admission::{Standing, admit};
 use loadweaver_policy::balance::{Balancer, FULL_SHARE, Member, Pick};
 use loadweaver_policy::failure::Failure;
-use loadweaver_policy::health::{Health, Observation, ProbeFailure, Transition};
+use loadweaver_policy::health::{Health, Observation, ProbeFailure, State, Transition};
 use loadweaver_policy::retry::{Attempted, RetryBudget, RetryRules};
+use loadweaver_policy::slow_start;
 
 pub(crate) const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -17,9 +19,12 @@ pub(crate) const fn ms(milliseconds: u64) -> Duration {
 /// From then on every server is well, and stays so.
 pub(crate) const CALM: Duration = ms(40_000);
 /// From then on nothing may go wrong any more.
-pub(crate) const HEALED: Duration = ms(55_000);
-const LAST_ARRIVAL: Duration = ms(62_000);
+pub(crate) const HEALED: Duration = ms(62_000);
+const LAST_ARRIVAL: Duration = ms(69_000);
 const PROBE_INTERVAL: Duration = ms(1_000);
+const FAST_INTERVAL: Duration = ms(300);
+const MAX_INTERVAL: Duration = ms(3_000);
+const SLOW_START: Duration = ms(4_000);
 /// Probes come up to this much before or after their time.
 const JITTER: u64 = 50;
 const PROBE_TIMEOUT: Duration = ms(800);
@@ -58,6 +63,8 @@ pub(crate) struct Server {
     /// When something bad of it was last under way.
     pub(crate) last_bad: Duration,
     pub(crate) health: Health,
+    /// Since when its share grows.
+    pub(crate) in_since: Duration,
     pub(crate) weight: u32,
     pub(crate) limit: u32,
     pub(crate) active: u32,
@@ -76,10 +83,12 @@ pub(crate) struct Exchange {
 #[derive(Debug, Clone)]
 enum Event {
     Arrival,
-    AttemptEnds(Exchange, usize, Result<u16, Failure>),
+    /// By which balancer, at which server, and how.
+    AttemptEnds(Exchange, usize, usize, Result<u16, Failure>),
     ProbeBegins(usize),
     ProbeEnds(usize, Observation),
     Fate(usize),
+    Reload,
     Tick,
 }
 
@@ -90,8 +99,17 @@ pub(crate) struct World {
     scheduled: u64,
     pub(crate) algorithm: Algorithm,
     pub(crate) probing: bool,
+    probes: HealthCheck,
+    damping: FlapDamping,
+    pub(crate) panic_percent: u32,
+    slow_start: Duration,
     pub(crate) servers: Vec<Server>,
-    balancer: Balancer,
+    members: Vec<Member>,
+    /// One for each change of the configuration; the last one picks.
+    balancers: Vec<Balancer>,
+    /// What was published last.
+    pub(crate) shares: Vec<u16>,
+    pub(crate) reloaded_at: Duration,
     pub(crate) retry: Retry,
     rules: RetryRules,
     budget: RetryBudget,
@@ -100,6 +118,8 @@ pub(crate) struct World {
     pub(crate) served: u64,
     pub(crate) retried: u64,
     pub(crate) failed: u64,
+    pub(crate) unstable: u64,
+    pub(crate) panics: u64,
 }
 
 impl World {
@@ -110,15 +130,20 @@ impl World {
         let probes = HealthCheck {
             kind: if probing { ProbeKind::Tcp } else { ProbeKind::Off },
             interval: PROBE_INTERVAL,
+            fast_interval: FAST_INTERVAL,
+            max_interval: MAX_INTERVAL,
             start_down: rng.below(4) == 0,
             ..HealthCheck::default()
         };
         let passive = PassiveHealth::default();
+        let limit = [0, 1][usize::try_from(rng.below(2)).unwrap()];
+        let damping = FlapDamping { limit, reuse: 1, half_life: ms(6_000) };
         let server = |rng: &mut Rng| Server {
             truth: Truth::Well,
             truth_since: Duration::ZERO,
             last_bad: Duration::ZERO,
-            health: Health::new(&probes, &passive),
+            health: Health::new(&probes, &passive, &damping),
+            in_since: Duration::ZERO,
             weight: [0, 1, 1, 1, 2, 5][usize::try_from(rng.below(6)).unwrap()],
             limit: [4, 16, u32::MAX][usize::try_from(rng.below(3)).unwrap()],
             active: 0,
@@ -136,7 +161,14 @@ impl World {
             scheduled: 0,
             algorithm,
             probing,
-            balancer: Balancer::new(algorithm, &members),
+            panic_percent: [0, 50, 50][usize::try_from(rng.below(3)).unwrap()],
+            slow_start: [Duration::ZERO, SLOW_START][usize::try_from(rng.below(2)).unwrap()],
+            balancers: vec![Balancer::new(algorithm, &members)],
+            shares: vec![FULL_SHARE; members.len()],
+            members,
+            probes,
+            damping,
+            reloaded_at: Duration::ZERO,
             rules: RetryRules::new(&retry),
             budget: RetryBudget::new(retry.budget_percent, retry.budget_floor),
             retry,
@@ -147,6 +179,8 @@ impl World {
             served: 0,
             retried: 0,
             failed: 0,
+            unstable: 0,
+            panics: 0,
         };
         world.publish();
         world.begin();
@@ -163,6 +197,8 @@ impl World {
         }
         self.after(ms(0), Event::Arrival);
         self.after(ms(0), Event::Tick);
+        let reload = self.rng.below(20_000);
+        self.after(ms(reload), Event::Reload);
     }
 
     fn after(&mut self, wait: Duration, event: Event) {
@@ -177,13 +213,18 @@ impl World {
         let line = format!("{at:>8.0?} {event:?}");
         match event {
             Event::Arrival => self.arrive(),
-            Event::AttemptEnds(exchange, server, outcome) => self.attempt_ends(exchange, server, outcome),
+            Event::AttemptEnds(exchange, balancer, server, outcome) => {
+                self.balancers[balancer].release(server);
+                self.attempt_ends(exchange, server, outcome);
+            }
             Event::ProbeBegins(index) => self.probe(index),
             Event::ProbeEnds(index, seen) => self.observe(index, seen),
             Event::Fate(index) => self.fate(index),
+            Event::Reload => self.reload(),
             Event::Tick => self.tick(),
         }
         self.check_servers();
+        self.check_shares();
         Some(line)
     }
 
@@ -203,7 +244,9 @@ impl World {
         let random = self.rng.next();
         let query = Pick { client: exchange.client, random, tried: &exchange.tried };
         let servers = &self.servers;
-        let picked = self.balancer.pick(&query, |index| servers[index].active < servers[index].limit);
+        let balancer = self.balancers.len() - 1;
+        let picked =
+            self.balancers[balancer].pick(&query, |index| servers[index].active < servers[index].limit);
         self.check_pick(&exchange, picked);
         let Some(index) = picked else { return self.give_up(&exchange) };
         self.servers[index].active += 1;
@@ -221,11 +264,10 @@ impl World {
         }
         exchange.reached += u32::from(outcome != Err(Failure::ConnectRefused));
         self.check_exchange(&exchange);
-        self.after(wait, Event::AttemptEnds(exchange, index, outcome));
+        self.after(wait, Event::AttemptEnds(exchange, balancer, index, outcome));
     }
 
     fn attempt_ends(&mut self, exchange: Exchange, index: usize, outcome: Result<u16, Failure>) {
-        self.balancer.release(index);
         self.servers[index].active -= 1;
         let idempotent = exchange.idempotent;
         let may = match outcome {
@@ -260,18 +302,44 @@ impl World {
         let quick = ms(1 + self.rng.below(20));
         let (wait, seen) = match self.servers[index].truth {
             Truth::Well | Truth::Resets | Truth::Answers503 => {
-                (quick, Observation::ProbeOk { latency: quick })
+                (quick, Observation::ProbeOk { latency: quick, status: None })
             }
             Truth::Refuses => {
                 let refused = ProbeFailure::Connect("connection refused".to_owned());
-                (quick, Observation::ProbeFailed(refused))
+                (quick, Observation::ProbeFailed { failure: refused, latency: quick })
             }
-            Truth::Hangs => (PROBE_TIMEOUT, Observation::ProbeFailed(ProbeFailure::Timeout)),
+            Truth::Hangs => (
+                PROBE_TIMEOUT,
+                Observation::ProbeFailed { failure: ProbeFailure::Timeout, latency: PROBE_TIMEOUT },
+            ),
         };
         self.after(wait, Event::ProbeEnds(index, seen));
         if self.now < LAST_ARRIVAL {
             let jitter = self.rng.below(2 * JITTER);
-            self.after((PROBE_INTERVAL + ms(jitter)).saturating_sub(ms(JITTER)), Event::ProbeBegins(index));
+            let next = self.servers[index].health.next_probe_in(self.now);
+            assert!((FAST_INTERVAL..=MAX_INTERVAL).contains(&next), "{next:?}");
+            self.after((next + ms(jitter)).saturating_sub(ms(JITTER)), Event::ProbeBegins(index));
+        }
+    }
+
+    /// The pool succeeds itself; now and then under another health check.
+    fn reload(&mut self) {
+        if self.rng.below(3) == 0 {
+            self.probes.path.push('x');
+        }
+        let passive = PassiveHealth::default();
+        for server in &mut self.servers {
+            let health = server.health.clone();
+            server.health = health.succeed(&self.probes, &passive, &self.damping, self.now);
+        }
+        let places: Vec<_> = (0..self.members.len()).map(Some).collect();
+        let next = self.balancers.last().map(|last| last.succeed(self.algorithm, &self.members, &places));
+        self.balancers.extend(next);
+        self.reloaded_at = self.now;
+        self.publish();
+        if self.now < CALM {
+            let wait = self.rng.below(20_000);
+            self.after(ms(wait), Event::Reload);
         }
     }
 
@@ -316,12 +384,32 @@ impl World {
     fn changed(&mut self, index: usize, change: Option<Transition>) {
         if let Some(change) = change {
             self.check_change(index, &change);
-            self.publish();
+            self.unstable += u64::from(change.to == State::Unstable);
         }
+        self.publish();
     }
 
-    fn publish(&self) {
-        let share = |server: &Server| FULL_SHARE * u16::from(server.health.eligible());
-        self.balancer.publish(&self.servers.iter().map(share).collect::<Vec<_>>());
+    pub(crate) fn standings(&self) -> Vec<Standing> {
+        let standing = |server: &Server| match server.weight {
+            0 => Standing::Away,
+            _ => server.health.standing(),
+        };
+        self.servers.iter().map(standing).collect()
+    }
+
+    fn publish(&mut self) {
+        let admission = admit(&self.standings(), self.panic_percent);
+        self.panics += u64::from(admission.panic);
+        for (index, eligible) in admission.eligible.into_iter().enumerate() {
+            let (server, share) = (&mut self.servers[index], &mut self.shares[index]);
+            if *share == 0 {
+                server.in_since = self.now;
+            }
+            let due = slow_start::share(self.now.saturating_sub(server.in_since), self.slow_start);
+            *share = due * u16::from(eligible);
+        }
+        if let Some(balancer) = self.balancers.last() {
+            balancer.publish(&self.shares);
+        }
     }
 }

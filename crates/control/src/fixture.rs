@@ -11,6 +11,8 @@ use loadweaver_config::{
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
 
+pub(crate) mod secure;
+
 use crate::coordinator::Source;
 use crate::plane::Watched;
 use crate::readiness::Readiness;

@@ -36,6 +36,8 @@ mod reload;
 mod resolver;
 /// Starts long-lived tasks and keeps them alive.
 mod supervisor;
+/// Whom programs and endpoints are told of.
+mod target;
 /// What has to be done now and then.
 mod upkeep;
 /// Operators' own systems are told of events.

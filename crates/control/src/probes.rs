@@ -10,20 +10,29 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use loadweaver_config::ProbeKind;
-use loadweaver_policy::health::{Observation, ProbeFailure};
+use loadweaver_policy::health::Observation;
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::log;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::current::Current;
 use crate::jitter::Jitter;
 
+/// An answer to an `http` probe.
+mod answer;
+/// A program.
+mod exec;
+/// A request.
 mod http;
+/// One question to one server.
+mod question;
+/// A connection.
 mod tcp;
+/// TLS for requests.
+mod tls;
 
 /// Probes under way at a time: each is a descriptor that clients cannot have.
 const UNDER_WAY: usize = 256;
@@ -153,35 +162,15 @@ impl Schedule {
 /// One probe of one server, and its report.
 async fn probe(target: Target) {
     let Some(server) = target.pool.servers.get(target.server) else { return };
-    let check = &target.pool.config.health_check;
-    let Some(address) = server.address() else {
-        let failure = ProbeFailure::Resolve(format!("nothing known of {}", server.config.host));
-        let seen = Observation::ProbeFailed { failure, latency: Duration::ZERO };
-        return target.pool.observe(target.server, seen);
-    };
     let began = Instant::now();
-    let answer = match check.kind {
-        // The checker lets no `exec` through yet.
-        ProbeKind::Off | ProbeKind::Exec => return,
-        ProbeKind::Tcp => timeout(check.timeout, tcp::ask(address)).await.map(|answer| answer.map(|()| None)),
-        ProbeKind::Http => {
-            let request = http::request(check, &server.config);
-            timeout(check.timeout, http::ask(address, &request)).await.map(|answer| {
-                answer.and_then(|answer| {
-                    let good = check.expect_status.iter().any(|range| range.contains(answer.status));
-                    if good { Ok(Some(answer)) } else { Err(ProbeFailure::Status(answer.status)) }
-                })
-            })
-        }
-    };
+    let answer = question::ask(&target.pool.config, &server.config, server.address()).await;
     let latency = began.elapsed();
     let (observation, rest) = match answer {
-        Ok(Ok(rest)) => {
-            let status = rest.as_ref().map(|answer| answer.status);
-            (Observation::ProbeOk { latency, status }, rest)
+        Ok(answered) => {
+            let status = answered.status();
+            (Observation::ProbeOk { latency, status }, Some(answered))
         }
-        Ok(Err(failure)) => (Observation::ProbeFailed { failure, latency }, None),
-        Err(_) => (Observation::ProbeFailed { failure: ProbeFailure::Timeout, latency }, None),
+        Err(failure) => (Observation::ProbeFailed { failure, latency }, None),
     };
     tracing::debug!(target: log::HEALTH, pool = %target.pool.config.name, server = %server.config.id, ?observation, "probe");
     target.pool.observe(target.server, observation);

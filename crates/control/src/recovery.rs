@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::jitter::Jitter;
+use crate::target::Target;
 use process::{Charge, Keeper};
-use target::Target;
 use ward::{Seat, Ward};
 
 /// The action `http`.
@@ -39,8 +39,6 @@ pub mod guard;
 mod orders;
 /// The action `process`.
 mod process;
-/// Whom a recovery is for.
-mod target;
 /// What the admin API shows.
 mod view;
 /// One pool's recoveries, decided.
@@ -352,10 +350,11 @@ fn charge(pool: &Pool, server: &Server) -> Option<Charge> {
 fn look(ward: &mut Ward, pool: &PoolState, now: Duration) {
     for (place, server) in pool.config.servers.iter().enumerate() {
         let health = pool.health(place);
-        if health.state == Verdict::Down {
-            ward.went_down(&server.id, health.reason, now);
-        } else if health.state == Verdict::Up {
-            ward.went_up(&server.id, now);
+        match health.state {
+            Verdict::Down => ward.went_down(&server.id, health.reason, now),
+            Verdict::Up => ward.went_up(&server.id, now),
+            Verdict::Unstable => ward.went_unstable(&server.id, now),
+            Verdict::Unknown => {}
         }
     }
 }

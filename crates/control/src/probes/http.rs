@@ -1,35 +1,49 @@
-//! A GET for the head of an answer.
+//! A request, and an answer that is judged.
 //!
-//! Written over a bare socket and `httparse` and not over a client library: a probe wants one fresh connection, the
-//! status, and nothing else, and must tell a refused connection from a bad answer. The verdict falls with the head;
-//! a little of the body is read afterwards, because a connection closed on unread bytes looks like a crash in the
-//! server's log.
+//! Written over a bare socket and the parser that the proxy uses, and not over a client library: a probe wants one
+//! fresh connection, must tell a refused connection from a bad answer, and must call bad what the proxy could not
+//! pass on. Without a pattern for the body the verdict falls with the head; a little of the body is read afterwards,
+//! because a connection closed on unread bytes looks like a crash in the server's log.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use loadweaver_config::{HealthCheck, Server};
+use loadweaver_http1::Method;
 use loadweaver_policy::health::ProbeFailure;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::answer::{Incoming, judge_headers};
 use super::tcp::{cause, connect};
+use super::tls;
 use crate::VERSION;
 
-/// Longest head of a probe's answer, interim answers included.
-const MAX_HEAD: usize = 16 * 1024;
-/// Most header fields of it.
-const MAX_HEADERS: usize = 128;
-/// What of the body is read before the connection is closed anyway.
+/// What of the rest of a body is read before the connection is closed anyway.
 const MAX_REST: u64 = 64 * 1024;
 /// How long that may take.
 const REST_TIME: Duration = Duration::from_millis(500);
+/// Methods whose requests say that they have no body (RFC 9110, 8.6).
+const WITH_LENGTH: [&str; 3] = ["POST", "PUT", "PATCH"];
 
-/// An answer's status, and the connection with the rest of it.
+/// A connection, with or without TLS.
+pub(super) type Stream = Box<dyn Connection>;
+
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<Any: AsyncRead + AsyncWrite + Send + Unpin> Connection for Any {}
+
+/// A good answer, and the connection with the rest of it.
 pub(super) struct Answer {
     pub(super) status: u16,
-    stream: TcpStream,
+    stream: Stream,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 impl Answer {
@@ -43,52 +57,75 @@ impl Answer {
 
 /// The bytes of a probe.
 pub(super) fn request(check: &HealthCheck, server: &Server) -> String {
-    let host = check.host.clone().unwrap_or_else(|| match server.port {
-        80 => Server::address_text(&server.host, 80).trim_end_matches(":80").to_owned(),
-        port => Server::address_text(&server.host, port),
-    });
-    let path = &check.path;
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: loadweaver/{VERSION}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    )
-}
-
-/// Asks, and waits for the head of the final answer. The caller limits the time.
-pub(super) async fn ask(address: SocketAddr, request: &str) -> Result<Answer, ProbeFailure> {
-    let mut stream = connect(address).await?;
-    stream.write_all(request.as_bytes()).await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
-    let status = final_status(&mut stream).await?;
-    Ok(Answer { status, stream })
-}
-
-async fn final_status(stream: &mut TcpStream) -> Result<u16, ProbeFailure> {
-    let mut head = Vec::with_capacity(1024);
-    loop {
-        let count =
-            stream.read_buf(&mut head).await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
-        if count == 0 {
-            return Err(ProbeFailure::BadAnswer("the connection was closed before an answer".to_owned()));
-        }
-        while let Some((status, length)) = parse(&head)? {
-            // 1xx is interim (RFC 9110, 15.2); 101 answers an upgrade, which nobody asked for.
-            if !(100..200).contains(&status) || status == 101 {
-                return Ok(status);
-            }
-            head.drain(..length);
-        }
-        if head.len() >= MAX_HEAD {
-            return Err(ProbeFailure::BadAnswer(format!("a head of more than {MAX_HEAD} bytes")));
-        }
+    let mut text = format!("{} {} HTTP/1.1\r\n", check.method, check.path);
+    let standard = [
+        ("Host", authority(check, server)),
+        ("User-Agent", format!("loadweaver/{VERSION}")),
+        ("Accept", "*/*".to_owned()),
+    ];
+    let ours = |name: &str| check.headers.iter().all(|(own, _)| !own.eq_ignore_ascii_case(name));
+    let standard =
+        standard.iter().map(|(name, value)| (*name, value.as_str())).filter(|(name, _)| ours(name));
+    let own = check.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in standard.chain(own) {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{name}: {value}\r\n");
     }
+    if WITH_LENGTH.contains(&check.method.as_str()) {
+        text.push_str("Content-Length: 0\r\n");
+    }
+    text.push_str("Connection: close\r\n\r\n");
+    text
 }
 
-/// Status and length of a whole head.
-fn parse(bytes: &[u8]) -> Result<Option<(u16, usize)>, ProbeFailure> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => Ok(response.code.map(|status| (status, length))),
-        Ok(httparse::Status::Partial) => Ok(None),
-        Err(error) => Err(ProbeFailure::BadAnswer(format!("no HTTP/1 answer: {error}"))),
+/// Asks and judges, within the time that the check allows.
+pub(super) async fn ask(
+    check: &HealthCheck,
+    server: &Server,
+    address: SocketAddr,
+) -> Result<Answer, ProbeFailure> {
+    let until = Instant::now() + check.timeout;
+    let head = async {
+        let mut stream: Stream = Box::new(connect(address).await?);
+        if check.tls {
+            stream =
+                Box::new(tls::open(stream, tls::name(check, server), tls::settings(check.verify)).await?);
+        }
+        let request = request(check, server);
+        stream.write_all(request.as_bytes()).await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
+        stream.flush().await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
+        let mut incoming = Incoming::new(stream);
+        let head = incoming.head(method(check)).await?;
+        Ok((head, incoming))
+    };
+    let (head, mut incoming) = timeout_at(until, head).await.unwrap_or(Err(ProbeFailure::Timeout))?;
+    let status = head.status();
+    if !check.expect_status.iter().any(|range| range.contains(status)) {
+        return Err(ProbeFailure::Status(status));
     }
+    judge_headers(&head.headers, &check.expect_headers)?;
+    if let Some(pattern) = &check.expect_body {
+        incoming.judge_body(head.framing(), pattern, until).await?;
+    }
+    Ok(Answer { status, stream: incoming.stream })
 }
+
+/// What the request is for: the configured host, else the server's own name, and the port unless that goes without
+/// saying.
+fn authority(check: &HealthCheck, server: &Server) -> String {
+    check.host.clone().unwrap_or_else(|| {
+        let port = check.port.unwrap_or(server.port);
+        let standard = if check.tls { 443 } else { 80 };
+        let text = Server::address_text(&server.host, port);
+        let bare = text.strip_suffix(&format!(":{standard}")).filter(|_| port == standard);
+        bare.unwrap_or(&text).to_owned()
+    })
+}
+
+fn method(check: &HealthCheck) -> Method {
+    // No other changes how an answer is read, as CONNECT is no probe.
+    if check.method == "HEAD" { Method::Head } else { Method::Get }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 
+use loadweaver_config::HealthCheck;
 use loadweaver_policy::health::ProbeFailure;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-pub(super) async fn ask(address: SocketAddr) -> Result<(), ProbeFailure> {
-    connect(address).await.map(drop)
+/// Connects, within the time that the check allows.
+pub(super) async fn ask(check: &HealthCheck, address: SocketAddr) -> Result<(), ProbeFailure> {
+    let connected = timeout(check.timeout, connect(address)).await;
+    connected.unwrap_or(Err(ProbeFailure::Timeout)).map(drop)
 }
 
 pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeFailure> {

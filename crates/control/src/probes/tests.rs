@@ -8,6 +8,7 @@ use loadweaver_telemetry::event::{Event, Receiver};
 use loadweaver_testkit::Origin;
 use loadweaver_testkit::origin::reply;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::fixture;
 use crate::plane::Watched;

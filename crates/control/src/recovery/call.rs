@@ -10,9 +10,9 @@ use reqwest::{Certificate, Client, Method, Request, Url};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::target::{Target, Writing};
 use crate::VERSION;
 use crate::program::Tail;
+use crate::target::{Target, Writing};
 
 /// What of an answer's body is read: more than is kept of it, so that a short one is shown whole.
 const ANSWER: usize = 64 * 1024;
@@ -55,13 +55,18 @@ fn client(ca_file: Option<&Path>) -> Result<Client, String> {
         .user_agent(format!("loadweaver/{VERSION}"))
         // A redirect would send credentials to somebody whom the file does not name.
         .redirect(Policy::none())
+        // Whether there is another attempt is decided elsewhere.
+        .retry(reqwest::retry::never())
         .no_proxy()
         .pool_max_idle_per_host(0);
     if let Some(path) = ca_file {
         let shown = path.display();
         let pem = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         let certificates = Certificate::from_pem_bundle(&pem)
-            .map_err(|error| format!("{shown} holds no certificates: {}", causes(&error)))?;
+            .map_err(|error| format!("{shown} holds something else than certificates: {}", causes(&error)))?;
+        if certificates.is_empty() {
+            return Err(format!("{shown} holds no certificate"));
+        }
         builder = builder.tls_certs_only(certificates);
     }
     builder.build().map_err(|error| causes(&error))

@@ -6,9 +6,9 @@ use loadweaver_config::{HttpCall, RecoveryAction};
 use tokio::sync::oneshot;
 
 use super::process::{Acted, Keeper};
-use super::target::Target;
 use super::{Care, Key, call};
 use crate::program::{Ending, Program};
+use crate::target::Target;
 
 /// An action with all that it needs.
 pub(super) enum Deed {

@@ -6,9 +6,9 @@ use loadweaver_proxy::PoolState;
 use loadweaver_telemetry::event::Event;
 use tokio::sync::oneshot;
 
-use super::target::Target;
 use super::ward::Order;
 use super::{Action, Care, Key, Kind, Recoveries, deed, process};
+use crate::target::Target;
 
 impl Recoveries {
     pub(super) fn carry_out(&self, care: &mut Care, pool: &Arc<PoolState>, orders: Vec<Order>) {

@@ -17,8 +17,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::guard;
-use super::target::Target;
 use crate::program::{Group, Program, Tail};
+use crate::target::Target;
 
 /// Lines of output on their way to the program's log.
 mod lines;

@@ -10,6 +10,7 @@ use loadweaver_testkit::scratch::Scratch;
 use tokio::time::timeout;
 
 use crate::fixture;
+use crate::fixture::secure::Secure;
 
 use super::view::ServerView;
 use super::*;
@@ -301,4 +302,35 @@ async fn an_endpoint_that_never_answers_or_is_not_there_is_a_failed_attempt() {
         let (_, _, reason) = nursing.next().await;
         assert!(reason.contains(words) && !reason.contains("secret"), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_over_tls_must_prove_who_it_is() {
+    let (secure, stranger) = (Secure::start().await, Secure::start().await);
+    let folder = Scratch::new();
+    let call = |ca_file| HttpCall {
+        url: format!("https://localhost:{}/", secure.port),
+        method: "POST".into(),
+        headers: Vec::new(),
+        body: String::new(),
+        ca_file,
+    };
+    let (good, other) = (folder.file("ca.pem", &secure.pem), folder.file("other.pem", &stranger.pem));
+    let (empty, missing) = (folder.file("empty.pem", ""), folder.path().join("missing.pem"));
+    for (ca_file, words) in [
+        (None, "invalid peer certificate"),
+        (Some(other), "invalid peer certificate"),
+        (Some(empty), "holds no certificate"),
+        (Some(missing), "cannot read "),
+    ] {
+        let mut nursing = Nursing::of(1, quick(RecoveryAction::Http(call(ca_file))));
+        nursing.goes_down(0);
+        nursing.next().await;
+        let (_, _, reason) = nursing.next().await;
+        assert!(reason.contains(words), "{reason} does not say {words}");
+    }
+    let nursing = Nursing::of(1, quick(RecoveryAction::Http(call(Some(good)))));
+    nursing.goes_down(0);
+    nursing.until_state(0, "watching").await;
+    assert_eq!(nursing.view(0).last_attempts[0].output, "asked for localhost");
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::program::{Tail, harmless};
-use crate::recovery::target::Target;
+use crate::target::Target;
 
 /// Longest line that is logged in one piece; the rest of it is the next line.
 const LINE: usize = 4 * 1024;

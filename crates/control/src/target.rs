@@ -1,4 +1,4 @@
-//! Whom a recovery is for, as programs and endpoints are told.
+//! The server that something is done for, as programs and endpoints are told.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use loadweaver_telemetry::event::ServerRef;
 
 use crate::program::Program;
 
-/// A server that is to be brought back.
+/// A server, by all that tells it apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) pool: Arc<str>,
-    pub(super) server: Arc<str>,
-    pub(super) host: String,
-    pub(super) port: u16,
+pub(crate) struct Target {
+    pub(crate) pool: Arc<str>,
+    pub(crate) server: Arc<str>,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 /// How a value is written where it is put in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Writing {
+pub(crate) enum Writing {
     /// As it is: an argument, a variable.
     Plain,
     /// Percent-encoded, all but RFC 3986's unreserved characters.
@@ -28,18 +28,18 @@ pub(super) enum Writing {
 }
 
 impl Target {
-    pub(super) fn of(pool: &Arc<str>, server: &Server) -> Self {
+    pub(crate) fn of(pool: &Arc<str>, server: &Server) -> Self {
         Self { pool: pool.clone(), server: server.id.clone(), host: server.host.clone(), port: server.port }
     }
 
     /// How events name it.
-    pub(super) fn reference(&self) -> ServerRef {
+    pub(crate) fn reference(&self) -> ServerRef {
         ServerRef { id: self.server.clone(), address: Server::address_text(&self.host, self.port) }
     }
 
     /// Puts the server's values in the places of `{serverId}`, `{host}`, `{port}` and `{pool}`. Ids, hosts and pool
     /// names hold no white space, no quotes and nothing that a shell reads, by the rules of the configuration.
-    pub(super) fn fill(&self, text: &str, writing: Writing) -> String {
+    pub(crate) fn fill(&self, text: &str, writing: Writing) -> String {
         let port = self.port.to_string();
         let places = [
             ("{serverId}", &*self.server),
@@ -51,7 +51,7 @@ impl Target {
     }
 
     /// The program that the command means for this server.
-    pub(super) fn program(&self, command: &HostCommand) -> Program {
+    pub(crate) fn program(&self, command: &HostCommand) -> Program {
         let fill = |text: &String| self.fill(text, Writing::Plain);
         let told = [
             ("LOADWEAVER_POOL", self.pool.to_string()),
@@ -70,7 +70,7 @@ impl Target {
 }
 
 impl Writing {
-    pub(super) fn write(self, value: &str) -> String {
+    pub(crate) fn write(self, value: &str) -> String {
         match self {
             Self::Plain => value.to_owned(),
             Self::Url => value.bytes().map(percent_encoded).collect(),

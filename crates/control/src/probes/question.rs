@@ -1,0 +1,56 @@
+//! One question to one server, whatever kind of probe asks it.
+
+use std::net::SocketAddr;
+
+use loadweaver_config::{Pool, ProbeKind, Server};
+use loadweaver_policy::health::ProbeFailure;
+
+use super::http::Answer;
+use super::{exec, http, tcp};
+
+/// A good answer.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    answer: Option<Answer>,
+}
+
+impl Answered {
+    /// What an `http` probe was answered with.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.answer.as_ref().map(|answer| answer.status)
+    }
+
+    /// Does what politeness asks for after the verdict.
+    pub(super) async fn take_leave(self) {
+        if let Some(answer) = self.answer {
+            answer.take_leave().await;
+        }
+    }
+}
+
+/// Asks the server at its address, if that is known, in the way of its pool; takes no longer than `timeout` of the
+/// check, but for what a program needs to be ended.
+pub(super) async fn ask(
+    pool: &Pool,
+    server: &Server,
+    address: Option<SocketAddr>,
+) -> Result<Answered, ProbeFailure> {
+    let check = &pool.health_check;
+    let place = || {
+        let place = address.map(|known| SocketAddr::new(known.ip(), check.port.unwrap_or(known.port())));
+        place.ok_or_else(|| ProbeFailure::Resolve(format!("nothing known of {}", server.host)))
+    };
+    let answer = match check.kind {
+        ProbeKind::Off => None,
+        ProbeKind::Tcp => {
+            tcp::ask(check, place()?).await?;
+            None
+        }
+        ProbeKind::Http => Some(http::ask(check, server, place()?).await?),
+        ProbeKind::Exec => {
+            exec::ask(check, &pool.name, server).await?;
+            None
+        }
+    };
+    Ok(Answered { answer })
+}

@@ -9,6 +9,7 @@ pub mod strict;
 
 pub mod chunked_body;
 pub mod config;
+pub mod config_rewrite;
 pub mod request_head;
 pub mod response_head;
 
@@ -19,11 +20,12 @@ mod tests {
     /// A target and the property that it is about.
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 4] = [
+    const TARGETS: [Target; 5] = [
         ("request_head", crate::request_head::holds),
         ("response_head", crate::response_head::holds),
         ("chunked_body", crate::chunked_body::holds),
         ("config", crate::config::holds),
+        ("config_rewrite", crate::config_rewrite::holds),
     ];
 
     #[test]

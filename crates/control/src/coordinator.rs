@@ -16,13 +16,14 @@ use std::time::SystemTime;
 
 use loadweaver_config::{Change, Config, Parsed};
 use loadweaver_proxy::{Proxy, Snapshot};
-use loadweaver_telemetry::event::{Event, EventBus};
+use loadweaver_telemetry::event::Event;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use crate::current::Current;
 use crate::file;
+use crate::followers::{Followers, Prepared};
 use crate::resolver;
 pub(crate) use command::{Command, Origin, Outcome, Refusal, Version, View};
 use command::{Edit, EditError, Refused, Saved};
@@ -109,7 +110,7 @@ struct State {
     unsaved: Option<String>,
     current: Current,
     proxy: Arc<Proxy>,
-    bus: EventBus,
+    followers: Followers,
 }
 
 #[derive(Debug)]
@@ -126,6 +127,7 @@ struct Built {
     parsed: Parsed,
     change: Change,
     next: Arc<Snapshot>,
+    prepared: Prepared,
 }
 
 /// A coordinator for what is in force, and the way to it.
@@ -133,7 +135,7 @@ pub(crate) fn coordinator(
     source: Source,
     current: Current,
     proxy: Arc<Proxy>,
-    bus: EventBus,
+    followers: Followers,
 ) -> (Coordinator, Desk) {
     let (requests, receiver) = mpsc::channel(WAITING);
     let first = Version {
@@ -157,7 +159,7 @@ pub(crate) fn coordinator(
         unsaved: None,
         current,
         proxy,
-        bus,
+        followers,
     };
     (Coordinator { requests, view: seen }, Desk(Arc::new(Mutex::new(state))))
 }
@@ -236,15 +238,16 @@ impl State {
             let saved = self.save(&origin, confirm.is_some()).await;
             return Ok(outcome(self.version(), &built, saved));
         }
-        let before = std::mem::replace(&mut self.text, Arc::clone(&built.text));
-        self.put_in_force(&built, &origin).inspect_err(|_| self.text = Arc::clone(&before))?;
+        let before = Arc::clone(&self.text);
+        let mut told = outcome(built.next.version, &built, Saved::NotNeeded);
+        self.put_in_force(built, &origin)?;
         self.trial = confirm.map(|time| Trial {
             until: Instant::now() + time,
             until_time: SystemTime::now() + time,
             before,
         });
-        let saved = self.save(&origin, confirm.is_some()).await;
-        Ok(outcome(self.version(), &built, saved))
+        told.saved = self.save(&origin, confirm.is_some()).await;
+        Ok(told)
     }
 
     /// Takes in what somebody wrote into the file by hand and nobody told us about.
@@ -322,6 +325,7 @@ impl State {
         let environment = Arc::clone(&self.source.environment);
         let running = self.current.load();
         let from_api = matches!(origin, Origin::Api(_));
+        let followers = self.followers.clone();
         let built = spawn_blocking(move || {
             let parsed = loadweaver_config::parse(text.as_bytes(), &*environment).map_err(Refusal::Wrong)?;
             let old: &Config = &running.config;
@@ -330,8 +334,9 @@ impl State {
                 return Err(Refusal::RunsOnHost(on_host));
             }
             let change = Change::between(old, &parsed.config);
+            let prepared = followers.prepare(&parsed.config).map_err(Refusal::Unusable)?;
             let next = running.next(running.version + 1, parsed.config.clone());
-            Ok(Built { text, parsed, change, next })
+            Ok(Built { text, parsed, change, next, prepared })
         });
         let built = built.await.unwrap_or(Err(Refusal::Busy))?;
         // A new server that is given by name is of no use before its name is resolved.
@@ -340,19 +345,21 @@ impl State {
     }
 
     /// The swap, and what follows it at once.
-    fn put_in_force(&mut self, built: &Built, origin: &Origin) -> Result<(), Refusal> {
+    fn put_in_force(&mut self, built: Built, origin: &Origin) -> Result<(), Refusal> {
         let before = self.current.load();
         self.proxy.apply(Arc::clone(&built.next)).map_err(Refusal::Bind)?;
         self.current.set(Arc::clone(&built.next));
+        self.followers.apply(built.prepared, &built.next);
+        self.text = Arc::clone(&built.text);
         self.refused = None;
         self.trial = None;
         let changes = built.change.sentences();
-        self.bus.emit(Event::ConfigApplied {
+        self.followers.bus.emit(Event::ConfigApplied {
             version: built.next.version,
             origin: origin.to_string(),
             summary: changes.join("; "),
         });
-        farewell::tell(&before, &built.next, &self.bus);
+        farewell::tell(&before, &built.next, &self.followers.bus);
         farewell::cut_later(before, &built.next, &self.current, &self.proxy);
         if self.versions.len() >= VERSIONS {
             self.versions.pop_front();
@@ -402,7 +409,9 @@ impl State {
                     }
                     Ok(Err(error)) => {
                         let reason = format!("{shown}: {error}");
-                        self.bus.emit(Event::ConfigNotSaved { path: shown, reason: error.to_string() });
+                        self.followers
+                            .bus
+                            .emit(Event::ConfigNotSaved { path: shown, reason: error.to_string() });
                         Some(reason)
                     }
                     Err(_) => Some("the writing ended without a result".to_owned()),
@@ -427,7 +436,7 @@ impl State {
         // That somebody was late, or asked for what is not there, is between the API and whoever asked.
         let issues = match refusal {
             Refusal::Wrong(issues) => issues.0.clone(),
-            Refusal::Bind(_) | Refusal::File(_) | Refusal::RunsOnHost(_) => Vec::new(),
+            Refusal::Bind(_) | Refusal::File(_) | Refusal::RunsOnHost(_) | Refusal::Unusable(_) => Vec::new(),
             Refusal::Stale { .. }
             | Refusal::Edit(EditError::NotFound(_) | EditError::Conflict(_) | EditError::Invalid { .. })
             | Refusal::Waiting
@@ -435,7 +444,7 @@ impl State {
             | Refusal::Busy => return,
         };
         let reason = refusal.to_string();
-        self.bus.emit(Event::ConfigRefused {
+        self.followers.bus.emit(Event::ConfigRefused {
             origin: origin.to_string(),
             reason: reason.clone(),
             issues: issues.iter().map(ToString::to_string).collect(),

@@ -20,6 +20,8 @@ pub mod file;
 mod admin;
 /// The configuration in force.
 mod current;
+/// What follows the configuration beside the proxy.
+mod followers;
 /// Randomness for schedules.
 mod jitter;
 /// Servers asked whether they are well.

@@ -17,10 +17,13 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::coordinator::{self, Coordinator, Source};
 use crate::current::Current;
+use crate::followers::Followers;
 use crate::readiness::Readiness;
+use crate::recovery::Recoveries;
 use crate::resolver::{self, Resolver};
 use crate::supervisor::Supervisor;
 use crate::upkeep;
+use crate::webhooks::Webhooks;
 use crate::{admin, probes, reload};
 
 /// What the control plane looks after.
@@ -51,6 +54,9 @@ pub enum AdminError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something that the configuration names cannot be used.
+    #[error("{0}")]
+    Unusable(String),
     /// The thread or its runtime cannot be started.
     #[error("the control thread cannot be started: {0}")]
     Thread(#[from] io::Error),
@@ -64,6 +70,8 @@ const CHANGES: usize = 4;
 pub(crate) struct Sight {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) coordinator: Coordinator,
+    #[expect(dead_code, reason = "the admin API shows webhooks and recoveries next")]
+    pub(crate) followers: Followers,
 }
 
 /// The running control plane. Dropping it leaves it running; [`Plane::stop`] ends it.
@@ -94,8 +102,11 @@ impl Plane {
         let life = Life { watched, listener, proxy, reload: Arc::clone(&reload), resolved };
         let thread =
             thread::Builder::new().name("control".to_owned()).spawn(move || life.run(runtime, stopped))?;
-        // An error means that the thread died, which its panic has told already.
-        let _ = first_round.recv();
+        match first_round.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(reasons)) => return Err(AdminError::Unusable(reasons.join("; "))),
+            Err(_) => return Err(AdminError::Unusable("the control thread ended".to_owned())),
+        }
         Ok(Self { admin, hand_over: Mutex::new(Some(hand_over)), reload, stop, thread })
     }
 
@@ -139,26 +150,43 @@ struct Life {
     listener: Option<TcpListener>,
     proxy: oneshot::Receiver<Arc<Proxy>>,
     reload: Arc<Notify>,
-    resolved: SyncSender<()>,
+    resolved: SyncSender<Result<(), Vec<String>>>,
 }
 
 impl Life {
     fn run(self, runtime: Runtime, stopped: oneshot::Receiver<()>) {
         runtime.block_on(async {
-            tokio::spawn(self.begin());
+            let supervisor = Supervisor::new(self.watched.bus.clone());
+            let followers = self.followers(&supervisor);
+            tokio::spawn(self.begin(supervisor, followers.clone()));
             // Both the message and the loss of its sender end the thread.
             let _ = stopped.await;
+            followers.end().await;
         });
         // A lookup may hang in the system's resolver; nobody waits for it.
         runtime.shutdown_background();
     }
 
-    async fn begin(self) {
+    fn followers(&self, supervisor: &Supervisor) -> Followers {
+        let Watched { bus, started, .. } = &self.watched;
+        // Without our own path there is nobody to stand guard over processes; they are refused then.
+        let guard = std::env::current_exe().ok();
+        Followers {
+            webhooks: Webhooks::start(bus.clone(), supervisor),
+            recoveries: Recoveries::new(bus.clone(), *started, guard),
+            bus: bus.clone(),
+        }
+    }
+
+    async fn begin(self, supervisor: Supervisor, followers: Followers) {
         let Self { watched, listener, proxy, reload, resolved } = self;
-        let supervisor = Supervisor::new(watched.bus.clone());
+        match followers.prepare(&watched.snapshot.config) {
+            Ok(prepared) => followers.apply(prepared, &watched.snapshot),
+            Err(reasons) => return drop(resolved.send(Err(reasons))),
+        }
         let current = Current::new(Arc::clone(&watched.snapshot));
         let sight = Arc::new(OnceLock::new());
-        let (bus, source) = (watched.bus.clone(), watched.source.clone());
+        let source = watched.source.clone();
         if let Some(listener) = listener {
             tracing::debug!(target: log::ADMIN, "answering");
             let api =
@@ -167,7 +195,7 @@ impl Life {
         }
         let mut resolver = Resolver::new(current.clone());
         resolver.first_round().await;
-        let _ = resolved.send(());
+        let _ = resolved.send(Ok(()));
         let (mut resolver, names) = (Some(resolver), current.clone());
         supervisor
             .keep("resolver", move || resolver.take().unwrap_or_else(|| Resolver::new(names.clone())).run());
@@ -178,8 +206,11 @@ impl Life {
         // Without a data plane there is nothing to change.
         let Ok(proxy) = proxy.await else { return };
         let path = source.path.clone();
-        let (coordinator, desk) = coordinator::coordinator(source, current, Arc::clone(&proxy), bus);
-        let _ = sight.set(Sight { proxy, coordinator: coordinator.clone() });
+        let recoveries = followers.recoveries.clone();
+        supervisor.keep("recovery", move || recoveries.clone().run());
+        let (coordinator, desk) =
+            coordinator::coordinator(source, current, Arc::clone(&proxy), followers.clone());
+        let _ = sight.set(Sight { proxy, coordinator: coordinator.clone(), followers });
         supervisor.keep("coordinator", move || desk.clone().run());
         supervisor
             .keep("reload", move || reload::run(path.clone(), Arc::clone(&reload), coordinator.clone()));

@@ -2,16 +2,16 @@
 //!
 //! One task holds the schedules of all servers in a heap and sends a probe when its time has come, up to a limit
 //! under way at a time. A probe is a task of its own that tells its pool what it saw; the verdict is the policy's.
-//! The first probes go out at once, all together; after that the server's health says when it is asked again
-//! (quickly around a change, ever less often while it stays down), give or take a tenth, so that the probes of many
-//! servers spread out.
+//! The first probes go out at once, all together; after that each server is asked when its health
+//! wants it (once an interval, sooner around a change, ever more rarely while it is down), give or take a tenth of the
+//! time, so that the probes of many servers spread out.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use loadweaver_config::ProbeKind;
+use loadweaver_config::{ProbeKind, ServerState};
 use loadweaver_policy::health::Observation;
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::log;
@@ -80,7 +80,11 @@ impl Schedule {
     fn new(snapshot: &Snapshot, jitter: Jitter) -> Self {
         let probed = snapshot.pools.iter().filter(|pool| pool.config.health_check.kind != ProbeKind::Off);
         let targets: Vec<Target> = probed
-            .flat_map(|pool| (0..pool.servers.len()).map(|server| Target { pool: Arc::clone(pool), server }))
+            .flat_map(|pool| {
+                pool.servers.iter().enumerate().map(move |(index, server)| (pool, index, server))
+            })
+            .filter(|(_, _, server)| server.config.state != ServerState::Maintenance)
+            .map(|(pool, server, _)| Target { pool: Arc::clone(pool), server })
             .collect();
         let now = Instant::now();
         let due = (0..targets.len()).map(|target| Reverse((now, target))).collect();
@@ -97,7 +101,7 @@ impl Schedule {
         }
         for (target, began) in old.begun.values() {
             if let Some(target_of) = old.targets.get(*target) {
-                turns.insert(*target, *began + target_of.pool.config.health_check.interval);
+                turns.insert(*target, *began + target_of.pool.next_probe_in(target_of.server));
             }
         }
         let key = |target: &Target| {
@@ -142,7 +146,7 @@ impl Schedule {
         }
     }
 
-    /// The next probe is due so long after this one began, or now when it took longer than that.
+    /// The next probe is due an interval after this one began, or now when it took longer than that.
     fn end(&mut self, end: Result<(Id, ()), JoinError>) {
         let id = match end {
             Ok((id, ())) => id,

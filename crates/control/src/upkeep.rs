@@ -8,8 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::current::Current;
 
-/// How often servers that wait for their time are looked at: the error of `passiveHealth.hold` without probes, and
-/// of the hold of unstable servers.
+/// How often pools are: the error of `passiveHealth.hold`, and the step in which a share grows.
 const TICK: Duration = Duration::from_millis(500);
 /// How often what latencies say of the past is halved: quantiles tell of the last few minutes.
 const DECAY: Duration = Duration::from_mins(1);

@@ -118,6 +118,7 @@ struct Running {
     proxy: Arc<Proxy>,
     plane: Plane,
     access_log: Option<AccessLog>,
+    bus: EventBus,
     readiness: Readiness,
 }
 
@@ -143,7 +144,7 @@ impl Running {
         plane.show(Arc::clone(&proxy));
         bus.emit(Event::ConfigApplied { version: 1, origin: "start".to_owned(), summary });
         readiness.reach(Stage::Ready);
-        Ok(Self { proxy, plane, access_log, readiness })
+        Ok(Self { proxy, plane, access_log, bus, readiness })
     }
 
     fn addresses(&self) -> Addresses {
@@ -195,12 +196,21 @@ impl Running {
         match asked {
             Asked::End => {}
             Asked::Reload => self.plane.reload(),
-            Asked::Reopen => self.reopen_access_log(),
+            Asked::Reopen => self.reopen_logs(),
             Asked::Nothing => tracing::warn!(target: log::PROCESS, "SIGUSR2 has no meaning here"),
         }
     }
 
-    fn reopen_access_log(&self) {
+    fn reopen_logs(&self) {
+        match self.bus.file().map(|file| file.reopen()) {
+            None => {}
+            Some(Ok(())) => {
+                tracing::info!(target: log::PROCESS, "SIGUSR1: the file of events is opened anew");
+            }
+            Some(Err(error)) => {
+                tracing::error!(target: log::PROCESS, "SIGUSR1: {error}; the old file stays in use");
+            }
+        }
         match self.access_log.as_ref().map_or(Ok(false), AccessLog::reopen) {
             Ok(true) => tracing::info!(target: log::ACCESS_LOG, "SIGUSR1: the access log is opened anew"),
             Ok(false) => tracing::warn!(

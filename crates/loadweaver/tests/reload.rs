@@ -21,6 +21,7 @@ const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\
 /// Answers with its name, and sends every byte back after an upgrade.
 fn origin(name: &'static str) -> Origin {
     Origin::start(move |connection| {
+        connection.set_patience(PATIENCE * 12);
         loop {
             let request = connection.read_request()?;
             if request.fields.lists("connection", "upgrade") {

@@ -39,6 +39,8 @@ pub(crate) async fn forward(x: &mut Exchange<'_>, pool: Arc<PoolState>, now: Nan
 struct Effort {
     pool: Arc<PoolState>,
     idempotent: bool,
+    /// The pool had no healthy server when the exchange came to it.
+    was_down: bool,
     replay: Replay,
     /// Bytes of the request's body that were taken from the client.
     taken: u64,
@@ -56,6 +58,7 @@ impl Effort {
             .length_left()
             .is_none_or(|length| usize::try_from(length).is_ok_and(|length| length <= limit));
         Self {
+            was_down: pool.is_down(),
             pool,
             idempotent: is_idempotent(x.heads.request.method_text()),
             replay: Replay::new(if fits { limit } else { 0 }),
@@ -105,7 +108,7 @@ impl Effort {
                     }
                     match self.another(x, &lost) {
                         Some(next) => permit = next,
-                        None => return self.last_real(x).ok_or(lost.failure),
+                        None => return self.last_real(x).ok_or_else(|| self.told(lost.failure)),
                     }
                 }
             }
@@ -161,6 +164,12 @@ impl Effort {
             return None;
         }
         Some(permit)
+    }
+
+    /// What the client is told of a failure. Servers that are out are only tried for want of better ones; that they
+    /// fail is what was expected, and the pool has an answer for it.
+    fn told(&self, failure: Failure) -> Failure {
+        if self.was_down && failure.blame() == Blame::Server { Failure::NoServer } else { failure }
     }
 
     /// No more attempts: the last real answer, if there was one.

@@ -121,6 +121,8 @@ pub(crate) enum Refusal {
     Edit(EditError),
     /// It would add or change what runs programs on the host; pointers to it.
     RunsOnHost(Vec<String>),
+    /// Something that it names cannot be used: a certificate, a file of events.
+    Unusable(Vec<String>),
     /// A new listener cannot be bound.
     Bind(StartError),
     /// The file on disk cannot be read, or was changed by hand and is wrong, so that nothing can be written to it.
@@ -149,6 +151,7 @@ impl fmt::Display for Refusal {
             Self::RunsOnHost(places) => {
                 write!(f, "what runs programs on the host comes from the file alone: {}", places.join(", "))
             }
+            Self::Unusable(reasons) => f.write_str(&reasons.join("; ")),
             Self::Bind(error) => write!(f, "{error}"),
             Self::File(why) | Self::Unknown(why) => f.write_str(why),
             Self::Waiting => {

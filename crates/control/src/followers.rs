@@ -1,0 +1,71 @@
+//! What follows the configuration beside the proxy: webhooks, recoveries, the file of events.
+//!
+//! What can fail of following is done first and changes nothing ([`Followers::prepare`]); the rest cannot fail.
+
+use loadweaver_config::Config;
+use loadweaver_proxy::Snapshot;
+use loadweaver_telemetry::event::{EventBus, EventFile};
+
+use crate::recovery::Recoveries;
+use crate::webhooks::{self, Webhooks};
+
+/// Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub(crate) struct Followers {
+    pub(crate) webhooks: Webhooks,
+    pub(crate) recoveries: Recoveries,
+    pub(crate) bus: EventBus,
+}
+
+impl std::fmt::Debug for Followers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Followers").finish_non_exhaustive()
+    }
+}
+
+/// A configuration that can be followed.
+pub(crate) struct Prepared {
+    webhooks: webhooks::Prepared,
+    events: NextFile,
+}
+
+enum NextFile {
+    Same,
+    Other(Option<EventFile>),
+}
+
+impl Followers {
+    /// Reads certificates, opens files. Blocks for a few milliseconds. The errors are sentences for an operator.
+    pub(crate) fn prepare(&self, config: &Config) -> Result<Prepared, Vec<String>> {
+        let webhooks = self.webhooks.prepare(&config.webhooks);
+        let webhooks =
+            webhooks.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let open = self.bus.file();
+        let events = match &config.events {
+            wanted if wanted.as_ref() == open.as_ref().map(EventFile::settings) => NextFile::Same,
+            None => NextFile::Other(None),
+            Some(settings) => {
+                NextFile::Other(Some(EventFile::open(settings).map_err(|error| vec![error.to_string()])?))
+            }
+        };
+        Ok(Prepared { webhooks, events })
+    }
+
+    /// Follows. To be called on the control plane's runtime.
+    pub(crate) fn apply(&self, prepared: Prepared, snapshot: &Snapshot) {
+        self.webhooks.apply(&prepared.webhooks);
+        self.recoveries.apply(snapshot);
+        if let NextFile::Other(file) = prepared.events {
+            self.bus.write_to(file);
+        }
+    }
+
+    /// The end of the process: children are stopped, what waits to be told is told where that goes quickly.
+    pub(crate) async fn end(&self) {
+        self.recoveries.stop().await;
+        self.webhooks.close().await;
+        if let Some(file) = self.bus.file() {
+            file.close();
+        }
+    }
+}

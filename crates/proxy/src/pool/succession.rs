@@ -1,0 +1,106 @@
+//! One pool takes over from another: with a change of the configuration, and without a verdict that is lost or told
+//! twice.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use loadweaver_config::Server;
+use loadweaver_policy::health::Health;
+
+use super::PoolState;
+
+/// A server as it stood before a change: its pool, and its place in it.
+pub(crate) type Before = (Arc<PoolState>, usize);
+
+/// Whether a server's place before a change is in this pool, not in another one.
+pub(super) fn is_in(pool: Option<&Arc<PoolState>>, before: Option<&Before>) -> bool {
+    matches!((pool, before), (Some(pool), Some((was_in, _))) if Arc::ptr_eq(pool, was_in))
+}
+
+/// What all pools of one name share, one after the other: the newest of them.
+#[derive(Debug, Default)]
+pub(super) struct Lineage(Mutex<Weak<PoolState>>);
+
+impl Lineage {
+    fn newest(&self) -> Option<Arc<PoolState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    fn set(&self, newest: Weak<PoolState>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+    }
+}
+
+impl PoolState {
+    /// Begins to serve, from nothing.
+    pub(super) fn begin(self: &Arc<Self>) {
+        self.settle(&mut self.lock(), None);
+        self.lineage.set(Arc::downgrade(self));
+    }
+
+    /// Takes over from `old`, and each server's verdict from where it stood. From here on what exchanges of `old`
+    /// find out is told to this pool.
+    pub(crate) fn take_over(self: &Arc<Self>, old: Option<&Arc<Self>>) {
+        let before = std::mem::take(&mut *self.before.lock().unwrap_or_else(PoisonError::into_inner));
+        let now = self.now();
+        let mut verdicts = self.lock();
+        // The old pool's lock is held until its successor knows all that it knew: a verdict that falls meanwhile
+        // waits, and finds the successor.
+        let old_verdicts = old.map(|old| old.lock());
+        for (index, before) in before.iter().enumerate() {
+            let Some((was_in, place)) = before else {
+                // A newcomer among servers that are busy.
+                if old.is_some() {
+                    verdicts.grow_from(index, now);
+                }
+                continue;
+            };
+            let known = match &old_verdicts {
+                Some(known) if is_in(old, Some(&(Arc::clone(was_in), *place))) => known.seat(*place),
+                _ => was_in.lock().seat(*place),
+            };
+            let server = self.config.servers.get(index);
+            if let (Some((health, grows_from)), true) =
+                (known, server.is_some_and(|it| was_in.has(*place, it)))
+            {
+                verdicts.sit(index, self.judged_anew(health, now), grows_from);
+            }
+        }
+        if let Some(old) = &old_verdicts {
+            verdicts.goes_on_from(old);
+        }
+        self.settle(&mut verdicts, Some("the configuration was changed"));
+        self.lineage.set(Arc::downgrade(self));
+        if let Some(old) = old {
+            old.handed_over.store(true, Ordering::Release);
+        }
+    }
+
+    /// Ends a pool that has no successor.
+    pub(crate) fn retire(&self) {
+        let verdicts = self.lock();
+        self.lineage.set(Weak::new());
+        self.handed_over.store(true, Ordering::Release);
+        drop(verdicts);
+    }
+
+    /// Does with the pool that has taken over what was meant for this one, if the server is still there.
+    pub(super) fn pass_on(&self, server: usize, what: impl FnOnce(&Self, usize)) {
+        let Some(newest) = self.lineage.newest() else { return };
+        let id = self.servers.get(server).map(|server| &server.config.id);
+        if let Some(place) = id.and_then(|id| newest.place_of(id)) {
+            what(&newest, place);
+        }
+    }
+
+    /// Whether the server at a place is the same machine's: a verdict says nothing about another one.
+    fn has(&self, place: usize, server: &Server) -> bool {
+        let known = self.config.servers.get(place);
+        known.is_some_and(|known| (&known.host, known.port) == (&server.host, server.port))
+    }
+
+    fn judged_anew(&self, health: Health, now: std::time::Duration) -> Health {
+        let config = &self.config;
+        health.succeed(&config.health_check, &config.passive_health, &config.flap_damping, now)
+    }
+}

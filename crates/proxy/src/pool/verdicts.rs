@@ -1,0 +1,248 @@
+//! The health of a pool's servers, seen together: who gets traffic, how much of it, and what is told about that.
+
+use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use loadweaver_config::{Server, ServerState as Wanted};
+use loadweaver_policy::admission::{Admission, Standing, admit};
+use loadweaver_policy::balance::FULL_SHARE;
+use loadweaver_policy::health::{Health, Observation, State, Transition};
+use loadweaver_policy::slow_start;
+use loadweaver_telemetry::event::Event;
+
+use super::PoolState;
+
+/// Health of all servers under one lock, so that who gets traffic is published in the order in which it came about.
+/// It is only taken by probes, by the clock, and when an attempt failed.
+#[derive(Debug)]
+pub(super) struct Verdicts {
+    seats: Vec<Seat>,
+    /// Whether `PoolDown` was the last of the pool's events, and `PanicStarted`.
+    down: bool,
+    panic: bool,
+    /// A share grows with time.
+    growing: bool,
+}
+
+#[derive(Debug)]
+struct Seat {
+    health: Health,
+    /// Since when its share grows, where it has not all of it yet.
+    grows_from: Option<Duration>,
+}
+
+/// What is known of a server's health.
+#[derive(Debug, Clone)]
+pub struct HealthView {
+    /// The verdict.
+    pub state: State,
+    /// Why, in words for an operator.
+    pub reason: String,
+    /// Since when, counted from the start of the process.
+    pub since: Duration,
+    /// Thousandths of what its weight gives it: less than 1,000 while it starts slowly, 0 while it gets nothing.
+    pub share: u16,
+}
+
+impl Verdicts {
+    pub(super) fn new(healths: Vec<Health>) -> Self {
+        let seats = healths.into_iter().map(|health| Seat { health, grows_from: None }).collect();
+        Self { seats, down: false, panic: false, growing: false }
+    }
+
+    /// What is known of a server, to be taken over.
+    pub(super) fn seat(&self, server: usize) -> Option<(Health, Option<Duration>)> {
+        self.seats.get(server).map(|seat| (seat.health.clone(), seat.grows_from))
+    }
+
+    pub(super) fn sit(&mut self, server: usize, health: Health, grows_from: Option<Duration>) {
+        if let Some(seat) = self.seats.get_mut(server) {
+            *seat = Seat { health, grows_from };
+        }
+    }
+
+    pub(super) fn grow_from(&mut self, server: usize, now: Duration) {
+        if let Some(seat) = self.seats.get_mut(server) {
+            seat.grows_from = Some(now);
+        }
+    }
+
+    /// What was told of the old pool is not told again.
+    pub(super) fn goes_on_from(&mut self, old: &Self) {
+        (self.down, self.panic) = (old.down, old.panic);
+    }
+
+    fn standings(&self, servers: &[Server]) -> Vec<Standing> {
+        let standing = |(server, seat): (&Server, &Seat)| match server.state {
+            Wanted::Active if server.weight > 0 => seat.health.standing(),
+            Wanted::Active | Wanted::Drain | Wanted::Maintenance => Standing::Away,
+        };
+        servers.iter().zip(&self.seats).map(standing).collect()
+    }
+
+    /// What each server gets, in thousandths of its weight.
+    fn shares(&mut self, admission: &Admission, slow_start: Duration, now: Duration) -> Vec<u16> {
+        self.growing = false;
+        let mut share = |(seat, eligible): (&mut Seat, &bool)| {
+            if !eligible {
+                return 0;
+            }
+            let Some(since) = seat.grows_from else { return FULL_SHARE };
+            let share = slow_start::share(now.saturating_sub(since), slow_start);
+            if share >= FULL_SHARE {
+                seat.grows_from = None;
+            }
+            self.growing |= share < FULL_SHARE;
+            share
+        };
+        self.seats.iter_mut().zip(&admission.eligible).map(&mut share).collect()
+    }
+}
+
+impl PoolState {
+    /// Takes in what a probe or an attempt found out about a server, and tells everybody when that changes
+    /// anything.
+    pub fn observe(&self, server: usize, observation: Observation) {
+        let now = self.now();
+        let mut verdicts = self.lock();
+        if self.handed_over.load(Ordering::Acquire) {
+            drop(verdicts);
+            return self.pass_on(server, |newest, place| newest.observe(place, observation));
+        }
+        let Some(seat) = verdicts.seats.get_mut(server) else { return };
+        let before = seat.health.standing();
+        let transition = seat.health.observe(observation, now);
+        if let Some(transition) = transition {
+            self.turn(&mut verdicts, server, &transition);
+            self.settle(&mut verdicts, Some(&transition.reason));
+        } else if before != seat.health.standing() {
+            self.settle(&mut verdicts, None);
+        }
+    }
+
+    /// Lets time work: on verdicts that no probe will ever change, on servers that were unstable, on shares that
+    /// grow.
+    pub fn tick(&self) {
+        let now = self.now();
+        let mut verdicts = self.lock();
+        if self.handed_over.load(Ordering::Acquire) {
+            return;
+        }
+        for server in 0..self.servers.len() {
+            let transition = verdicts.seats.get_mut(server).and_then(|seat| seat.health.tick(now));
+            if let Some(transition) = transition {
+                self.turn(&mut verdicts, server, &transition);
+                self.settle(&mut verdicts, Some(&transition.reason));
+            }
+        }
+        if verdicts.growing {
+            self.settle(&mut verdicts, None);
+        }
+    }
+
+    /// What is known of a server's health.
+    pub fn health(&self, server: usize) -> HealthView {
+        let share = if self.servers.get(server).is_some_and(|server| server.is_eligible()) {
+            self.inspect(server, |_, share| share).unwrap_or(0)
+        } else {
+            0
+        };
+        let view = self.inspect(server, |health, _| HealthView {
+            state: health.state(),
+            reason: health.reason().to_owned(),
+            since: health.since(),
+            share,
+        });
+        let nothing =
+            HealthView { state: State::Unknown, reason: String::new(), since: Duration::ZERO, share };
+        view.unwrap_or(nothing)
+    }
+
+    /// Looks at all that is known of a server's health, and at its share. Probes and verdicts wait meanwhile.
+    pub fn inspect<T>(&self, server: usize, look: impl FnOnce(&Health, u16) -> T) -> Option<T> {
+        let (now, slow_start) = (self.now(), self.config.slow_start);
+        let verdicts = self.lock();
+        let seat = verdicts.seats.get(server)?;
+        let growing = |since: Duration| slow_start::share(now.saturating_sub(since), slow_start);
+        Some(look(&seat.health, seat.grows_from.map_or(FULL_SHARE, growing)))
+    }
+
+    /// How long after this probe's begin the next one of a server is due.
+    pub fn next_probe_in(&self, server: usize) -> Duration {
+        let now = self.now();
+        self.inspect(server, |health, _| health.next_probe_in(now))
+            .unwrap_or(self.config.health_check.interval)
+    }
+
+    /// Number of servers that may have new traffic.
+    pub fn up_count(&self) -> usize {
+        self.servers.iter().filter(|server| server.is_eligible()).count()
+    }
+
+    /// Whether no server is healthy. Traffic may still go to those of which somebody is there: see
+    /// [`loadweaver_policy::admission`].
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// The time that verdicts are dated with.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Tells of one server's new verdict.
+    fn turn(&self, verdicts: &mut Verdicts, index: usize, transition: &Transition) {
+        let (Some(server), Some(seat)) = (self.servers.get(index), verdicts.seats.get_mut(index)) else {
+            return;
+        };
+        let (pool, server) = (self.config.name.clone(), server.reference());
+        let reason = transition.reason.clone();
+        match transition.to {
+            State::Down => self.bus.emit(Event::ServerDown { pool, server, reason }),
+            State::Unstable => self.bus.emit(Event::ServerUnstable { pool, server, reason }),
+            State::Up | State::Unknown => {
+                if matches!(transition.from, State::Down | State::Unstable) {
+                    seat.grows_from = Some(self.now());
+                }
+                self.bus.emit(Event::ServerUp { pool, server, reason });
+            }
+        }
+    }
+
+    /// Decides who gets traffic, and tells what that means for the pool.
+    pub(super) fn settle(&self, verdicts: &mut Verdicts, why: Option<&str>) {
+        let standings = verdicts.standings(&self.config.servers);
+        let admission = admit(&standings, self.config.panic_percent);
+        for (server, eligible) in self.servers.iter().zip(&admission.eligible) {
+            server.set_eligible(*eligible);
+        }
+        let shares = verdicts.shares(&admission, self.config.slow_start, self.now());
+        self.balancer.publish(&shares);
+        let waiting = standings.contains(&Standing::Waiting);
+        let down = admission.healthy == 0 && !(admission.active == 0 && waiting);
+        self.down.store(down, Ordering::Relaxed);
+        let pool = || self.config.name.clone();
+        if down != std::mem::replace(&mut verdicts.down, down) {
+            let away = "all servers are in drain or maintenance, or have no weight";
+            let reason = if admission.active == 0 { away } else { why.unwrap_or_default() }.to_owned();
+            self.bus.emit(if down {
+                Event::PoolDown { pool: pool(), reason }
+            } else {
+                Event::PoolUp { pool: pool() }
+            });
+        }
+        if admission.panic != std::mem::replace(&mut verdicts.panic, admission.panic) {
+            let Admission { healthy, active: total, .. } = admission;
+            self.bus.emit(if admission.panic {
+                Event::PanicStarted { pool: pool(), healthy, total }
+            } else {
+                Event::PanicEnded { pool: pool() }
+            });
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Verdicts> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

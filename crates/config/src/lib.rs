@@ -91,6 +91,7 @@ pub use model::secret::Secret;
 pub use raw::document;
 pub use rewrite::rewrite;
 pub use schema::schema;
+pub use suggest::nearest;
 pub use summary::summary;
 
 /// Longest configuration text that is read: 16 MiB, room for some hundred thousand servers.
@@ -98,6 +99,15 @@ pub const MAX_CONFIG_BYTES: usize = 16 * 1024 * 1024;
 
 /// How big a compiled `pathRegex` may get, in bytes: 1 MiB. Whoever compiles one again sets the same limit.
 pub const MAX_REGEX_SIZE: usize = 1024 * 1024;
+
+/// Reads a duration as the file has them: `"250ms"`, `"1m30s"`.
+///
+/// # Errors
+/// What is wrong with it; the issue has no place.
+pub fn duration(text: &str) -> Result<std::time::Duration, Issue> {
+    let issue = |fault: Fault| Issue { at: String::new(), problem: fault.problem, help: fault.help };
+    quantity::parse_duration(text).map_err(issue)
+}
 
 /// A configuration that may run, and what its author should still hear about it.
 #[derive(Debug, Clone, PartialEq)]

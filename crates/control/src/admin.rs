@@ -1,8 +1,8 @@
-//! The listener for operators: JSON about what runs, on a thread that no request can keep busy.
+//! The listener for operators: JSON about what runs, and changes of it, on a thread that no request can keep busy.
 //!
-//! It binds loopback only (the configuration's checker sees to that), so the only strangers who can reach it are web
-//! pages in a browser on the same machine. Therefore each request must name this machine in `Host` (a page that
-//! rebinds its own name to 127.0.0.1 cannot) and, where a browser says where a request comes from, in `Origin`.
+//! Every change is a command to the coordinator, with the version that it was made for, and every answer says what it
+//! did. Who may ask is in `guard`; the parts of a request are read in `asked`; the document of what there is
+//! (`openapi`) is made from the handlers.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,25 +11,42 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use loadweaver_policy::health;
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::log;
+use tokio::sync::Semaphore;
 
 use crate::current::Current;
 use crate::plane::{Sight, Watched};
+use crate::rates::Rates;
 use crate::readiness::Stage;
-use answer::{failed, succeeded};
+use answer::{Answer, Denied, Failure, Success, succeeded};
+use asked::Query;
+use guard::Logins;
+use openapi::LookDenials;
 
 mod answer;
+mod asked;
+mod change;
+mod config;
+mod edit;
+mod events;
+mod guard;
+mod metrics;
 mod names;
+mod openapi;
+mod pools;
+mod routes;
 mod seats;
+mod secrets;
+mod servers;
 mod status;
+mod views;
 
 /// What the answers are made of. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,6 +55,10 @@ pub(crate) struct Api {
     current: Current,
     sight: Arc<OnceLock<Sight>>,
     bound: Option<SocketAddr>,
+    rates: Rates,
+    logins: Arc<Logins>,
+    streams: Arc<Semaphore>,
+    document: Arc<OnceLock<String>>,
 }
 
 impl Api {
@@ -46,20 +67,34 @@ impl Api {
         current: Current,
         sight: Arc<OnceLock<Sight>>,
         bound: Option<SocketAddr>,
+        rates: Rates,
     ) -> Self {
-        Self { watched: Arc::new(watched), current, sight, bound }
+        Self {
+            watched: Arc::new(watched),
+            current,
+            sight,
+            bound,
+            rates,
+            logins: Arc::default(),
+            streams: events::seats(),
+            document: Arc::default(),
+        }
     }
 
     fn router(self) -> Router {
-        Router::new()
-            .route("/status", get(status))
-            .route("/livez", get(livez))
-            .route("/readyz", get(readyz))
+        let (router, document) = openapi::router().split_for_parts();
+        let _ = self.document.set(openapi::text(document));
+        router
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(from_fn_with_state(self.clone(), guard))
+            .layer(from_fn_with_state(self.clone(), guard::guard))
             .with_state(self)
     }
+}
+
+/// The OpenAPI document of this version.
+pub fn openapi() -> String {
+    openapi::text(openapi::router().split_for_parts().1)
 }
 
 /// Serves for ever.
@@ -74,31 +109,50 @@ pub(crate) async fn serve(listener: io::Result<std::net::TcpListener>, api: Api)
     std::panic::resume_unwind(Box::new("the admin listener ended"))
 }
 
+/// Everything at a glance.
+#[utoipa::path(get, path = "/status", tag = "node", responses((status = 200, body = Success<status::Status>), LookDenials))]
 async fn status(State(api): State<Api>) -> Response {
-    succeeded(&status::of(&api.watched, &api.current.load(), api.sight.get()))
+    succeeded(status::of(&api.watched, &api.current.load(), api.sight.get()))
 }
 
-/// The thread answers, so the process lives.
+/// The thread answers, so the process lives. Needs no token.
+#[utoipa::path(get, path = "/livez", tag = "node", security(()),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 403, body = Failure, description = "Host or Origin is foreign")))]
 async fn livez() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(api): State<Api>) -> Response {
-    let because = |why| failed(StatusCode::SERVICE_UNAVAILABLE, api.watched.readiness.stage().name(), why);
+/// Whether new traffic is welcome. Needs no token.
+#[utoipa::path(get, path = "/readyz", tag = "node", security(()),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 403, body = Failure, description = "Host or Origin is foreign"),
+        (status = 503, body = Failure, description = "Starting, or shutting down")))]
+async fn readyz(State(api): State<Api>) -> Answer {
+    let because = |why: &str| {
+        let stage = api.watched.readiness.stage().name();
+        Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, stage, why))
+    };
     match api.watched.readiness.stage() {
-        Stage::Ready => match first_waiting(&api.watched.snapshot) {
-            None => "ok\n".into_response(),
-            Some(pool) => failed(
+        Stage::Ready => match first_waiting(&api.current.load()) {
+            None => Ok("ok\n".into_response()),
+            Some(pool) => Err(Denied::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 Stage::Starting.name(),
-                &format!("the servers of pool {pool} wait for their first probe"),
-            ),
+                format!("the servers of pool {pool} wait for their first probe"),
+            )),
         },
         Stage::Starting => because("not all listeners are open yet"),
         Stage::Draining => {
             because("shutting down: exchanges under way are finished, new ones should go elsewhere")
         }
     }
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "node", responses((status = 200, body = Object), LookDenials))]
+async fn document(State(api): State<Api>, query: Query) -> Answer {
+    query.only(&[])?;
+    let text = api.document.get().cloned().unwrap_or_default();
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// A pool none of whose servers may have traffic because none of them has been probed yet (`startDown`).
@@ -111,29 +165,13 @@ fn first_waiting(snapshot: &Snapshot) -> Option<&str> {
     snapshot.pools.iter().find(|pool| waits(pool)).map(|pool| &*pool.config.name)
 }
 
-async fn not_found() -> Response {
-    failed(StatusCode::NOT_FOUND, "not_found", "there is nothing here; see /status, /livez and /readyz")
+async fn not_found() -> Denied {
+    Denied::not_found("there is nothing here; see /openapi.json for what there is")
 }
 
-async fn method_not_allowed() -> Response {
-    failed(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address answers GET and HEAD only")
-}
-
-/// Lets in who means this machine, and keeps answers out of caches and out of guesses about their type.
-async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let mut response = if names::are_ours(&request, api.bound) {
-        next.run(request).await
-    } else {
-        failed(
-            StatusCode::FORBIDDEN,
-            "foreign_host",
-            "Host and Origin must name this machine: localhost, a loopback address, or the admin listener's own",
-        )
-    };
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+async fn method_not_allowed() -> Denied {
+    let message = "this address does not answer this method; see the header Allow";
+    Denied::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
 #[cfg(test)]

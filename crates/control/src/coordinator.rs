@@ -145,7 +145,7 @@ pub(crate) fn coordinator(
         changes: Vec::new(),
         text: Arc::clone(&source.text),
     };
-    let view = View { versions: vec![first.clone()], ..View::default() };
+    let view = View { versions: vec![first.clone()], text: Arc::clone(&source.text), ..View::default() };
     let (view, seen) = watch::channel(Arc::new(view));
     let state = State {
         requests: receiver,
@@ -455,6 +455,7 @@ impl State {
     fn show(&self) {
         self.view.send_replace(Arc::new(View {
             versions: self.versions.iter().cloned().collect(),
+            text: Arc::clone(&self.text),
             refused: self.refused.clone(),
             confirm_until: self.trial.as_ref().map(|trial| trial.until_time),
             unsaved: self.unsaved.clone(),

@@ -29,6 +29,8 @@ mod probes;
 /// Programs that the configuration names.
 #[cfg_attr(not(test), allow(dead_code, reason = "used by recoveries, which nothing starts yet"))]
 mod program;
+/// How much happened lately.
+mod rates;
 /// Servers that stay down are brought back.
 #[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "nothing starts them yet"))]
 mod recovery;
@@ -46,6 +48,7 @@ mod upkeep;
 #[allow(dead_code, reason = "until the coordinator applies them and the admin API shows them")]
 mod webhooks;
 
+pub use admin::openapi;
 pub use coordinator::Source;
 pub use plane::{AdminError, Plane, Watched};
 pub use readiness::{Readiness, Stage};

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::coordinator::{self, Coordinator, Source};
 use crate::current::Current;
 use crate::followers::Followers;
+use crate::rates::Rates;
 use crate::readiness::Readiness;
 use crate::recovery::Recoveries;
 use crate::resolver::{self, Resolver};
@@ -189,8 +190,10 @@ impl Life {
         let source = watched.source.clone();
         if let Some(listener) = listener {
             tracing::debug!(target: log::ADMIN, "answering");
-            let api =
-                admin::Api::new(watched, current.clone(), Arc::clone(&sight), listener.local_addr().ok());
+            let (rates, seen) = (Rates::default(), Arc::clone(&sight));
+            let address = listener.local_addr().ok();
+            let api = admin::Api::new(watched, current.clone(), Arc::clone(&sight), address, rates.clone());
+            supervisor.keep("rates", move || rates.clone().run(Arc::clone(&seen)));
             supervisor.keep("admin", move || admin::serve(listener.try_clone(), api.clone()));
         }
         let mut resolver = Resolver::new(current.clone());

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     },
     /// Print the JSON Schema of config.json
     Schema,
+    /// Print the OpenAPI document of the admin API
+    Openapi,
     /// Run a balancer in front of three embedded origins; needs no file
     Demo(DemoPorts),
     /// Run a server's program and end it when standard input ends; what recoveries start

@@ -1,4 +1,4 @@
-//! `check FILE`: what would run, or everything that is wrong. `schema`: what may be written.
+//! `check FILE`: what would run, or everything that is wrong. `schema`, `openapi`: what may be written, and asked.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,5 +21,11 @@ pub(crate) fn command(file: &Path) -> ExitCode {
 /// The command `schema`.
 pub(crate) fn schema() -> ExitCode {
     say(format_args!("{:#}", loadweaver_config::schema()));
+    ExitCode::SUCCESS
+}
+
+/// The command `openapi`.
+pub(crate) fn openapi() -> ExitCode {
+    say(loadweaver_control::openapi());
     ExitCode::SUCCESS
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What can be asked for.
 mod arguments;
-/// `check` and `schema`.
+/// `check`, `schema` and `openapi`.
 mod check;
 /// Reading `config.json`.
 mod config_file;
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         arguments::Command::Run { config } => run::command(config),
         arguments::Command::Check { file } => check::command(&file),
         arguments::Command::Schema => check::schema(),
+        arguments::Command::Openapi => check::openapi(),
         arguments::Command::Demo(ports) => demo::command(ports),
         arguments::Command::Keep { patience, program } => {
             ExitCode::from(loadweaver_control::guard::run(&program, Duration::from_millis(patience)))

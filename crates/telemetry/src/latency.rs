@@ -81,6 +81,15 @@ impl Latency {
         (count > 0).then(|| Duration::from_micros(micros(self.sum()) / count))
     }
 
+    /// Adds what another histogram has, so that several can be read as one.
+    pub fn absorb(&self, other: &Self) {
+        for (bucket, count) in self.buckets.iter().zip(other.counts()) {
+            if count > 0 {
+                bucket.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Halves what is there. One caller at a time; writers may go on.
     pub fn decay(&self) {
         for bucket in &self.buckets {
@@ -167,6 +176,15 @@ mod tests {
         }
         assert_eq!(latency.count(), 10_000);
         assert!(micros(latency.mean().unwrap_or_default()).abs_diff(5_000) < 200);
+    }
+
+    #[test]
+    fn several_read_as_one() {
+        let all = filled(1..=100);
+        all.absorb(&filled(101..=1_000));
+        let half = micros(all.quantile(0.5).unwrap_or_default());
+        assert_eq!(all.count(), 1_000);
+        assert!(half.abs_diff(500) * 100 <= 500 * 4, "{half}");
     }
 
     #[test]

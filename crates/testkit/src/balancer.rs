@@ -88,6 +88,12 @@ impl Balancer {
         self.admin.expect("a line `listening admin address=ADDRESS` was printed")
     }
 
+    /// Somebody who uses its admin API.
+    #[track_caller]
+    pub fn operator(&self) -> crate::Operator {
+        crate::Operator::new(self.admin())
+    }
+
     /// One GET at the admin listener.
     #[track_caller]
     pub fn admin_get(&self, path: &str) -> Answer {
@@ -184,6 +190,11 @@ impl Balancer {
     /// Its configuration file.
     pub fn config_file(&self) -> PathBuf {
         self.scratch.path().join("config.json")
+    }
+
+    /// What it says.
+    pub fn config_text(&self) -> String {
+        std::fs::read_to_string(self.config_file()).expect("the configuration file can be read")
     }
 
     /// Puts another text in the place of the configuration file, as editors and tools that care do it: written

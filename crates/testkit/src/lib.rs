@@ -28,6 +28,8 @@ pub mod eventually;
 pub mod front;
 /// Many clients at once, each outcome counted.
 pub mod load;
+/// Somebody who uses the admin API.
+pub mod operator;
 /// A scripted origin that records every byte that it is sent.
 pub mod origin;
 /// Real servers and proxies of other makers: nginx, HAProxy, Python, Node.
@@ -42,6 +44,7 @@ pub mod wire;
 pub use balancer::Balancer;
 pub use client::RawClient;
 pub use eventually::{PATIENCE, eventually};
+pub use operator::Operator;
 pub use origin::{Origin, OriginConnection};
 pub use peer::Peer;
 pub use wire::{Answer, Fields, Framing, Request, WireError};

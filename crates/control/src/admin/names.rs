@@ -6,17 +6,27 @@ use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 
-/// Whether everything in the request that names its destination or its source names us.
+/// Whether everything in the request that names its destination names us.
 ///
 /// A request without `Host` comes from no browser (HTTP/1.0 checks of other load balancers look so) and may pass.
 /// Ports are not compared: a tunnel to the admin listener has another one at its near end.
-pub(super) fn are_ours(request: &Request, bound: Option<SocketAddr>) -> bool {
+pub(super) fn host_is_ours(request: &Request, bound: Option<SocketAddr>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().map(|host| host.to_str().ok());
-    let origins = request.headers().get_all(ORIGIN).iter();
-    let origins = origins
-        .map(|origin| origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host));
     let target = request.uri().authority().map(|authority| Some(authority.as_str()));
-    hosts.chain(origins).chain(target).all(|name| name.is_some_and(|name| is_ours(name, bound)))
+    hosts.chain(target).all(|name| name.is_some_and(|name| is_ours(name, bound)))
+}
+
+/// Whether the page that a browser sends the request for, if it is one, may: it comes from here, or from one of
+/// `origins`.
+pub(super) fn origin_is_ours(request: &Request, bound: Option<SocketAddr>, origins: &[String]) -> bool {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    request.headers().get_all(ORIGIN).iter().all(|origin| {
+        let Ok(origin) = origin.to_str() else { return false };
+        let Some((_, name)) = origin.split_once("://") else { return false };
+        // The page was loaded from where it sends the request to.
+        let from_here = is_ours(name, bound) || host.is_some_and(|host| host.eq_ignore_ascii_case(name));
+        from_here || origins.iter().any(|known| known == origin)
+    })
 }
 
 fn is_ours(name: &str, bound: Option<SocketAddr>) -> bool {

@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use loadweaver_config::Issue;
 use loadweaver_proxy::{PoolState, ServerState, Snapshot};
 use loadweaver_telemetry::counters::{ProxyCounters, StatusClasses};
 use loadweaver_telemetry::latency::Latency;
 use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::VERSION;
 use crate::coordinator::View;
 use crate::plane::{Sight, Watched};
 
+use super::answer::Issue;
+
 /// Events shown, the newest first.
 const RECENT_EVENTS: usize = 50;
 
 /// The whole page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Status {
     version: &'static str,
@@ -34,11 +36,13 @@ pub(super) struct Status {
     node: Node,
     access_log: Option<AccessLog>,
     pools: Vec<Pool>,
+    /// The newest first.
+    #[schema(value_type = Vec<Object>)]
     recent_events: Vec<Value>,
 }
 
 /// How it stands with the configuration.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ConfigState {
     /// Where the one in force came from, and since when it is.
@@ -52,30 +56,21 @@ struct ConfigState {
     confirm_until: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RefusedConfig {
     origin: String,
     at: String,
     reason: String,
-    issues: Vec<Problem>,
+    issues: Vec<Issue>,
 }
 
-/// As an [`Issue`] says it.
-#[derive(Debug, Serialize)]
-#[expect(clippy::struct_field_names, reason = "the names are the API's")]
-struct Problem {
-    at: String,
-    problem: String,
-    help: String,
-}
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Listener {
     name: String,
     address: String,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Node {
     connections: Connections,
@@ -91,20 +86,20 @@ struct Node {
     failures: BTreeMap<&'static str, u64>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Connections {
     accepted: u64,
     active: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AccessLog {
     written: u64,
     dropped: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Pool {
     name: String,
@@ -120,7 +115,7 @@ struct Pool {
     servers: Vec<Server>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Server {
     id: String,
@@ -146,12 +141,12 @@ struct Server {
 }
 
 /// Milliseconds to the first byte of an answer, over the last few minutes; none without traffic.
-#[derive(Debug, Serialize)]
-struct Times {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Times {
     p50: Option<f64>,
     p90: Option<f64>,
     p99: Option<f64>,
-    average: Option<f64>,
+    pub(super) average: Option<f64>,
 }
 
 pub(super) fn of(watched: &Watched, snapshot: &Snapshot, sight: Option<&Sight>) -> Status {
@@ -187,15 +182,11 @@ fn config(view: &View) -> ConfigState {
             origin: refused.origin.to_string(),
             at: rfc3339(refused.at),
             reason: refused.reason.clone(),
-            issues: refused.issues.iter().map(problem).collect(),
+            issues: refused.issues.iter().cloned().map(Issue::from).collect(),
         }),
         unsaved: view.unsaved.clone(),
         confirm_until: view.confirm_until.map(rfc3339),
     }
-}
-
-fn problem(issue: &Issue) -> Problem {
-    Problem { at: issue.at.clone(), problem: issue.problem.clone(), help: issue.help.clone() }
 }
 
 fn node(counters: &ProxyCounters) -> Node {
@@ -257,16 +248,16 @@ fn server(watched: &Watched, pool: &PoolState, index: usize, server: &ServerStat
 }
 
 /// A count of thousandths with three decimals and no more.
-fn decimal(thousandths: u128) -> f64 {
+pub(super) fn decimal(thousandths: u128) -> f64 {
     // Exact up to 49 days in milliseconds, and a latency is below 72 minutes; beyond, it stops there.
     f64::from(u32::try_from(thousandths).unwrap_or(u32::MAX)) / 1000.0
 }
 
-fn by_class(statuses: &StatusClasses) -> BTreeMap<&'static str, u64> {
+pub(super) fn by_class(statuses: &StatusClasses) -> BTreeMap<&'static str, u64> {
     ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(statuses.get()).collect()
 }
 
-fn times(latency: &Latency) -> Times {
+pub(super) fn times(latency: &Latency) -> Times {
     let millis = |time: Option<Duration>| time.map(|time| decimal(time.as_micros()));
     let [p50, p90, p99] = latency.quantiles([0.5, 0.9, 0.99]).map(millis);
     Times { p50, p90, p99, average: millis(latency.mean()) }

@@ -185,6 +185,8 @@ pub(crate) struct Refused {
 /// What everybody may know of the coordinator.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
+    /// The text in force: that of the newest version, but for words that change nothing.
+    pub(crate) text: Arc<str>,
     /// The last versions, the newest last.
     pub(crate) versions: Vec<Version>,
     pub(crate) refused: Option<Refused>,

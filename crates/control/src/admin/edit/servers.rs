@@ -1,0 +1,94 @@
+//! Servers: added, removed, changed in one key.
+
+use loadweaver_config::{Config, ProbeKind, Server};
+use serde_json::{Map, Value, json};
+
+use crate::coordinator::command::EditError;
+
+use super::{Edited, list, out_of_step, pool, section, section_or_new, server};
+
+/// A server that is to be added, key by key as the file has it, and the probe that it asks for.
+#[derive(Debug, Default)]
+pub(in crate::admin) struct NewServer {
+    pub(in crate::admin) pool: Option<String>,
+    pub(in crate::admin) keys: Map<String, Value>,
+    pub(in crate::admin) probe_path: Option<String>,
+    pub(in crate::admin) probe_interval: Option<Value>,
+}
+
+/// Adds a server at the end of its pool.
+pub(in crate::admin) fn add(document: &Value, config: &Config, new: NewServer) -> Edited {
+    let pool = pool(config, new.pool.as_deref())?;
+    let text = |key: &str| new.keys.get(key).and_then(Value::as_str);
+    let port = new.keys.get("port").and_then(Value::as_u64).unwrap_or_default();
+    let host = text("host").unwrap_or_default().trim_matches(['[', ']']);
+    let taken = |server: &&Server| {
+        let same_place = || server.host.eq_ignore_ascii_case(host) && u64::from(server.port) == port;
+        text("id").map_or_else(same_place, |id| *server.id == *id)
+    };
+    if let Some(taken) = pool.servers.iter().find(taken) {
+        let (name, id) = (&pool.name, &taken.id);
+        return Err(EditError::Conflict(format!("the pool \"{name}\" has a server \"{id}\" already")));
+    }
+    if new.probe_path.is_some() && pool.health_check.kind != ProbeKind::Http {
+        let (name, kind) = (&pool.name, pool.health_check.kind.name());
+        return Err(EditError::Conflict(format!(
+            "the pool \"{name}\" probes by \"{kind}\", which has no path; change its healthCheck first"
+        )));
+    }
+    let mut document = document.clone();
+    let section = section(&mut document, &["pools", &pool.name])?;
+    list(section, "servers")?.push(Value::Object(new.keys));
+    for (key, value) in [("path", new.probe_path.map(Value::from)), ("interval", new.probe_interval)] {
+        if let Some(value) = value {
+            section_or_new(section, "healthCheck")?.insert(key.to_owned(), value);
+        }
+    }
+    Ok(document)
+}
+
+/// Takes a server out. The last one stays: a pool without servers is none.
+pub(in crate::admin) fn remove(document: &Value, config: &Config, id: &str, wanted: Option<&str>) -> Edited {
+    let (pool, place) = server(config, id, wanted)?;
+    if pool.servers.len() == 1 {
+        let name = &pool.name;
+        return Err(EditError::Conflict(format!(
+            "\"{id}\" is the last server of the pool \"{name}\"; add another one first, or delete the pool"
+        )));
+    }
+    let mut document = document.clone();
+    let servers = list(section(&mut document, &["pools", &pool.name])?, "servers")?;
+    if place >= servers.len() {
+        return Err(out_of_step("servers"));
+    }
+    servers.remove(place);
+    Ok(document)
+}
+
+/// Sets one key of a server.
+pub(in crate::admin) fn set(
+    document: &Value,
+    config: &Config,
+    (id, wanted): (&str, Option<&str>),
+    (key, value): (&str, Value),
+) -> Edited {
+    let (pool, place) = server(config, id, wanted)?;
+    let mut document = document.clone();
+    let servers = list(section(&mut document, &["pools", &pool.name])?, "servers")?;
+    let entry = servers.get_mut(place).and_then(Value::as_object_mut);
+    entry.ok_or_else(|| out_of_step("servers"))?.insert(key.to_owned(), value);
+    Ok(document)
+}
+
+/// Sets a pool's algorithm.
+pub(in crate::admin) fn set_algorithm(
+    document: &Value,
+    config: &Config,
+    algorithm: &str,
+    wanted: Option<&str>,
+) -> Edited {
+    let pool = pool(config, wanted)?;
+    let mut document = document.clone();
+    section(&mut document, &["pools", &pool.name])?.insert("algorithm".to_owned(), json!(algorithm));
+    Ok(document)
+}

@@ -1,0 +1,200 @@
+//! Who may ask, and what for.
+//!
+//! With tokens, who has one may; the role says whether to look or to change. They are taken from the configuration in
+//! force at each request, so that a token that was taken out is good for nothing at once. Without tokens the listener
+//! is bound to loopback and whoever can connect may, but for web pages: those are told from people by `Host` (a page
+//! that rebinds its own name to 127.0.0.1 cannot name this machine) and by `Origin`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
+    CACHE_CONTROL, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use loadweaver_config::{Admin, Role};
+use loadweaver_telemetry::log;
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::coordinator::Origin;
+
+use super::answer::Denied;
+use super::{Api, names};
+
+/// One line in the log for all failed logins of this time.
+const LOGIN_LINES: Duration = Duration::from_secs(10);
+
+/// How long a browser may remember what a page of another origin may do, in seconds.
+const PREFLIGHT: &str = "600";
+
+/// Whoever asks.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The name of the token; none where there are no tokens.
+    name: Option<Arc<str>>,
+    proof: Option<Proof>,
+}
+
+/// What a presented token hashes to. All are equally long, so that a comparison tells nothing of the token's length.
+type Proof = [u8; 32];
+
+impl Caller {
+    /// As the origin of a change.
+    pub(super) fn origin(&self) -> Origin {
+        Origin::Api(self.name.clone())
+    }
+
+    /// Whether the token is still good, for answers that go on for hours.
+    pub(super) fn is_still_known(&self, api: &Api) -> bool {
+        let snapshot = api.current.load();
+        snapshot.config.admin.as_ref().is_none_or(|admin| {
+            admin.tokens.is_empty() || self.proof.is_some_and(|proof| role_of(admin, &proof).is_some())
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denied> {
+        // Put there by `guard`, which stands before every route.
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Denied::unauthorized("nobody has looked at who asks", "Bearer"))
+    }
+}
+
+/// Lets in who may ask, and keeps answers out of caches and out of guesses about their type.
+pub(super) async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let snapshot = api.current.load();
+    let admin = snapshot.config.admin.as_ref();
+    let page = foreign_page(admin, request.headers());
+    let mut response = match admit(&api, admin, &request) {
+        Err(denied) => denied.into_response(),
+        Ok(_) if page.is_some() && is_preflight(&request) => preflight(),
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(origin) = page {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, location"));
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, Denied> {
+    let tokens = admin.map(|admin| admin.tokens.as_slice()).unwrap_or_default();
+    let any_host =
+        !tokens.is_empty() && api.bound.is_some_and(|bound| !bound.ip().to_canonical().is_loopback());
+    let origins = if tokens.is_empty() { &[] } else { admin.map_or(&[][..], |admin| &admin.origins) };
+    if !names::host_is_ours(request, api.bound) && !any_host {
+        let message =
+            "Host must name this machine: localhost, a loopback address, or the admin listener's own";
+        return Err(Denied::new(StatusCode::FORBIDDEN, "foreign_host", message));
+    }
+    if !names::origin_is_ours(request, api.bound, origins) {
+        let message =
+            "Origin must be the admin listener's own, or one of \"admin\": {\"origins\": [ … ]} with tokens";
+        return Err(Denied::new(StatusCode::FORBIDDEN, "foreign_origin", message));
+    }
+    let is_open = matches!(request.uri().path(), "/livez" | "/readyz") || is_preflight(request);
+    let Some(admin) = admin.filter(|admin| !admin.tokens.is_empty() && !is_open) else {
+        return Ok(Caller { name: None, proof: None });
+    };
+    let proof = proof(request.headers()).ok_or_else(|| {
+        Denied::unauthorized("send a token: Authorization: Bearer …", "Bearer realm=\"loadweaver\"")
+    })?;
+    let Some((name, role)) = role_of(admin, &proof) else {
+        api.logins.failed(request);
+        let challenge = "Bearer realm=\"loadweaver\", error=\"invalid_token\"";
+        return Err(Denied::unauthorized("this token is not known", challenge));
+    };
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if role == Role::Read && !looks {
+        let message = format!("the token \"{name}\" has the role \"read\"; changes take \"write\"");
+        return Err(Denied::new(StatusCode::FORBIDDEN, "read_only", message));
+    }
+    Ok(Caller { name: Some(name), proof: Some(proof) })
+}
+
+/// The presented token's hash (RFC 6750, section 2.1).
+fn proof(headers: &HeaderMap) -> Option<Proof> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| hash(token.trim_start()))
+}
+
+fn hash(token: &str) -> Proof {
+    let mut hash = Proof::default();
+    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    hash
+}
+
+/// Whose token it is. Looks at all of them, so that the time tells nothing of which one it is or how near it is.
+fn role_of(admin: &Admin, proof: &Proof) -> Option<(Arc<str>, Role)> {
+    let mut found = None;
+    for token in &admin.tokens {
+        let same: Choice = hash(token.token.reveal()).ct_eq(proof);
+        if bool::from(same) {
+            found = Some((Arc::clone(&token.name), token.role));
+        }
+    }
+    found
+}
+
+/// The origin of a page that is not ours but may ask.
+fn foreign_page(admin: Option<&Admin>, headers: &HeaderMap) -> Option<HeaderValue> {
+    let admin = admin.filter(|admin| !admin.tokens.is_empty())?;
+    let origin = headers.get(ORIGIN)?;
+    let known = admin.origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
+    known.then(|| origin.clone())
+}
+
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight() -> Response {
+    let headers = [
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-match, last-event-id"),
+        (ACCESS_CONTROL_MAX_AGE, PREFLIGHT),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+/// Failed logins, of which somebody may make thousands a second.
+#[derive(Debug, Default)]
+pub(super) struct Logins(Mutex<(Option<Instant>, u64)>);
+
+impl Logins {
+    fn failed(&self, request: &Request) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, untold) = &mut *state;
+        *untold += 1;
+        let now = Instant::now();
+        if told.is_none_or(|told| now.duration_since(told) >= LOGIN_LINES) {
+            let path = request.uri().path();
+            tracing::warn!(target: log::ADMIN, count = *untold, path, "an unknown token was sent");
+            (*told, *untold) = (Some(now), 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

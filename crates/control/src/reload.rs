@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use loadweaver_telemetry::log;
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::coordinator::command::Edit;
 use crate::coordinator::{Command, Coordinator, Origin, Refusal};
-use crate::file::Stamp;
+use crate::file::{self, Stamp};
 
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -29,7 +30,8 @@ const FILLING: u32 = 10;
 /// Runs for ever. `asked` is SIGHUP.
 pub(crate) async fn run(path: Option<PathBuf>, asked: Arc<Notify>, coordinator: Coordinator) -> Infallible {
     let mut eyes = Eyes { path, seen: None, still: 0, taken: None };
-    eyes.taken = eyes.look();
+    let texts = coordinator.view().versions.iter().map(|version| Arc::clone(&version.text)).collect();
+    eyes.begin(texts).await;
     loop {
         let origin = tokio::select! {
             () = asked.notified() => Origin::Signal,
@@ -69,6 +71,18 @@ impl Eyes {
         self.path.as_deref().and_then(Stamp::of)
     }
 
+    /// Takes the file for read if it says what has been in force. It may have changed between the start of the process,
+    /// which read it, and this moment.
+    async fn begin(&mut self, texts: Vec<Arc<str>>) {
+        let stamp = self.look();
+        let Some(path) = self.path.clone() else { return };
+        let known =
+            move || file::read(&path).is_ok_and(|now| texts.iter().any(|text| text.as_bytes() == now));
+        if spawn_blocking(known).await.unwrap_or(true) {
+            self.taken = stamp;
+        }
+    }
+
     /// Waits for a file that is not the one that was read last. One that is not there is no change: whoever replaces
     /// it is not done.
     async fn change(&mut self) {
@@ -86,6 +100,31 @@ impl Eyes {
                 self.taken = now;
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use loadweaver_testkit::scratch::Scratch;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_changed_since_the_start_read_it_is_noticed_and_one_that_did_not_is_not() {
+        let scratch = Scratch::new();
+        let path = scratch.file("config.json", "{}");
+        for (read, changed) in [("{}", false), ("{ \"workers\": 1 }", true)] {
+            let mut eyes = Eyes { path: Some(path.clone()), seen: None, still: 0, taken: None };
+            eyes.begin(vec![read.into()]).await;
+            assert_eq!(timeout(LOOK * 20, eyes.change()).await.is_ok(), changed, "{read}");
+            // Nor is it noticed twice.
+            assert!(timeout(LOOK * 20, eyes.change()).await.is_err());
+            std::fs::write(&path, format!("{{{}}}", " ".repeat(read.len()))).unwrap();
+            assert!(timeout(LOOK * 20, eyes.change()).await.is_ok());
+            std::fs::write(&path, "{}").unwrap();
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Prints what one pick and its release cost, for each algorithm and number of servers, and what it costs to
-//! publish that a server left.
+//! publish that a server left, and to make the balancer that takes over when one is added.
 //!
 //! `cargo run --release -p loadweaver-policy --example pick_cost`
 
@@ -22,7 +22,7 @@ fn main() {
     for size in SIZES {
         print!("{size:>10}");
     }
-    println!("{:>22}{:>22}", "2,000, half refused", "publish at 2,000, us");
+    println!("{:>22}{:>22}{:>18}", "2,000, half refused", "publish at 2,000, us", "one more, us");
     for algorithm in Algorithm::ALL {
         print!("{:22}", algorithm.name());
         for size in SIZES {
@@ -30,14 +30,17 @@ fn main() {
         }
         // For least_connections this is the worst there is: the refused ones are the idlest.
         print!("{:>22.1}", cost(&balancer(algorithm, 2_000), |index| index % 2 == 0));
-        println!("{:>22.1}", publish_cost(&balancer(algorithm, 2_000), 2_000));
+        print!("{:>22.1}", publish_cost(&balancer(algorithm, 2_000), 2_000));
+        println!("{:>18.1}", succeed_cost(algorithm, 2_000));
     }
 }
 
 fn balancer(algorithm: Algorithm, size: u32) -> Balancer {
-    let members: Vec<Member> =
-        (0..size).map(|n| Member { id: format!("server-{n}").into(), weight: 1 + n % 4 }).collect();
-    Balancer::new(algorithm, &members)
+    Balancer::new(algorithm, &members(size))
+}
+
+fn members(size: u32) -> Vec<Member> {
+    (0..size).map(|n| Member { id: format!("server-{n}").into(), weight: 1 + n % 4 }).collect()
 }
 
 fn cost(balancer: &Balancer, usable: impl Fn(usize) -> bool + Copy) -> f64 {
@@ -54,6 +57,22 @@ fn publish_cost(balancer: &Balancer, size: usize) -> f64 {
         balancer.publish(&shares);
     }
     start.elapsed().as_secs_f64() * 1e6 / 100.0
+}
+
+/// In microseconds, with the first `publish`: one server more each time.
+fn succeed_cost(algorithm: Algorithm, size: u32) -> f64 {
+    let mut balancer = balancer(algorithm, size);
+    let mut took = Duration::ZERO;
+    for size in size..size + 10 {
+        let from: Vec<_> = (0..size as usize).map(Some).chain([None]).collect();
+        let (members, shares) = (members(size + 1), vec![FULL_SHARE; from.len()]);
+        let start = Instant::now();
+        let next = balancer.succeed(algorithm, &members, &from);
+        next.publish(&shares);
+        took += start.elapsed();
+        balancer = next;
+    }
+    took.as_secs_f64() * 1e6 / 10.0
 }
 
 fn round(balancer: &Balancer, usable: impl Fn(usize) -> bool) -> Duration {

@@ -105,13 +105,12 @@ impl Balancer {
     /// used for the first time; one that never is leaves no trace.
     #[must_use]
     pub fn succeed(&self, algorithm: Algorithm, members: &[Member], from: &[Option<usize>]) -> Self {
-        let place = |index: usize| from.get(index).copied().flatten();
+        let from: Vec<Option<usize>> =
+            (0..members.len()).map(|index| from.get(index).copied().flatten()).collect();
         let shares: Box<[u16]> = {
             let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
             let share = |old: usize| published.as_ref().and_then(|shares| shares.get(old)).copied();
-            (0..members.len())
-                .map(|index| place(index).map_or(Some(FULL_SHARE), share).unwrap_or(0))
-                .collect()
+            from.iter().map(|place| place.map_or(Some(FULL_SHARE), share).unwrap_or(0)).collect()
         };
         let algorithm = match (&self.algorithm, algorithm) {
             (AtWork::RoundRobin(it), Algorithm::RoundRobin) => AtWork::RoundRobin(it.succeed()),
@@ -119,10 +118,10 @@ impl Balancer {
                 AtWork::WeightedRoundRobin(it.succeed())
             }
             (AtWork::LeastConnections(it), Algorithm::LeastConnections) => {
-                let places: Vec<_> = (0..members.len()).map(place).collect();
                 // Laid out by the first `publish`, since until then the order is that of `self`.
-                return Self::idle(AtWork::LeastConnections(it.succeed(&places)), members);
+                return Self::idle(AtWork::LeastConnections(it.succeed(&from)), members);
             }
+            (AtWork::IpHash(it), Algorithm::IpHash) => AtWork::IpHash(it.succeed(members, &from)),
             (_, algorithm) => AtWork::new(algorithm, members),
         };
         let balancer = Self::idle(algorithm, members);

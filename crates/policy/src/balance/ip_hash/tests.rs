@@ -3,10 +3,14 @@
 use proptest::prelude::*;
 
 use super::super::{Member, Seat};
-use super::{Point, Ring, client_hash, id_hash, points};
+use super::{IpHash, Point, Ring, client_hash, id_hash};
 
 fn members(weights: &[u32]) -> Vec<Member> {
     (0..).zip(weights).map(|(n, &weight): (usize, _)| Member { id: format!("s{n}").into(), weight }).collect()
+}
+
+fn points(members: &[Member]) -> Box<[(Point, u16)]> {
+    IpHash::new(members).all
 }
 
 fn count(points: &[(Point, u16)], index: u32) -> usize {
@@ -44,6 +48,20 @@ fn hashes_are_the_same_in_every_version() {
 }
 
 proptest! {
+    #[test]
+    fn points_that_are_handed_over_are_those_that_would_be_made_anew(
+        before in prop::collection::vec((0_u8..30, 0_u32..6), 1..20), after in prop::collection::vec((0_u8..30, 0_u32..6), 1..20),
+    ) {
+        let members = |list: Vec<(u8, u32)>| -> Vec<Member> {
+            let by_name: std::collections::HashMap<_, _> = list.into_iter().collect();
+            by_name.into_iter().map(|(name, weight)| Member { id: format!("s{name}").into(), weight }).collect()
+        };
+        let (before, after) = (members(before), members(after));
+        let from: Vec<_> = after.iter().map(|new| before.iter().position(|old| old.id == new.id)).collect();
+        let next = IpHash::new(&before).succeed(&after, &from);
+        prop_assert_eq!(&next.all, &IpHash::new(&after).all);
+    }
+
     #[test]
     fn the_index_finds_what_a_search_finds(
         mut places in prop::collection::vec(prop_oneof![any::<u32>(), 0_u32..50, (u32::MAX - 50)..=u32::MAX], 1..200),

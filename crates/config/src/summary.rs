@@ -177,8 +177,11 @@ fn probes(health: &HealthCheck) -> String {
     let slow = health.max_latency.map(|limit| format!(", slower than {} is bad", format_duration(limit)));
     let start = if health.start_down { "; no traffic before the first good one" } else { "" };
     format!(
-        "{what}, every {}, time-out {}{}, {} good bring a server back, {} bad take it out{start}",
+        "{what}, every {} ({} around a change, up to {} while down), time-out {}{}, {} good bring a server back, {} bad take it out{start}",
         format_duration(health.interval),
+        // As they are scheduled: a default gives way to the interval.
+        format_duration(health.fast_interval.min(health.interval)),
+        format_duration(health.max_interval.max(health.interval)),
         format_duration(health.timeout),
         slow.unwrap_or_default(),
         health.rise,

@@ -25,9 +25,8 @@ pub(super) fn admin(spot: &Spot<'_>, report: &mut Report) -> Option<Option<Admin
     let bind = clients::bind_address(&spot, report)?;
     let guarded = section.get("tokens").is_some_and(|tokens| !tokens.is_empty_list());
     if !bind.ip().to_canonical().is_loopback() && !guarded {
-        let problem =
-            format!("the admin listener would be open to others on {bind}, and nothing guards it yet");
-        let help = format!("bind it to this machine only: \"127.0.0.1:{}\"", bind.port());
+        let problem = format!("the admin listener would be open to others on {bind}, and no token guards it");
+        let help = format!("bind it to this machine only, \"127.0.0.1:{}\", or add \"tokens\"", bind.port());
         spot.refuse(report, Fault::new(problem, help));
     } else if !bind.ip().to_canonical().is_loopback() && tls.is_none() {
         let problem = format!("tokens would go over the network to {bind} in plain text");

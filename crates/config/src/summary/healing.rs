@@ -1,4 +1,4 @@
-//! What a pool does about servers that are not well, beyond probes. Only what differs from the defaults.
+//! What a pool does about servers that are not well, beyond probes.
 
 use std::fmt::{self, Write};
 
@@ -10,23 +10,23 @@ use crate::quantity::format_duration;
 use crate::url::without_path;
 
 pub(super) fn write(out: &mut String, pool: &Pool) -> fmt::Result {
-    let FlapDamping { limit, reuse, half_life } = pool.flap_damping;
-    if limit == 0 {
-        writeln!(out, "  flap damping: off")?;
-    } else if pool.flap_damping != FlapDamping::default() {
-        let half_life = format_duration(half_life);
-        writeln!(
+    match &pool.flap_damping {
+        FlapDamping { limit: 0, .. } => writeln!(out, "  flap damping: off")?,
+        FlapDamping { limit, reuse, half_life } => writeln!(
             out,
-            "  flap damping: a penalty of {limit} holds a server out down to {reuse}; it halves every {half_life}"
-        )?;
+            "  flap damping: a penalty of {limit} holds a server out until it is down to {reuse}; it halves every {}",
+            format_duration(*half_life)
+        )?,
     }
     if !pool.slow_start.is_zero() {
         writeln!(out, "  slow start: {}", format_duration(pool.slow_start))?;
     }
     match pool.panic_percent {
-        Pool::DEFAULT_PANIC_PERCENT => {}
         0 => writeln!(out, "  panic: off")?,
-        percent => writeln!(out, "  panic: with less than {percent} % healthy, traffic goes to all")?,
+        percent => writeln!(
+            out,
+            "  panic: with less than {percent} % healthy, traffic goes to all but the unreachable"
+        )?,
     }
     match &pool.recovery {
         Some(recovery) => writeln!(out, "  recovery: {}", self::recovery(recovery)),

@@ -121,7 +121,7 @@ pub(crate) const POOL: Shape = Shape {
         "connectionPool",
         "fallback",
     ],
-    waiting: &["slowStart", "recovery"],
+    waiting: &["slowStart"],
     later: &["tls"],
     also: &[
         ("balance", "algorithm"),
@@ -147,7 +147,7 @@ pub(crate) const SERVER: Shape = Shape {
     name: "Server",
     what: "a server",
     keys: &["id", "host", "port", "weight", "maxConnections", "state", "recovery"],
-    waiting: &["state", "recovery"],
+    waiting: &["state"],
     later: &[],
     also: &[
         ("address", "host"),
@@ -186,7 +186,7 @@ pub(crate) const HEALTH_CHECK: Shape = Shape {
         "fastInterval",
         "maxInterval",
     ],
-    waiting: &["method", "port", "tls", "verify", "headers", "expectBody", "expectHeaders", "command"],
+    waiting: &[],
     later: &[],
     also: &[
         ("uri", "path"),

@@ -20,7 +20,7 @@ use crate::current::Current;
 use crate::followers::Followers;
 use crate::rates::Rates;
 use crate::readiness::Readiness;
-use crate::recovery::Recoveries;
+use crate::recovery::{Recoveries, guard};
 use crate::resolver::{self, Resolver};
 use crate::supervisor::Supervisor;
 use crate::upkeep;
@@ -170,8 +170,7 @@ impl Life {
 
     fn followers(&self, supervisor: &Supervisor) -> Followers {
         let Watched { bus, started, .. } = &self.watched;
-        // Without our own path there is nobody to stand guard over processes; they are refused then.
-        let guard = std::env::current_exe().ok();
+        let guard = Some(guard::ourselves());
         Followers {
             webhooks: Webhooks::start(bus.clone(), supervisor),
             recoveries: Recoveries::new(bus.clone(), *started, guard),

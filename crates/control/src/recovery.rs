@@ -103,8 +103,7 @@ impl Recoveries {
         Self { shared: Arc::new(Shared { bus, started, guard, care, changed }) }
     }
 
-    /// Takes in a configuration: now, and after each change that was put in force. To be called on the runtime that
-    /// actions shall run on.
+    /// Takes in a configuration that is in force. To be called on the runtime that actions shall run on.
     pub(crate) fn apply(&self, snapshot: &Snapshot) {
         let now = self.now();
         let mut care = self.lock();
@@ -121,6 +120,11 @@ impl Recoveries {
             }
         }
         for pool in snapshot.pools.iter().filter(heal) {
+            // A pool that did not change is the same.
+            let known = care.pools.get(&pool.config.name).map(|(_, known)| known);
+            if known.is_some_and(|known| Arc::ptr_eq(known, pool)) {
+                continue;
+            }
             let first = care.wards * TICKETS;
             let (ward, known) = care
                 .pools

@@ -9,6 +9,7 @@
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -20,6 +21,11 @@ use tokio::time::timeout;
 
 /// The command of the binary that runs [`run`].
 pub const COMMAND: &str = "keep";
+/// The binary that runs now, even where another one has taken its place on disk since.
+pub(crate) fn ourselves() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
+}
+
 /// Exit code when the program cannot be started, as shells have it.
 const NOT_STARTED: u8 = 127;
 /// Exit code when we cannot do our work.

@@ -188,7 +188,7 @@ async fn a_verdict_that_fell_before_is_seen() {
     let recoveries = Recoveries::new(watched.bus.clone(), watched.started, None);
     let mut events = watched.bus.subscribe();
     recoveries.apply(&watched.snapshot);
-    let task = tokio::spawn(recoveries.clone().run());
+    let task = tokio::spawn(recoveries.run());
     let event = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
     assert_eq!(event.event.name(), "recovery_started");
     task.abort();

@@ -41,7 +41,7 @@ pub(crate) const FILE: Shape = Shape {
         "webhooks",
         "events",
     ],
-    waiting: &["webhooks", "events"],
+    waiting: &[],
     later: &[],
     also: &[
         ("frontends", "listeners"),

@@ -47,7 +47,7 @@ mod target;
 /// What has to be done now and then.
 mod upkeep;
 /// Operators' own systems are told of events.
-#[allow(dead_code, reason = "until the coordinator applies them and the admin API shows them")]
+#[allow(dead_code, reason = "until the admin API shows, tests and redelivers")]
 mod webhooks;
 
 pub use admin::openapi;

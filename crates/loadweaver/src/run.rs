@@ -205,17 +205,18 @@ impl Running {
         match self.bus.file().map(|file| file.reopen()) {
             None => {}
             Some(Ok(())) => {
-                tracing::info!(target: log::PROCESS, "SIGUSR1: the file of events is opened anew");
+                tracing::info!(target: log::EVENTS, "SIGUSR1: the file of events is opened anew");
             }
             Some(Err(error)) => {
-                tracing::error!(target: log::PROCESS, "SIGUSR1: {error}; the old file stays in use");
+                tracing::error!(target: log::EVENTS, "SIGUSR1: {error}; the old file stays in use");
             }
         }
         match self.access_log.as_ref().map_or(Ok(false), AccessLog::reopen) {
             Ok(true) => tracing::info!(target: log::ACCESS_LOG, "SIGUSR1: the access log is opened anew"),
+            Ok(false) if self.bus.file().is_some() => {}
             Ok(false) => tracing::warn!(
                 target: log::ACCESS_LOG,
-                "SIGUSR1: the access log is not a file, so there is nothing to open anew"
+                "SIGUSR1: neither access log nor events go to a file, so there is nothing to open anew"
             ),
             Err(error) => {
                 tracing::error!(target: log::ACCESS_LOG, "SIGUSR1: {error}; the old file stays in use");

@@ -11,7 +11,7 @@ pub(crate) enum Asked {
     End,
     /// SIGHUP: read the configuration again.
     Reload,
-    /// SIGUSR1: open the access log anew, as log rotation asks other servers to.
+    /// SIGUSR1: open the files of access log and events anew, as log rotation asks other servers to.
     Reopen,
     /// SIGUSR2: nothing. It is only kept from ending the process.
     Nothing,

@@ -20,6 +20,8 @@ pub(super) struct Case {
     pub(super) active: bool,
     /// The verdict of its health: not down.
     pub(super) well: bool,
+    /// It comes and goes, and is held out for that: no restart is due, and no attempt was good.
+    pub(super) unstable: bool,
     /// Why it is out, or was.
     pub(super) reason: String,
     /// Since when it is out, by its verdict or because its process ended.
@@ -156,6 +158,7 @@ impl Case {
             address,
             active,
             well: true,
+            unstable: false,
             reason: String::new(),
             out_since: None,
             well_since: None,

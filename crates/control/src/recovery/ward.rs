@@ -129,6 +129,7 @@ impl Ward {
     pub(super) fn went_down(&mut self, id: &str, reason: String, now: Duration) {
         let Some((id, mut case)) = self.cases.remove_entry(id) else { return };
         case.go_out(reason, now);
+        case.unstable = false;
         if std::mem::replace(&mut case.well, false) {
             match &mut case.phase {
                 Phase::UnderWay(under_way) => under_way.seen_down = true,
@@ -142,14 +143,16 @@ impl Ward {
 
     /// Health says that a server goes up and down too often. It is held out, but it is there: no restart is due.
     pub(super) fn went_unstable(&mut self, id: &str, now: Duration) {
-        if self.cases.get(id).is_some_and(|case| case.under_way().is_none()) {
-            self.went_up(id, now);
+        match self.cases.get_mut(id) {
+            Some(case) if case.under_way().is_some() => case.unstable = true,
+            _ => self.went_up(id, now),
         }
     }
 
     /// Health says that a server is not down (any more).
     pub(super) fn went_up(&mut self, id: &str, now: Duration) {
         let Some((id, mut case)) = self.cases.remove_entry(id) else { return };
+        case.unstable = false;
         if !std::mem::replace(&mut case.well, true) {
             match case.under_way() {
                 Some(UnderWay { stage: Stage::Watching { .. }, .. }) => {
@@ -339,7 +342,8 @@ impl Ward {
                 self.succeed(&id, &mut case, acted, now);
             } else {
                 let within = case.rules.as_ref().map_or(Duration::ZERO, |rules| rules.within);
-                let why = format!("still down {within:?} after the action: {}", case.reason);
+                let how = if case.unstable { "unstable" } else { "still down" };
+                let why = format!("{how} {within:?} after the action: {}", case.reason);
                 self.fail(&id, &mut case, why, now);
             }
             self.cases.insert(id, case);
@@ -367,7 +371,8 @@ impl Ward {
         self.totals.failures += 1;
         case.last_end = Some(now);
         case.phase = Phase::Idle;
-        if case.well && !case.gone {
+        if (case.well || case.unstable) && !case.gone {
+            (case.well, case.unstable) = (true, false);
             case.come_back(now);
         } else if case.is_used_up() {
             case.phase = Phase::GivenUp;
@@ -385,6 +390,10 @@ impl Ward {
             self.orders.push(Order::Drop { server: Arc::clone(id), ticket });
             let reason = format!("cut short: {why}");
             self.orders.push(Order::Failed { server: Arc::clone(id), number, reason });
+        }
+        if std::mem::take(&mut case.unstable) {
+            case.well = true;
+            case.come_back(now);
         }
         case.phase = Phase::Idle;
     }

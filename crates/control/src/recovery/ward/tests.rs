@@ -324,8 +324,23 @@ const SCENARIOS: &[Scenario] = &[
     (
         "an attempt is not good because the server became unstable",
         "a b c",
-        &[(0, "down a"), (31, "ok a"), (32, "unstable a"), (33, "-"), (91, "-")],
-        &["act a 1", "-- 33", "failed a 1: still down 60s after the action: refused", "-- 91"],
+        &[
+            (0, "down a"),
+            (31, "ok a"),
+            (32, "unstable a"),
+            (33, "-"),
+            (500, "-"),
+            (501, "down a"),
+            (540, "-"),
+        ],
+        &[
+            "act a 1",
+            "-- 33",
+            "failed a 1: unstable 60s after the action: refused",
+            "-- 500",
+            "act a 1",
+            "-- 540",
+        ],
     ),
 ];
 

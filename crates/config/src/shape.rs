@@ -121,7 +121,7 @@ pub(crate) const POOL: Shape = Shape {
         "connectionPool",
         "fallback",
     ],
-    waiting: &["slowStart"],
+    waiting: &[],
     later: &["tls"],
     also: &[
         ("balance", "algorithm"),
@@ -147,7 +147,7 @@ pub(crate) const SERVER: Shape = Shape {
     name: "Server",
     what: "a server",
     keys: &["id", "host", "port", "weight", "maxConnections", "state", "recovery"],
-    waiting: &["state"],
+    waiting: &[],
     later: &[],
     also: &[
         ("address", "host"),

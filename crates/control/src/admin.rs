@@ -41,12 +41,14 @@ mod metrics;
 mod names;
 mod openapi;
 mod pools;
+mod recoveries;
 mod routes;
 mod seats;
 mod secrets;
 mod servers;
 mod status;
 mod views;
+mod webhooks;
 
 /// What the answers are made of. Cheap to clone.
 #[derive(Debug, Clone)]

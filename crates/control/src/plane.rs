@@ -71,7 +71,6 @@ const CHANGES: usize = 4;
 pub(crate) struct Sight {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) coordinator: Coordinator,
-    #[expect(dead_code, reason = "the admin API shows webhooks and recoveries next")]
     pub(crate) followers: Followers,
 }
 

@@ -82,6 +82,10 @@ pub(super) fn succeeded(data: impl Serialize) -> Response {
     Json(Success { success: true, data }).into_response()
 }
 
+pub(super) fn succeeded_with(status: StatusCode, data: impl Serialize) -> Response {
+    (status, Json(Success { success: true, data })).into_response()
+}
+
 /// With the version that `data` belongs to.
 pub(super) fn succeeded_at(status: StatusCode, version: u64, data: impl Serialize) -> Response {
     let mut response = (status, Json(Success { success: true, data })).into_response();

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::coordinator::command::{Edit, EditError, Saved};
 use crate::coordinator::{Command, Coordinator, Outcome};
+use crate::followers::Followers;
 
 use super::answer::{Answer, Denied, Issue, succeeded_at};
 use super::asked::Terms;
@@ -49,6 +50,14 @@ impl Api {
         sight.map(|sight| &sight.coordinator).ok_or_else(|| {
             Denied::not_now("starting", "the listeners are not open yet, so there is nothing to change")
         })
+    }
+
+    /// What follows the configuration beside the proxy.
+    pub(super) fn followers(&self) -> Result<&Followers, Denied> {
+        let sight = self.sight.get();
+        sight
+            .map(|sight| &sight.followers)
+            .ok_or_else(|| Denied::not_now("starting", "the listeners are not open yet"))
     }
 
     /// Asks the coordinator for a change.

@@ -37,6 +37,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const FEW: usize = 100;
 const MANY: u64 = 10_000;
 
+/// The greatest id that every JSON reader can hold (format `int64`).
+const LAST_ID: u64 = i64::MAX.unsigned_abs();
+
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -79,7 +82,7 @@ pub(super) async fn events(
 ) -> Answer {
     query.only(&["event", "pool", "server", "since", "limit"])?;
     let filter = filter(&query)?;
-    let since = query.number("since", 0, u64::MAX)?;
+    let since = query.number("since", 0, LAST_ID)?;
     let limit = query.number("limit", 1, MANY)?;
     if !wants_stream(&headers) {
         let count = limit.map_or(FEW, |limit| usize::try_from(limit).unwrap_or(FEW));

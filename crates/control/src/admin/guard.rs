@@ -96,8 +96,8 @@ pub(super) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
 
 fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, Denied> {
     let tokens = admin.map(|admin| admin.tokens.as_slice()).unwrap_or_default();
-    let any_host =
-        !tokens.is_empty() && api.bound.is_some_and(|bound| !bound.ip().to_canonical().is_loopback());
+    let is_open_to_others = api.bound.is_some_and(|bound| !bound.ip().to_canonical().is_loopback());
+    let any_host = !tokens.is_empty() && is_open_to_others;
     let origins = if tokens.is_empty() { &[] } else { admin.map_or(&[][..], |admin| &admin.origins) };
     if !names::host_is_ours(request, api.bound) && !any_host {
         let message =
@@ -109,8 +109,14 @@ fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, 
             "Origin must be the admin listener's own, or one of \"admin\": {\"origins\": [ … ]} with tokens";
         return Err(Denied::new(StatusCode::FORBIDDEN, "foreign_origin", message));
     }
-    let is_open = matches!(request.uri().path(), "/livez" | "/readyz") || is_preflight(request);
-    let Some(admin) = admin.filter(|admin| !admin.tokens.is_empty() && !is_open) else {
+    let needs_no_token = matches!(request.uri().path(), "/livez" | "/readyz") || is_preflight(request);
+    if tokens.is_empty() && is_open_to_others && !needs_no_token {
+        // It was bound when there were tokens; without them it would be anybody's.
+        let message =
+            "the configuration has no tokens any more, and this listener is open to others: start anew";
+        return Err(Denied::new(StatusCode::FORBIDDEN, "no_tokens", message));
+    }
+    let Some(admin) = admin.filter(|admin| !admin.tokens.is_empty() && !needs_no_token) else {
         return Ok(Caller { name: None, proof: None });
     };
     let proof = proof(request.headers()).ok_or_else(|| {

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, answer, config, events, metrics, pools, routes as routing, servers};
+use super::{Api, answer, config, events, metrics, pools, recoveries, routes as routing, servers, webhooks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,8 @@ use super::{Api, answer, config, events, metrics, pools, routes as routing, serv
         (name = "config", description = "The whole configuration, its versions, and the ways back"),
         (name = "metrics", description = "Numbers"),
         (name = "events", description = "What happened, and what happens"),
+        (name = "webhooks", description = "Messages about events, and how they fare"),
+        (name = "recoveries", description = "Servers that are brought back"),
         (name = "node", description = "For whoever stands in front of this node, and for people"),
     )
 )]
@@ -65,6 +67,11 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(metrics::servers))
         .routes(routes!(metrics::requests))
         .routes(routes!(events::events))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::redeliver))
+        .routes(routes!(recoveries::list))
+        .routes(routes!(recoveries::trigger))
         .routes(routes!(super::status))
         .routes(routes!(super::livez))
         .routes(routes!(super::readyz))

@@ -5,14 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::case::{Attempt, Case, Outcome, Phase, Stage, Totals};
 use super::process::Seen;
 use super::ward::Ward;
 
 /// A pool with a recovery.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PoolRecovery)]
 pub(crate) struct PoolView {
     pub(crate) pool: String,
     /// Why nothing is begun, while that is so.
@@ -23,16 +25,18 @@ pub(crate) struct PoolView {
     pub(crate) servers: Vec<ServerView>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RecoveryHold)]
 pub(crate) struct HeldView {
     pub(crate) since: String,
     pub(crate) reason: String,
 }
 
 /// Attempts, added up.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RecoveryTotals)]
 pub(crate) struct TotalsView {
     pub(crate) attempts: u64,
     pub(crate) successes: u64,
@@ -43,8 +47,9 @@ pub(crate) struct TotalsView {
     pub(crate) mean_time_to_recover: Option<f64>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ServerRecovery)]
 pub(crate) struct ServerView {
     pub(crate) server: String,
     /// `command`, `http` or `process`.
@@ -63,8 +68,9 @@ pub(crate) struct ServerView {
     pub(crate) process: Option<ProcessView>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RecoveryAttempt)]
 pub(crate) struct AttemptView {
     pub(crate) attempt: u32,
     pub(crate) started_at: String,
@@ -82,8 +88,9 @@ pub(crate) struct AttemptView {
     pub(crate) output: String,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RecoveryProcess)]
 pub(crate) struct ProcessView {
     /// Its process group; none while it does not run.
     pub(crate) pid: Option<u32>,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::message::Message;
 use super::post::Report;
@@ -64,7 +65,7 @@ pub(crate) enum NotAgain {
 }
 
 /// A delivery, as the admin API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeliveryView {
     /// The `X-LoadWeaver-Delivery` of the message.

@@ -11,6 +11,7 @@ use loadweaver_telemetry::{log, rfc3339};
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::circuit::{Circuit, News, Pauses, Verdict};
 use super::deliveries::{Deliveries, DeliveryView, NotAgain, State};
@@ -67,7 +68,7 @@ pub(super) enum Step {
 }
 
 /// A webhook, as the admin API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WebhookView {
     /// Its name.

@@ -45,7 +45,8 @@ fn every_operation_says_what_it_is_and_what_it_answers() {
                 assert!(responses.contains_key(status), "{name} does not say {status}");
             }
         }
-        if method != "get" {
+        // Those that change the configuration; the others only set something going.
+        if responses.contains_key("412") || operation.get("requestBody").is_some() {
             for status in ["404", "409", "412", "503"] {
                 assert!(responses.contains_key(status), "{name} does not say {status}");
             }

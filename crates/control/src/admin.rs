@@ -48,6 +48,7 @@ mod secrets;
 mod servers;
 mod status;
 mod views;
+mod vitals;
 mod webhooks;
 
 /// What the answers are made of. Cheap to clone.

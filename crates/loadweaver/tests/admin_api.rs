@@ -435,3 +435,70 @@ fn the_probe_of_the_pool_can_be_set_with_a_server() {
     assert_eq!(health["probe"], "http");
     assert_eq!(operator.data("/api/health")["servers"]["total"], 3);
 }
+
+#[test]
+fn a_drained_server_gets_no_new_requests_until_it_is_active_again() {
+    let origins = [Origin::answering(reply(200, "one")), Origin::answering(reply(200, "two"))];
+    let balancer = Balancer::start(BINARY, &one_pool(&origins.each_ref().map(Origin::address), &json!({})));
+    let operator = balancer.operator();
+    let state = format!("/api/servers/{}/state", origins[0].address());
+    let answers = || (0..6).map(|_| balancer.get("/").text()).collect::<HashSet<_>>();
+    assert_eq!(answers().len(), 2);
+    for out in ["drain", "maintenance"] {
+        operator.must(200, "PUT", &state, &json!({"state": out}));
+        assert_eq!(answers(), HashSet::from(["two".to_owned()]), "{out}");
+    }
+    operator.must(200, "PUT", &state, &json!({"state": "active"}));
+    assert_eq!(answers().len(), 2);
+    operator.must(422, "PUT", &state, &json!({"state": "off"}));
+}
+
+#[test]
+fn health_is_shown_with_what_led_to_it() {
+    let origin = Origin::answering(reply(200, "well"));
+    let check =
+        json!({"pools": {"app": {"healthCheck": {"type": "http", "path": "/", "interval": "100ms"}}}});
+    let balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &check));
+    let operator = balancer.operator();
+    let path = format!("/api/servers/{}/health", origin.address());
+    eventually("the server is up", || operator.data(&path)["status"] == "up");
+    let health = operator.data(&path);
+    assert_eq!(
+        (&health["probe"], &health["share"], &health["eligible"]),
+        (&json!("http"), &json!(1000), &json!(true))
+    );
+    assert_eq!(health["uptime"]["1h"], 1.0, "{health}");
+    assert!(health["trend"]["recent"]["p95"].is_number(), "{health}");
+    let history = health["history"].as_array().unwrap();
+    assert!(history.iter().any(|each| each["what"] == "changed" && each["to"] == "up"), "{health}");
+    assert!(history.iter().any(|each| each["what"] == "probe_ok" && each["status"] == 200), "{health}");
+}
+
+#[test]
+fn webhooks_and_recoveries_are_seen_and_set_going() {
+    let hook = Origin::answering(reply(200, "taken"));
+    let webhook = json!({"name": "ops", "url": format!("http://{}/hook", hook.address()), "secret": "a-secret-of-ours"});
+    let balancer = balancer(&json!({"webhooks": [webhook]}));
+    let operator = balancer.operator();
+    assert_eq!(operator.data("/api/config")["webhooks"][0]["secret"], "***");
+    let sent = operator.must(202, "POST", "/api/webhooks/ops/test", &Value::Null);
+    let id = sent["data"]["delivery"].as_str().unwrap().to_owned();
+    let delivery = || {
+        let view = operator.data("/api/webhooks")[0].clone();
+        let found = view["deliveries"].as_array().unwrap().iter().find(|each| each["id"] == *id).cloned();
+        found.unwrap_or_default()
+    };
+    eventually("the test is delivered", || delivery()["state"] == "delivered");
+    assert_eq!(delivery()["status"], 200);
+    operator.must(202, "POST", &format!("/api/webhooks/ops/deliveries/{id}/redeliver"), &Value::Null);
+    operator.must(404, "POST", "/api/webhooks/other/test", &Value::Null);
+    operator.must(404, "POST", "/api/webhooks/ops/deliveries/none/redeliver", &Value::Null);
+    assert_eq!(operator.data("/api/recoveries"), json!([]));
+    operator.must(409, "POST", "/api/servers/127.0.0.1:3001/recover", &Value::Null);
+    operator.must(404, "POST", "/api/servers/127.0.0.1:1/recover", &Value::Null);
+    // What runs programs on the host comes from the file alone.
+    let mut config = operator.data("/api/config");
+    config["pools"]["app"]["recovery"] = json!({"action": "command", "command": ["/bin/true"]});
+    let refused = operator.must(403, "PUT", "/api/config", &config);
+    assert_eq!(refused["error"]["code"], "runs_on_host", "{refused}");
+}

@@ -21,7 +21,8 @@ use super::guard::Caller;
 use super::openapi::{
     ChangeDenials, ChangeHeaders, ChangeParameters, LookDenials, PoolParameter, SendDenials,
 };
-use super::views::{ServerHealth, ServerView};
+use super::views::ServerView;
+use super::vitals::ServerHealth;
 
 /// A server that is to be added.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -141,7 +142,7 @@ pub(super) async fn get(State(api): State<Api>, Name(id): Name, query: Query) ->
     ServerView::of(&api.watched, pool, place).map(succeeded).ok_or_else(|| gone(&id))
 }
 
-/// What is known of a server's health.
+/// What is known of a server's health: the verdict, the last probes, uptime, and whether probes become slower.
 #[utoipa::path(get, path = "/api/servers/{serverId}/health", tag = "servers",
     params(("serverId" = String, Path), PoolParameter),
     responses((status = 200, body = Success<ServerHealth>), (status = 404, body = super::answer::Failure, description = "There is no such server"),

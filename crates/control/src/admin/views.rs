@@ -28,7 +28,7 @@ pub(super) struct ServerView {
     max_connections: u32,
     /// What the operator wants: `active`, `drain`, `maintenance`.
     state: &'static str,
-    /// The verdict on its health: `unknown`, `up`, `down`.
+    /// The verdict on its health: `unknown`, `up`, `down`, `unstable`.
     pub(super) status: &'static str,
     /// Why, in words.
     reason: String,
@@ -36,6 +36,8 @@ pub(super) struct ServerView {
     since: String,
     /// Whether it may have new traffic.
     eligible: bool,
+    /// Thousandths of what its weight gives it: less than 1000 while it starts slowly.
+    share: u16,
     /// Attempts under way.
     active_connections: u64,
     /// Attempts begun.
@@ -75,6 +77,7 @@ impl ServerView {
             reason: health.reason,
             since: rfc3339(watched.started.1 + health.since),
             eligible: server.is_eligible(),
+            share: health.share,
             active_connections: counters.active.get(),
             requests: counters.requests.get(),
             failures: counters.failures.get(),
@@ -85,46 +88,6 @@ impl ServerView {
             bytes_out: counters.bytes_out.get(),
             statuses: by_class(&counters.statuses),
             latency: times(&counters.latency),
-        })
-    }
-}
-
-/// What is known of a server's health.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ServerHealth {
-    server_id: String,
-    pool: String,
-    /// The verdict: `unknown`, `up`, `down`.
-    status: &'static str,
-    /// Why, in words.
-    reason: String,
-    /// Since when (RFC 3339).
-    since: String,
-    /// Whether it may have new traffic.
-    eligible: bool,
-    /// What the operator wants: `active`, `drain`, `maintenance`.
-    state: &'static str,
-    /// How it is probed: `http`, `tcp`, `off`, …
-    probe: &'static str,
-    /// Of real requests.
-    latency: Times,
-}
-
-impl ServerHealth {
-    pub(super) fn of(watched: &Watched, pool: &PoolState, place: usize) -> Option<Self> {
-        let server = pool.servers.get(place)?;
-        let health = pool.health(place);
-        Some(Self {
-            server_id: server.config.id.to_string(),
-            pool: pool.config.name.to_string(),
-            status: health.state.name(),
-            reason: health.reason,
-            since: rfc3339(watched.started.1 + health.since),
-            eligible: server.is_eligible(),
-            state: server.config.state.name(),
-            probe: pool.config.health_check.kind.name(),
-            latency: times(&server.counters.latency),
         })
     }
 }

@@ -339,7 +339,7 @@ pub(crate) const ADMIN: Shape = Shape {
     name: "Admin",
     what: "the admin listener",
     keys: &["bind", "tokens", "persist", "tls", "origins"],
-    waiting: &["tls"],
+    waiting: &[],
     later: &[],
     also: &[
         ("address", "bind"),

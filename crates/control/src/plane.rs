@@ -179,6 +179,11 @@ impl Life {
 
     async fn begin(self, supervisor: Supervisor, followers: Followers) {
         let Self { watched, listener, proxy, reload, resolved } = self;
+        let admin = watched.snapshot.config.admin.as_ref();
+        let tls = match admin.and_then(|admin| admin.tls.as_ref()).map(admin::tls::acceptor).transpose() {
+            Ok(tls) => tls,
+            Err(reason) => return drop(resolved.send(Err(vec![reason]))),
+        };
         match followers.prepare(&watched.snapshot.config) {
             Ok(prepared) => followers.apply(prepared, &watched.snapshot),
             Err(reasons) => return drop(resolved.send(Err(reasons))),
@@ -192,7 +197,7 @@ impl Life {
             let address = listener.local_addr().ok();
             let api = admin::Api::new(watched, current.clone(), Arc::clone(&sight), address, rates.clone());
             supervisor.keep("rates", move || rates.clone().run(Arc::clone(&seen)));
-            supervisor.keep("admin", move || admin::serve(listener.try_clone(), api.clone()));
+            supervisor.keep("admin", move || admin::serve(listener.try_clone(), tls.clone(), api.clone()));
         }
         let mut resolver = Resolver::new(current.clone());
         resolver.first_round().await;

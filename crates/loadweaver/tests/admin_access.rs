@@ -3,8 +3,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 
 use loadweaver_testkit::config::one_pool;
+use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::{Balancer, Operator, PATIENCE, eventually};
 use serde_json::{Value, json};
 
@@ -160,4 +162,31 @@ fn edits_stay_in_memory_where_the_file_says_so() {
     assert!(answer["data"]["notSavedBecause"].as_str().unwrap().contains("persist"), "{answer}");
     eventually("it is in force", || balancer.operator().data("/api/metrics")["algorithm"] == "random");
     assert_eq!(balancer.config_text(), before);
+}
+
+#[test]
+fn tokens_travel_over_tls_where_the_listener_speaks_it() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let scratch = Scratch::new();
+    let cert = scratch.file("admin.pem", made.cert.pem());
+    let key = scratch.file("admin.key", made.signing_key.serialize_pem());
+    let balancer = balancer(&json!({"tokens": tokens(), "tls": {"cert": cert, "key": key}}));
+    // Somebody who never says a word holds nobody up.
+    let _silent = TcpStream::connect(balancer.admin()).unwrap();
+    let port = balancer.admin().port();
+    let output = Command::new("curl")
+        .args(["-s", "--cacert", cert.to_str().unwrap(), "--resolve", &format!("localhost:{port}:127.0.0.1")])
+        .args([
+            "-H",
+            &format!("Authorization: Bearer {WRITE}"),
+            &format!("https://localhost:{port}/api/servers"),
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["data"][0]["serverId"], "127.0.0.1:3001");
+    let plain =
+        Command::new("curl").args(["-s", &format!("http://localhost:{port}/livez")]).output().unwrap();
+    assert!(!plain.status.success(), "plain text is answered too: {plain:?}");
 }

@@ -1,7 +1,7 @@
 //! A limit on connections to the admin listener: whoever opens more waits in the kernel's queue, and no descriptor
 //! of the data plane is spent on it. A connection on which nothing moves loses its seat.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::TlsAcceptor;
+
+use super::tls::Wire;
 
 /// Connections at a time: a few dashboards, probes, and a scraper.
 const SEATS: usize = 64;
@@ -22,12 +25,13 @@ const IDLE: Duration = Duration::from_mins(1);
 /// The listener with its seats.
 pub(super) struct Seats {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     free: Arc<Semaphore>,
 }
 
 impl Seats {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(SEATS)) }
+    pub(super) fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
+        Self { listener, tls, free: Arc::new(Semaphore::new(SEATS)) }
     }
 }
 
@@ -39,6 +43,7 @@ impl Listener for Seats {
         // The semaphore is never closed.
         let seat = Arc::clone(&self.free).acquire_owned().await.ok();
         let (stream, peer) = Listener::accept(&mut self.listener).await;
+        let stream = Wire::new(stream, self.tls.as_ref());
         (Seated { stream, silence: Box::pin(sleep(IDLE)), _seat: seat }, peer)
     }
 
@@ -49,7 +54,7 @@ impl Listener for Seats {
 
 /// A connection that gives its seat back when it ends.
 pub(super) struct Seated {
-    stream: TcpStream,
+    stream: Wire,
     silence: Pin<Box<Sleep>>,
     _seat: Option<OwnedSemaphorePermit>,
 }
@@ -90,32 +95,20 @@ impl AsyncWrite for Seated {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.speak();
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends_a_connection_and_frees_its_seat() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut seats = Seats::new(listener);
+        let mut seats = Seats::new(listener, None);
         let _client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
         let (mut seated, _) = seats.accept().await;
         assert_eq!(seats.free.available_permits(), SEATS - 1);

@@ -391,7 +391,9 @@ fn a_thousand_changes_under_load_fail_no_request_and_cut_nothing() {
     assert_eq!(load.stop().keys().collect::<Vec<_>>(), ["200 a", "200 b", "200 c"]);
     echoes(&mut tunnel);
     let (first, last) = (resident[0], resident[resident.len() - 1]);
-    assert!(last < first + 4096, "resident memory grew from {first} to {last} KiB");
+    // The history of events fills on the way, to 16 MiB at the most; a snapshot that stayed with each change, with its
+    // pools and their tables, would cost more than that.
+    assert!(last < first + 12 * 1024, "resident memory grew from {first} to {last} KiB");
 }
 
 fn resident_kib(id: u32) -> u64 {

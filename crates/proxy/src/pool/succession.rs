@@ -46,7 +46,7 @@ impl PoolState {
         let mut verdicts = self.lock();
         // The old pool's lock is held until its successor knows all that it knew: a verdict that falls meanwhile
         // waits, and finds the successor.
-        let old_verdicts = old.map(|old| old.lock());
+        let mut old_verdicts = old.map(|old| old.lock());
         for (index, before) in before.iter().enumerate() {
             let Some((was_in, place)) = before else {
                 // A newcomer among servers that are busy.
@@ -55,14 +55,16 @@ impl PoolState {
                 }
                 continue;
             };
-            let known = match &old_verdicts {
-                Some(known) if is_in(old, Some(&(Arc::clone(was_in), *place))) => known.seat(*place),
-                _ => was_in.lock().seat(*place),
+            if !self.config.servers.get(index).is_some_and(|server| was_in.has(*place, server)) {
+                continue;
+            }
+            // Moved, not copied: what is known of a server are some kilobytes.
+            let blank = verdicts.blank(index);
+            let known = match &mut old_verdicts {
+                Some(known) if old.is_some_and(|old| Arc::ptr_eq(old, was_in)) => known.give(*place, blank),
+                _ => was_in.lock().give(*place, blank),
             };
-            let server = self.config.servers.get(index);
-            if let (Some((health, grows_from)), true) =
-                (known, server.is_some_and(|it| was_in.has(*place, it)))
-            {
+            if let Some((health, grows_from)) = known {
                 verdicts.sit(index, self.judged_anew(health, now), grows_from);
             }
         }

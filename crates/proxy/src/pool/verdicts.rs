@@ -51,9 +51,19 @@ impl Verdicts {
         Self { seats, down: false, panic: false, growing: false }
     }
 
-    /// What is known of a server, to be taken over.
-    pub(super) fn seat(&self, server: usize) -> Option<(Health, Option<Duration>)> {
-        self.seats.get(server).map(|seat| (seat.health.clone(), seat.grows_from))
+    /// A copy of what is known of a server that nothing is known of.
+    pub(super) fn blank(&self, server: usize) -> Option<Health> {
+        self.seats.get(server).map(|seat| seat.health.clone())
+    }
+
+    /// Gives away what is known of a server; `blank` stays in its place.
+    pub(super) fn give(
+        &mut self,
+        server: usize,
+        blank: Option<Health>,
+    ) -> Option<(Health, Option<Duration>)> {
+        let seat = self.seats.get_mut(server)?;
+        Some((std::mem::replace(&mut seat.health, blank?), seat.grows_from))
     }
 
     pub(super) fn sit(&mut self, server: usize, health: Health, grows_from: Option<Duration>) {

@@ -126,7 +126,7 @@ impl Change {
         }
         self.webhooks.say("webhook", &mut said);
         said.extend(self.settings.iter().map(|setting| {
-            let later = if NEED_RESTART.contains(&setting.top()) { " (from the next start on)" } else { "" };
+            let later = if setting.needs_restart().is_some() { " (from the next start on)" } else { "" };
             format!("{}{later}", setting.words())
         }));
         said
@@ -162,13 +162,13 @@ impl Change {
 
     /// The keys that change and that only a new start takes up.
     pub fn needs_restart(&self) -> Vec<&'static str> {
-        let changes = |key: &&str| self.settings.iter().any(|setting| setting.top() == *key);
+        let changes = |key: &&str| self.settings.iter().any(|setting| setting.needs_restart() == Some(*key));
         NEED_RESTART.into_iter().filter(changes).collect()
     }
 }
 
 /// Settings that are looked at once, at the start.
-const NEED_RESTART: [&str; 2] = ["workers", "accessLog"];
+const NEED_RESTART: [&str; 3] = ["workers", "accessLog", "admin"];
 
 fn is_new_on_host(old: Option<&Recovery>, new: Option<&Recovery>) -> bool {
     new.is_some_and(|recovery| recovery.action.host_command().is_some()) && old != new
@@ -238,6 +238,14 @@ impl Setting {
             (Some(from), Some(to)) => format!("{} {from} -> {to}", self.key),
             _ => format!("{} changes", self.key),
         }
+    }
+
+    /// The key that only a new start takes up, if this is of one. The admin listener is bound once; its tokens and
+    /// the rest are looked up at each request.
+    fn needs_restart(&self) -> Option<&'static str> {
+        let key = NEED_RESTART.into_iter().find(|key| *key == self.top())?;
+        let is_bound = matches!(self.key.as_str(), "admin" | "admin.bind" | "admin.tls");
+        (key != "admin" || is_bound).then_some(key)
     }
 
     fn top(&self) -> &str {

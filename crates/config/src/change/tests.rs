@@ -337,3 +337,17 @@ mod host {
         assert_eq!(found, ["/pools/renamed/recovery", "/pools/renamed/servers/1/recovery"]);
     }
 }
+
+#[test]
+fn the_admin_listener_is_bound_once_and_its_tokens_are_not() {
+    let file = |bind: &str, persist: bool| {
+        let text = format!(
+            r#"{{"listeners": {{"web": {{"bind": "127.0.0.1:0"}}}}, "admin": {{"bind": "{bind}", "persist": {persist}}},
+                "pools": {{"app": {{"servers": [{{"host": "127.0.0.1", "port": 3001}}]}}}}}}"#
+        );
+        crate::parse(text.as_bytes(), &|_| None).unwrap().config
+    };
+    let change = |new: &Config| Change::between(&file("127.0.0.1:9090", true), new).needs_restart();
+    assert_eq!(change(&file("127.0.0.1:9091", true)), ["admin"]);
+    assert!(change(&file("127.0.0.1:9090", false)).is_empty());
+}

@@ -27,6 +27,7 @@ use crate::followers::{Followers, Prepared};
 use crate::resolver;
 pub(crate) use command::{Command, Origin, Outcome, Refusal, Version, View};
 use command::{Edit, EditError, Refused, Saved};
+use farewell::Departed;
 
 pub(crate) mod command;
 mod farewell;
@@ -101,12 +102,14 @@ struct State {
     source: Source,
     /// The text in force; the file may say something else when it could not be written.
     text: Arc<str>,
-    /// What the file said when it was last read or written.
+    /// What the file said when it was last taken up or written. A text that was refused is not taken up: nothing may
+    /// be written over it.
     on_disk: Arc<str>,
     versions: VecDeque<Version>,
     refused: Option<Refused>,
     /// A change that waits for its confirmation.
     trial: Option<Trial>,
+    departed: Departed,
     unsaved: Option<String>,
     current: Current,
     proxy: Arc<Proxy>,
@@ -156,6 +159,7 @@ pub(crate) fn coordinator(
         versions: VecDeque::from([first]),
         refused: None,
         trial: None,
+        departed: Departed::default(),
         unsaved: None,
         current,
         proxy,
@@ -170,6 +174,7 @@ impl Desk {
         let mut state = self.0.lock().await;
         loop {
             let until = state.trial.as_ref().map(|trial| trial.until);
+            let due = state.departed.due();
             tokio::select! {
                 request = state.requests.recv() => match request {
                     Some(Request { command, answer }) => {
@@ -180,6 +185,7 @@ impl Desk {
                     // Nobody can ask any more: the process ends.
                     None => std::future::pending().await,
                 },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => state.cut_departed(),
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                     let undo = Command::new(Edit::Undo, Origin::Unconfirmed);
                     // It was in force before, so only an address that somebody took meanwhile can be in its way.
@@ -208,8 +214,13 @@ impl State {
 
     async fn change(&mut self, command: Command) -> Result<Outcome, Refusal> {
         let Command { base, edit, origin, dry_run, confirm } = command;
-        if !matches!(edit, Edit::Reload) {
-            self.hear_the_file().await?;
+        let reads = matches!(edit, Edit::Reload);
+        if !reads {
+            let heard = self.hear_the_file().await;
+            // What is on trial ends one way or the other, whatever the file says by then.
+            if !matches!(edit, Edit::Undo | Edit::Keep) {
+                heard?;
+            }
         }
         if let Some(base) = base
             && base != self.version()
@@ -221,6 +232,12 @@ impl State {
             Edit::Keep => return self.keep().await,
             edit => self.text_after(edit).await?,
         };
+        // The echo of what was saved, or a touch: no reason to lose what is on trial or could not be saved. Whoever
+        // sends SIGHUP wants the file as it is.
+        if reads && origin == Origin::File && text == self.on_disk {
+            self.refused = None;
+            return Ok(self.unchanged(Saved::NotNeeded));
+        }
         // By hand is how one gets out of a trial, too.
         if self.trial.is_some() && !goes_back && matches!(origin, Origin::Api(_)) {
             return Err(Refusal::Waiting);
@@ -235,12 +252,20 @@ impl State {
             // Other words for the same: no version, and what is edited later are these words.
             self.text = Arc::clone(&built.text);
             self.refused = None;
-            let saved = self.save(&origin, confirm.is_some()).await;
+            if reads {
+                // Whoever writes into the file what is on trial means it.
+                self.trial = None;
+                self.on_disk = Arc::clone(&self.text);
+            }
+            let saved = self.save(&origin, self.trial.is_some()).await;
             return Ok(outcome(self.version(), &built, saved));
         }
         let before = Arc::clone(&self.text);
         let mut told = outcome(built.next.version, &built, Saved::NotNeeded);
         self.put_in_force(built, &origin)?;
+        if reads {
+            self.on_disk = Arc::clone(&self.text);
+        }
         self.trial = confirm.map(|time| Trial {
             until: Instant::now() + time,
             until_time: SystemTime::now() + time,
@@ -261,7 +286,11 @@ impl State {
         }
         Box::pin(self.change(Command::new(Edit::Reload, Origin::File))).await.map(drop).map_err(|refusal| {
             let why = format!("the file was changed by hand and cannot be used, mend it first: {refusal}");
-            self.note_refusal(Origin::File, &refusal);
+            let reason = refusal.to_string();
+            // The watch has told already, or the edit before this one.
+            if self.refused.as_ref().is_none_or(|known| known.reason != reason) {
+                self.note_refusal(Origin::File, &refusal);
+            }
             Refusal::File(why)
         })
     }
@@ -292,7 +321,7 @@ impl State {
         }
     }
 
-    async fn read_file(&mut self) -> Result<Arc<str>, Refusal> {
+    async fn read_file(&self) -> Result<Arc<str>, Refusal> {
         let Some(path) = self.source.path.clone() else {
             return Err(Refusal::File(
                 "there is no file to read: this configuration was built in".to_owned(),
@@ -306,10 +335,7 @@ impl State {
         };
         // What is not UTF-8 is for the checker to refuse, in its words.
         match String::from_utf8(bytes) {
-            Ok(text) => {
-                self.on_disk = text.into();
-                Ok(Arc::clone(&self.on_disk))
-            }
+            Ok(text) => Ok(text.into()),
             Err(error) => {
                 let nothing = |_: &str| None;
                 match loadweaver_config::parse(error.as_bytes(), &nothing) {
@@ -360,7 +386,7 @@ impl State {
             summary: changes.join("; "),
         });
         farewell::tell(&before, &built.next, &self.followers.bus);
-        farewell::cut_later(before, &built.next, &self.current, &self.proxy);
+        self.departed.follow(&before, &built.next);
         if self.versions.len() >= VERSIONS {
             self.versions.pop_front();
         }
@@ -374,18 +400,21 @@ impl State {
         Ok(())
     }
 
+    fn cut_departed(&mut self) {
+        self.departed.cut(&self.proxy);
+    }
+
     async fn keep(&mut self) -> Result<Outcome, Refusal> {
         if self.trial.take().is_none() {
             return Err(Refusal::Unknown("no change waits for its confirmation".to_owned()));
         }
         let saved = self.save(&Origin::Api(None), false).await;
-        Ok(Outcome {
-            version: self.version(),
-            changes: Vec::new(),
-            warnings: Vec::new(),
-            needs_restart: Vec::new(),
-            saved,
-        })
+        Ok(self.unchanged(saved))
+    }
+
+    fn unchanged(&self, saved: Saved) -> Outcome {
+        let (changes, warnings, needs_restart) = (Vec::new(), Vec::new(), Vec::new());
+        Outcome { version: self.version(), changes, warnings, needs_restart, saved }
     }
 
     /// Writes what is in force into the file, unless it is there. A change on trial is not: a crash undoes it too.
@@ -400,9 +429,9 @@ impl State {
             None => Some("there is no file: this configuration was built in".to_owned()),
             Some(_) if !persist => Some("\"admin\": {\"persist\": false} says so".to_owned()),
             Some(path) => {
-                let (path, text) = (path.clone(), Arc::clone(&self.text));
+                let (path, old, text) = (path.clone(), Arc::clone(&self.on_disk), Arc::clone(&self.text));
                 let shown = path.display().to_string();
-                match spawn_blocking(move || file::replace(&path, text.as_bytes())).await {
+                match spawn_blocking(move || file::replace_known(&path, &old, &text)).await {
                     Ok(Ok(())) => {
                         self.on_disk = Arc::clone(&self.text);
                         None
@@ -433,8 +462,10 @@ impl State {
     }
 
     fn note_refusal(&mut self, origin: Origin, refusal: &Refusal) {
-        // That somebody was late, or asked for what is not there, is between the API and whoever asked.
+        // That somebody was late, or asked for what is not there, is between the API and whoever asked. What is wrong
+        // with the file is told as the file's.
         let issues = match refusal {
+            Refusal::File(_) if matches!(origin, Origin::Api(_)) => return,
             Refusal::Wrong(issues) => issues.0.clone(),
             Refusal::Bind(_) | Refusal::File(_) | Refusal::RunsOnHost(_) | Refusal::Unusable(_) => Vec::new(),
             Refusal::Stale { .. }

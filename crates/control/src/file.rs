@@ -81,6 +81,14 @@ impl Stamp {
     }
 }
 
+/// [`replace`], unless somebody has changed the file by hand since it said `known`.
+pub(crate) fn replace_known(path: &Path, known: &str, text: &str) -> io::Result<()> {
+    if read(path).is_ok_and(|now| now != known.as_bytes()) {
+        return Err(io::Error::other("the file was changed by hand meanwhile"));
+    }
+    replace(path, text.as_bytes())
+}
+
 /// Puts `text` in the place of the file: written beside it, forced to the disk, renamed over it. The text before goes
 /// to `<file>.1`, those before it one further.
 ///

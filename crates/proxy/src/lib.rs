@@ -25,5 +25,5 @@ mod upstream;
 
 pub use pool::{HealthView, PoolState};
 pub use proxy::{Options, Proxy, StartError};
-pub use server::ServerState;
+pub use server::{Cut, ServerState};
 pub use snapshot::Snapshot;

@@ -91,10 +91,11 @@ impl PoolState {
             .collect();
         let servers = config.servers.iter().zip(&before).map(|(server, before)| {
             let known = before.as_ref().and_then(|(pool, index)| pool.servers.get(*index));
+            let same_pool = is_in(old, before.as_ref());
             match known {
                 // One that goes to another pool may still be under way in the old one, under other limits.
-                Some(known) if known.config == *server && is_in(old, before.as_ref()) => Arc::clone(known),
-                Some(known) => Arc::new(known.succeed(server.clone())),
+                Some(known) if known.config == *server && same_pool => Arc::clone(known),
+                Some(known) => Arc::new(known.succeed(server.clone(), same_pool)),
                 None => Arc::new(ServerState::new(server.clone())),
             }
         });

@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::listen::{self, Bound, Listening, Opened};
-use crate::server::ServerState;
+use crate::server::Cut;
 use crate::snapshot::Snapshot;
 use crate::worker::{self, Inbox, Order, Shared, Task};
 
@@ -180,9 +180,11 @@ impl Proxy {
     }
 
     /// Ends what is still under way at servers that were removed.
-    pub fn cut<'s>(&self, servers: impl IntoIterator<Item = &'s ServerState>) {
-        servers.into_iter().for_each(ServerState::cut);
-        self.tell(|| Task::Look);
+    pub fn cut(&self, cuts: impl IntoIterator<Item = Cut>) {
+        let busy = cuts.into_iter().filter(Cut::make).count();
+        if busy > 0 {
+            self.tell(|| Task::Look);
+        }
     }
 
     fn tell(&self, task: impl Fn() -> Task) {

@@ -1,8 +1,8 @@
 //! One server's live state, shared by all workers.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 use loadweaver_config::Server;
@@ -22,8 +22,9 @@ pub struct ServerState {
     /// What it did.
     pub counters: Arc<ServerCounters>,
     eligible: AtomicBool,
-    /// What is still under way at it has no more time.
-    cut: AtomicBool,
+    /// What is still under way at it has no more time. One for all that this server was in its pool: what began before
+    /// a change of it has no more time than what began after.
+    cut: Arc<AtomicBool>,
     address: ArcSwapOption<SocketAddr>,
     upstream: AtomicU64,
     authority: String,
@@ -31,25 +32,26 @@ pub struct ServerState {
 
 impl ServerState {
     pub(crate) fn new(config: Server) -> Self {
-        Self::with(config, Arc::default())
+        Self::with(config, Arc::default(), Arc::default())
     }
 
-    /// The same server after a change of its configuration.
-    pub(crate) fn succeed(&self, config: Server) -> Self {
+    /// The same server after a change of its configuration, or in another pool.
+    pub(crate) fn succeed(&self, config: Server, same_pool: bool) -> Self {
         let same_place = config.host == self.config.host && config.port == self.config.port;
-        let next = Self::with(config, Arc::clone(&self.counters));
+        let cut = if same_pool { Arc::clone(&self.cut) } else { Arc::default() };
+        let next = Self::with(config, Arc::clone(&self.counters), cut);
         if same_place {
             next.set_address(self.address());
         }
         next
     }
 
-    fn with(config: Server, counters: Arc<ServerCounters>) -> Self {
+    fn with(config: Server, counters: Arc<ServerCounters>, cut: Arc<AtomicBool>) -> Self {
         let authority = Server::address_text(&config.host, config.port);
         let state = Self {
             counters,
             eligible: AtomicBool::new(true),
-            cut: AtomicBool::new(false),
+            cut,
             address: ArcSwapOption::empty(),
             upstream: AtomicU64::new(0),
             authority,
@@ -89,9 +91,9 @@ impl ServerState {
         self.upstream.load(Ordering::Acquire)
     }
 
-    /// Ends what is still under way at a server that was removed; see [`crate::Proxy::cut`].
-    pub(crate) fn cut(&self) {
-        self.cut.store(true, Ordering::Relaxed);
+    /// The way to end what is still under way at it; see [`crate::Proxy::cut`].
+    pub fn cut(&self) -> Cut {
+        Cut(Arc::downgrade(&self.cut))
     }
 
     pub(crate) fn is_cut(&self) -> bool {
@@ -126,5 +128,22 @@ impl ServerState {
 
     pub(crate) fn leave(&self) {
         self.counters.active.decrement();
+    }
+}
+
+/// Ends what is still under way at a server that was removed, whatever the server looked like when it began. Keeps
+/// nothing alive.
+#[derive(Debug)]
+pub struct Cut(Weak<AtomicBool>);
+
+impl Cut {
+    /// Whether anything may still be under way.
+    pub fn is_of_use(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// Says whether anybody is left to notice.
+    pub(crate) fn make(&self) -> bool {
+        self.0.upgrade().inspect(|cut| cut.store(true, Ordering::Relaxed)).is_some()
     }
 }

@@ -1,11 +1,10 @@
 //! Servers that a change brings or takes away.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use loadweaver_proxy::{Proxy, ServerState, Snapshot};
+use loadweaver_proxy::{Cut, Proxy, ServerState, Snapshot};
 use loadweaver_telemetry::event::{Event, EventBus};
-
-use crate::current::Current;
+use tokio::time::Instant;
 
 /// Tells of each server that came or went.
 pub(super) fn tell(before: &Snapshot, after: &Snapshot, bus: &EventBus) {
@@ -17,32 +16,49 @@ pub(super) fn tell(before: &Snapshot, after: &Snapshot, bus: &EventBus) {
     }
 }
 
-/// Gives what is under way at removed servers as much time as a shutdown would, then ends it. A server that has come
-/// back by then keeps what it has.
-pub(super) fn cut_later(before: Arc<Snapshot>, after: &Snapshot, current: &Current, proxy: &Arc<Proxy>) {
-    let removed: Vec<_> = missing_in(&before, after)
-        .map(|(pool, server)| (pool, server.config.id.clone(), Arc::downgrade(server)))
-        .collect();
-    let limit = before.config.timeouts.drain;
-    // The old snapshot itself need not live so long.
-    drop(before);
-    if removed.is_empty() {
-        return;
-    }
-    let (current, proxy) = (current.clone(), Arc::clone(proxy));
-    tokio::spawn(async move {
-        tokio::time::sleep(limit).await;
-        let now = current.load();
-        let is_back = |pool: &str, id: &str| now.pool(pool).is_some_and(|pool| pool.place_of(id).is_some());
-        let gone = removed.iter().filter(|(pool, id, _)| !is_back(pool, id));
-        let busy: Vec<_> = gone
-            .filter_map(|(_, _, server)| Weak::upgrade(server))
-            .filter(|server| server.counters.active.get() > 0)
-            .collect();
-        if !busy.is_empty() {
-            proxy.cut(busy.iter().map(|server| &**server));
+/// What is under way at servers that were removed has as much time as a shutdown would give it, and ends then. A server
+/// that comes back by that time keeps what it has; when it is removed again, all of it has that time anew.
+#[derive(Debug, Default)]
+pub(super) struct Departed(Vec<Leave>);
+
+#[derive(Debug)]
+struct Leave {
+    pool: Arc<str>,
+    server: Arc<str>,
+    cut: Cut,
+    /// None while the server is back.
+    until: Option<Instant>,
+}
+
+impl Departed {
+    /// Takes in a change. What has ended is forgotten, so the list is never longer than what is under way.
+    pub(super) fn follow(&mut self, before: &Snapshot, after: &Snapshot) {
+        let until = Some(Instant::now() + before.config.timeouts.drain);
+        self.0.retain(|leave| leave.cut.is_of_use());
+        for leave in &mut self.0 {
+            let pool = after.pool(&leave.pool);
+            let is_back = pool.is_some_and(|pool| pool.place_of(&leave.server).is_some());
+            leave.until = if is_back { None } else { leave.until.or(until) };
         }
-    });
+        self.0.extend(missing_in(before, after).map(|(pool, server)| Leave {
+            pool,
+            server: Arc::clone(&server.config.id),
+            cut: server.cut(),
+            until,
+        }));
+    }
+
+    /// When the next of them is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|leave| leave.until).min()
+    }
+
+    /// Ends what is due.
+    pub(super) fn cut(&mut self, proxy: &Proxy) {
+        let now = Instant::now();
+        let due = self.0.extract_if(.., |leave| leave.until.is_some_and(|until| until <= now));
+        proxy.cut(due.map(|leave| leave.cut));
+    }
 }
 
 /// Servers of `here` that are not in the pool of that name in `there`.

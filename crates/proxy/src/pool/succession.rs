@@ -86,11 +86,14 @@ impl PoolState {
         drop(verdicts);
     }
 
-    /// Does with the pool that has taken over what was meant for this one, if the server is still there.
+    /// Does with the pool that has taken over what was meant for this one, if the server is still there and the same
+    /// machine's.
     pub(super) fn pass_on(&self, server: usize, what: impl FnOnce(&Self, usize)) {
         let Some(newest) = self.lineage.newest() else { return };
-        let id = self.servers.get(server).map(|server| &server.config.id);
-        if let Some(place) = id.and_then(|id| newest.place_of(id)) {
+        let Some(known) = self.config.servers.get(server) else { return };
+        if let Some(place) = newest.place_of(&known.id)
+            && newest.has(place, known)
+        {
             what(&newest, place);
         }
     }

@@ -352,6 +352,7 @@ impl State {
         let running = self.current.load();
         let from_api = matches!(origin, Origin::Api(_));
         let followers = self.followers.clone();
+        let before = Arc::clone(&running);
         let built = spawn_blocking(move || {
             let parsed = loadweaver_config::parse(text.as_bytes(), &*environment).map_err(Refusal::Wrong)?;
             let old: &Config = &running.config;
@@ -366,7 +367,7 @@ impl State {
         });
         let built = built.await.unwrap_or(Err(Refusal::Busy))?;
         // A new server that is given by name is of no use before its name is resolved.
-        resolver::first_lookups(&built.next).await;
+        resolver::first_lookups(&built.next, &before).await;
         Ok(built)
     }
 

@@ -11,15 +11,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 use loadweaver_proxy::{ServerState, Snapshot};
 use loadweaver_telemetry::log;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::current::Current;
 use crate::jitter::Jitter;
@@ -28,6 +29,8 @@ use crate::jitter::Jitter;
 const EVERY: Duration = Duration::from_secs(30);
 /// Lookups under way at a time; each holds a thread of the runtime's blocking pool.
 pub(crate) const UNDER_WAY: usize = 16;
+/// The process has one resolver, so one limit is for everybody who asks it.
+static THREADS: Semaphore = Semaphore::const_new(UNDER_WAY);
 /// Addresses of one name that are tried, and how long each.
 const CHOICES: usize = 8;
 const TRY: Duration = Duration::from_millis(300);
@@ -45,17 +48,24 @@ pub(crate) struct Resolver {
     jitter: Jitter,
 }
 
-/// Looks up what a configuration that is about to run names and nobody has looked up yet; gives up waiting after
-/// three seconds.
-pub(crate) async fn first_lookups(next: &Snapshot) {
-    let mut names = names_in(next);
-    names.retain(|_, servers| servers.iter().any(|server| server.address().is_none()));
+/// Looks up what a configuration that is about to run names and nobody has asked for yet; gives up waiting after three
+/// seconds.
+pub(crate) async fn first_lookups(next: &Snapshot, running: &Snapshot) {
     let mut lookups = JoinSet::new();
+    let names = new_names(next, running);
     for (name, servers) in names {
         lookups.spawn(async move { settle(&name, &servers).await });
     }
     // What fails or takes longer is for the schedule.
     let _ = timeout(FIRST_ROUND, lookups.join_all()).await;
+}
+
+/// A name that did not resolve before is for the schedule: it would keep each change waiting, whatever that is about.
+fn new_names(next: &Snapshot, running: &Snapshot) -> Names {
+    let has_none = |servers: &Vec<Arc<ServerState>>| servers.iter().any(|server| server.address().is_none());
+    let (known, mut names) = (names_in(running), names_in(next));
+    names.retain(|name, servers| has_none(servers) && !known.get(name).is_some_and(has_none));
+    names
 }
 
 fn names_in(snapshot: &Snapshot) -> Names {
@@ -87,19 +97,28 @@ impl Resolver {
 
     /// Runs for ever; the first round has been made.
     pub(crate) async fn run(mut self) -> Infallible {
+        let mut due = self.next_round();
         loop {
-            // A server without an address, or one that is out and may have moved, is worth asking for sooner.
-            let mut servers = self.names.values().flatten();
-            let waiting = servers.any(|server| server.address().is_none() || !server.is_eligible());
-            let pause = self.jitter.around(if waiting { EVERY / 10 } else { EVERY });
             tokio::select! {
                 snapshot = self.current.changed() => {
                     self.names = names_in(&snapshot);
                     self.troubled.retain(|name, _| self.names.contains_key(name));
+                    // Sooner, never later: changes may come one after the other for hours.
+                    due = due.min(self.next_round());
                 }
-                () = sleep(pause), if !self.names.is_empty() => self.round().await,
+                () = sleep_until(due), if !self.names.is_empty() => {
+                    self.round().await;
+                    due = self.next_round();
+                }
             }
         }
+    }
+
+    fn next_round(&mut self) -> Instant {
+        // A server without an address, or one that is out and may have moved, is worth asking for sooner.
+        let mut servers = self.names.values().flatten();
+        let waiting = servers.any(|server| server.address().is_none() || !server.is_eligible());
+        Instant::now() + self.jitter.around(if waiting { EVERY / 10 } else { EVERY })
     }
 
     async fn round(&mut self) {
@@ -141,8 +160,7 @@ impl Resolver {
 
 /// Looks a name up and gives its servers their addresses.
 async fn settle(name: &str, servers: &[Arc<ServerState>]) -> io::Result<()> {
-    // In the system's order of preference (RFC 6724); the port does not matter.
-    let addresses: Vec<IpAddr> = lookup_host((name, 0)).await?.map(|address| address.ip()).collect();
+    let addresses = look_up(name.to_owned()).await?;
     if addresses.is_empty() {
         return Err(io::Error::other("the name has no address"));
     }
@@ -150,6 +168,19 @@ async fn settle(name: &str, servers: &[Arc<ServerState>]) -> io::Result<()> {
         place(server, &addresses).await;
     }
     Ok(())
+}
+
+/// The addresses of a name in the system's order of preference (RFC 6724).
+async fn look_up(name: String) -> io::Result<Vec<IpAddr>> {
+    // Held until the system has answered, not until nobody waits any more: a system that hangs must not take all the
+    // threads that changes need.
+    let thread = THREADS.acquire().await.map_err(io::Error::other)?;
+    let lookup = spawn_blocking(move || {
+        let addresses = (name.as_str(), 0).to_socket_addrs();
+        drop(thread);
+        addresses.map(|found| found.map(|address| address.ip()).collect())
+    });
+    lookup.await.map_err(io::Error::other)?
 }
 
 /// Gives a server its address, unless the one that it has is still good.
@@ -243,6 +274,37 @@ mod tests {
         resolver.round().await;
         assert_eq!(server.address(), Some(SocketAddr::new(V4, 80)));
         assert_eq!(resolver.troubled.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_change_waits_for_names_that_it_brings_and_for_no_others() {
+        let servers = [("nowhere.invalid", 80), ("127.0.0.1", 1), ("app.test", 1), ("app.test", 2)];
+        let running = fixture::watched(fixture::pool(&servers, HealthCheck::default())).snapshot;
+        let mut config = loadweaver_config::Config::clone(&running.config);
+        running.pools[0].servers[2..]
+            .iter()
+            .for_each(|server| server.set_address(Some(([127, 0, 0, 1], 1).into())));
+        config.pools[0].servers[1].host = "new.test".to_owned();
+        // Known by name, but another server.
+        config.pools[0].servers[3].port = 3;
+        let next = running.next(2, config);
+        assert_eq!(new_names(&next, &running).into_keys().collect::<Vec<_>>(), ["app.test", "new.test"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_one_after_the_other_do_not_keep_names_from_being_looked_up() {
+        let watched = fixture::watched(fixture::pool(&[("localhost", 1)], HealthCheck::default()));
+        let server = &watched.snapshot.pools[0].servers[0];
+        let before = Some(SocketAddr::new(OTHER, 1));
+        server.set_address(before);
+        let current = Current::new(Arc::clone(&watched.snapshot));
+        let resolver = tokio::spawn(Resolver::new(current.clone()).run());
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            current.set(Arc::clone(&watched.snapshot));
+        }
+        resolver.abort();
+        assert_ne!(server.address(), before);
     }
 
     #[test]

@@ -156,3 +156,24 @@ fn a_server_that_comes_back_starts_with_a_small_share() {
     let share = shares(&balancer, 110).get("b").copied().unwrap_or(0);
     assert!((8..=12).contains(&share), "{share} of 110");
 }
+
+#[test]
+fn a_server_that_was_away_or_is_another_machine_starts_with_a_small_share_too() {
+    let (a, b, c) = (Sick::start("a"), Sick::start("b"), Sick::start("c"));
+    let patch = json!({"pools": {"app": {"slowStart": "1h"}}});
+    let first = config(&[&a, &b], &patch);
+    let balancer = Balancer::start(BINARY, &first);
+    eventually("both are up", || up(&balancer) == 2);
+    let mut away = first.clone();
+    away["pools"]["app"]["servers"][1]["state"] = json!("maintenance");
+    balancer.reload(&away);
+    balancer.reload(&first);
+    let share = shares(&balancer, 110).get("b").copied().unwrap_or(0);
+    assert!((8..=12).contains(&share), "{share} of 110");
+    let mut other = first;
+    other["pools"]["app"]["servers"][0]["port"] =
+        config(&[&c], &json!({}))["pools"]["app"]["servers"][0]["port"].clone();
+    balancer.reload(&other);
+    let after = shares(&balancer, 20);
+    assert_eq!((after["c"], after["b"]), (10, 10), "both have a tenth of their share");
+}

@@ -8,6 +8,7 @@ use loadweaver_config::Server;
 use loadweaver_policy::health::Health;
 
 use super::PoolState;
+use super::verdicts::is_away;
 
 /// A server as it stood before a change: its pool, and its place in it.
 pub(crate) type Before = (Arc<PoolState>, usize);
@@ -55,7 +56,12 @@ impl PoolState {
                 }
                 continue;
             };
-            if !self.config.servers.get(index).is_some_and(|server| was_in.has(*place, server)) {
+            let Some(server) = self.config.servers.get(index) else { continue };
+            if !was_in.has(*place, server) {
+                // Another machine under a known name is a newcomer, too.
+                if old.is_some() {
+                    verdicts.grow_from(index, now);
+                }
                 continue;
             }
             // Moved, not copied: what is known of a server are some kilobytes.
@@ -65,6 +71,8 @@ impl PoolState {
                 _ => was_in.lock().give(*place, blank),
             };
             if let Some((health, grows_from)) = known {
+                let was_away = was_in.config.servers.get(*place).is_some_and(is_away);
+                let grows_from = if was_away && !is_away(server) { Some(now) } else { grows_from };
                 verdicts.sit(index, self.judged_anew(health, now), grows_from);
             }
         }

@@ -84,9 +84,8 @@ impl Verdicts {
     }
 
     fn standings(&self, servers: &[Server]) -> Vec<Standing> {
-        let standing = |(server, seat): (&Server, &Seat)| match server.state {
-            Wanted::Active if server.weight > 0 => seat.health.standing(),
-            Wanted::Active | Wanted::Drain | Wanted::Maintenance => Standing::Away,
+        let standing = |(server, seat): (&Server, &Seat)| {
+            if is_away(server) { Standing::Away } else { seat.health.standing() }
         };
         servers.iter().zip(&self.seats).map(standing).collect()
     }
@@ -108,6 +107,11 @@ impl Verdicts {
         };
         self.seats.iter_mut().zip(&admission.eligible).map(&mut share).collect()
     }
+}
+
+/// Whether its operator wants it to have no new traffic.
+pub(super) fn is_away(server: &Server) -> bool {
+    server.state != Wanted::Active || server.weight == 0
 }
 
 impl PoolState {

@@ -242,11 +242,11 @@ impl State {
         if self.trial.is_some() && !goes_back && matches!(origin, Origin::Api(_)) {
             return Err(Refusal::Waiting);
         }
-        let built = self.build(text, &origin).await?;
+        let built = self.build(text, &origin, dry_run).await?;
         if dry_run {
             self.proxy.could_apply(&built.next).map_err(Refusal::Bind)?;
             let version = self.version() + u64::from(!built.change.is_empty());
-            return Ok(outcome(version, &built, Saved::NotNeeded));
+            return Ok(self.outcome(version, &built, Saved::NotNeeded));
         }
         if built.change.is_empty() {
             // Other words for the same: no version, and what is edited later are these words.
@@ -258,10 +258,10 @@ impl State {
                 self.on_disk = Arc::clone(&self.text);
             }
             let saved = self.save(&origin, self.trial.is_some()).await;
-            return Ok(outcome(self.version(), &built, saved));
+            return Ok(self.outcome(self.version(), &built, saved));
         }
         let before = Arc::clone(&self.text);
-        let mut told = outcome(built.next.version, &built, Saved::NotNeeded);
+        let mut told = self.outcome(built.next.version, &built, Saved::NotNeeded);
         self.put_in_force(built, &origin)?;
         if reads {
             self.on_disk = Arc::clone(&self.text);
@@ -347,7 +347,7 @@ impl State {
     }
 
     /// Everything that can be done beside the traffic.
-    async fn build(&self, text: Arc<str>, origin: &Origin) -> Result<Built, Refusal> {
+    async fn build(&self, text: Arc<str>, origin: &Origin, dry_run: bool) -> Result<Built, Refusal> {
         let environment = Arc::clone(&self.source.environment);
         let running = self.current.load();
         let from_api = matches!(origin, Origin::Api(_));
@@ -361,7 +361,9 @@ impl State {
                 return Err(Refusal::RunsOnHost(on_host));
             }
             let change = Change::between(old, &parsed.config);
-            let prepared = followers.prepare(&parsed.config).map_err(Refusal::Unusable)?;
+            let prepared =
+                if dry_run { followers.try_out(&parsed.config) } else { followers.prepare(&parsed.config) };
+            let prepared = prepared.map_err(Refusal::Unusable)?;
             let next = running.next(running.version + 1, parsed.config.clone());
             Ok(Built { text, parsed, change, next, prepared })
         });
@@ -415,7 +417,7 @@ impl State {
 
     fn unchanged(&self, saved: Saved) -> Outcome {
         let (changes, warnings, needs_restart) = (Vec::new(), Vec::new(), Vec::new());
-        Outcome { version: self.version(), changes, warnings, needs_restart, saved }
+        Outcome { version: self.version(), changes, touched: Vec::new(), warnings, needs_restart, saved }
     }
 
     /// Writes what is in force into the file, unless it is there. A change on trial is not: a crash undoes it too.
@@ -450,6 +452,17 @@ impl State {
         };
         self.unsaved.clone_from(&why);
         why.map_or(Saved::Yes, Saved::No)
+    }
+
+    fn outcome(&self, version: u64, built: &Built, saved: Saved) -> Outcome {
+        Outcome {
+            version,
+            changes: built.change.sentences(),
+            touched: farewell::touched(&self.current.load(), &built.next, &self.proxy),
+            warnings: built.parsed.warnings.clone(),
+            needs_restart: built.change.needs_restart(),
+            saved,
+        }
     }
 
     fn version(&self) -> u64 {
@@ -492,15 +505,5 @@ impl State {
             confirm_until: self.trial.as_ref().map(|trial| trial.until_time),
             unsaved: self.unsaved.clone(),
         }));
-    }
-}
-
-fn outcome(version: u64, built: &Built, saved: Saved) -> Outcome {
-    Outcome {
-        version,
-        changes: built.change.sentences(),
-        warnings: built.parsed.warnings.clone(),
-        needs_restart: built.change.needs_restart(),
-        saved,
     }
 }

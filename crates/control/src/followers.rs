@@ -51,6 +51,12 @@ impl Followers {
         Ok(Prepared { webhooks, events })
     }
 
+    /// Whether [`Followers::prepare`] would succeed, as far as that can be told without making a file.
+    pub(crate) fn try_out(&self, config: &Config) -> Result<Prepared, Vec<String>> {
+        let open = self.bus.file().map(|file| file.settings().clone());
+        self.prepare(&Config { events: open, ..config.clone() })
+    }
+
     /// Follows. To be called on the control plane's runtime.
     pub(crate) fn apply(&self, prepared: Prepared, snapshot: &Snapshot) {
         self.webhooks.apply(&prepared.webhooks);

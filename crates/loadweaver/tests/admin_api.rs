@@ -241,6 +241,35 @@ fn a_dry_run_says_what_would_change_and_changes_nothing() {
 }
 
 #[test]
+fn a_dry_run_counts_what_is_alive_and_would_be_touched() {
+    let origin = Origin::start(|connection| {
+        connection.read_request()?;
+        connection.hang()
+    });
+    let patch = json!({"listeners": {"side": {"bind": "127.0.0.1:0"}}, "timeouts": {"drain": "7s"},
+                       "pools": {"app": {"servers": [{"id": "busy", "host": "127.0.0.1", "port": origin.port()},
+                                                     {"id": "other", "host": "127.0.0.1", "port": 9, "weight": 0}]}}});
+    let balancer = Balancer::start(BINARY, &one_pool(&[], &patch));
+    let operator = balancer.operator();
+    let mut clients =
+        [(); 2].map(|()| loadweaver_testkit::RawClient::connect(balancer.listener("side").unwrap()));
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    }
+    origin.wait_for_requests(2);
+    let mut wanted = operator.data("/api/config");
+    wanted["listeners"].as_object_mut().unwrap().shift_remove("side");
+    wanted["pools"]["app"]["servers"].as_array_mut().unwrap().remove(0);
+    wanted["pools"]["app"]["servers"][0]["weight"] = json!(1);
+    let answer = operator.must(200, "PUT", "/api/config?dryRun=true", &wanted);
+    let touched: Vec<&str> =
+        answer["data"]["touched"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert_eq!(touched.len(), 2, "{touched:?}");
+    assert!(touched[0].contains("side") && touched[0].contains("2 client connections"), "{touched:?}");
+    assert!(touched[1].contains("busy") && touched[1].contains("2 exchanges have 7s"), "{touched:?}");
+}
+
+#[test]
 fn a_change_that_nobody_confirms_is_undone_and_one_that_is_stays() {
     let balancer = balancer(&json!({}));
     let operator = balancer.operator();

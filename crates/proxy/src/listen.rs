@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use loadweaver_config::Listener;
+use loadweaver_telemetry::counters::Gauge;
 use loadweaver_telemetry::event::Event;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -33,6 +34,7 @@ pub(crate) struct Bound {
     /// Says which listener it is, on every worker and through every change.
     pub(crate) number: u64,
     pub(crate) name: Arc<str>,
+    pub(crate) connections: Arc<Gauge>,
     pub(crate) socket: StdListener,
 }
 
@@ -52,6 +54,8 @@ pub(crate) struct Listening {
     pub(crate) bind: SocketAddr,
     /// As it is: a configured port 0 was replaced.
     pub(crate) address: SocketAddr,
+    /// Those that are open, on all workers.
+    pub(crate) connections: Arc<Gauge>,
 }
 
 impl Listening {
@@ -66,6 +70,7 @@ impl Listening {
 pub(crate) fn bind(listener: &Listener, workers: usize, number: u64, shared: bool) -> io::Result<Opened> {
     let mut address = listener.bind;
     let mut sockets = Vec::with_capacity(workers);
+    let connections = Arc::<Gauge>::default();
     for index in 0..workers {
         // With `SO_REUSEPORT` a second process could bind the same address and take half of the traffic unseen.
         // A bind without it finds out first.
@@ -74,9 +79,11 @@ pub(crate) fn bind(listener: &Listener, workers: usize, number: u64, shared: boo
         }
         let socket = open(address, true)?;
         address = socket.local_addr()?;
-        sockets.push(Bound { number, name: listener.name.clone(), socket });
+        let (name, connections) = (listener.name.clone(), Arc::clone(&connections));
+        sockets.push(Bound { number, name, connections, socket });
     }
-    let listening = Listening { number, name: listener.name.clone(), bind: listener.bind, address };
+    let listening =
+        Listening { number, name: listener.name.clone(), bind: listener.bind, address, connections };
     Ok(Opened { listening, sockets })
 }
 
@@ -105,14 +112,21 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 pub(crate) struct Entrance {
     /// Changes when the listener gets another name and keeps its address.
     name: RefCell<Arc<str>>,
+    /// Those that are open, on all workers.
+    pub(crate) connections: Arc<Gauge>,
     /// No more connections, and no more exchanges on those that are there.
     closing: Cell<bool>,
     closed: Notify,
 }
 
 impl Entrance {
-    fn new(name: Arc<str>) -> Rc<Self> {
-        Rc::new(Self { name: RefCell::new(name), closing: Cell::new(false), closed: Notify::new() })
+    fn new(name: Arc<str>, connections: Arc<Gauge>) -> Rc<Self> {
+        Rc::new(Self {
+            name: RefCell::new(name),
+            connections,
+            closing: Cell::new(false),
+            closed: Notify::new(),
+        })
     }
 
     pub(crate) fn name(&self) -> Arc<str> {
@@ -136,7 +150,7 @@ pub(crate) struct Entrances(RefCell<HashMap<u64, Rc<Entrance>>>);
 impl Entrances {
     /// Starts accepting on a socket.
     pub(crate) fn open(&self, worker: &Rc<Worker>, bound: Bound) {
-        let entrance = Entrance::new(bound.name);
+        let entrance = Entrance::new(bound.name, bound.connections);
         self.0.borrow_mut().insert(bound.number, entrance.clone());
         tokio::task::spawn_local(accept(worker.clone(), bound.socket, entrance));
     }

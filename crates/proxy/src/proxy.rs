@@ -229,6 +229,12 @@ impl Proxy {
         self.shared.bus.emit(Event::ShutdownFinished { cut: self.shared.cut.load(Ordering::Relaxed) });
     }
 
+    /// Client connections that are open on a listener; none if there is no such listener.
+    pub fn connections(&self, listener: &str) -> Option<u64> {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        listening.iter().find(|each| &*each.name == listener).map(|each| each.connections.get())
+    }
+
     /// Whether all workers have ended.
     pub fn is_finished(&self) -> bool {
         self.threads().iter().all(JoinHandle::is_finished)

@@ -29,6 +29,9 @@ pub(super) struct ChangeDone {
     /// What changed, in words; empty where everything was so already.
     #[schema(example = json!(["pool app: server 10.0.0.7:3001 added"]))]
     pub(super) changes: Vec<String>,
+    /// What is alive and touched by it, in words: connections of listeners and exchanges at servers that go.
+    #[schema(example = json!(["pool app, server 10.0.0.7:3001: 3 exchanges have 30s to end"]))]
+    pub(super) touched: Vec<String>,
     /// Whether it is in the file, and so outlives this process.
     pub(super) saved: bool,
     /// Why it is not.
@@ -109,6 +112,7 @@ fn applied(outcome: Outcome, dry_run: bool, confirm_until: Option<String>) -> Ch
         version: outcome.version,
         applied: !dry_run,
         changes: outcome.changes,
+        touched: outcome.touched,
         saved,
         not_saved_because,
         warnings: outcome.warnings.into_iter().map(Issue::from).collect(),

@@ -91,6 +91,8 @@ pub(crate) struct Outcome {
     pub(crate) version: u64,
     /// What changed, in words.
     pub(crate) changes: Vec<String>,
+    /// What is alive and touched by it, in words.
+    pub(crate) touched: Vec<String>,
     /// What is allowed but probably not meant.
     pub(crate) warnings: Vec<Issue>,
     /// Settings that only a new start takes up.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use loadweaver_config::Listener;
 use loadweaver_proxy::{Cut, Proxy, ServerState, Snapshot};
 use loadweaver_telemetry::event::{Event, EventBus};
 use tokio::time::Instant;
@@ -59,6 +60,31 @@ impl Departed {
         let due = self.0.extract_if(.., |leave| leave.until.is_some_and(|until| until <= now));
         proxy.cut(due.map(|leave| leave.cut));
     }
+}
+
+/// What is alive now and would be touched, in words: connections of listeners that go, exchanges at servers that go.
+/// What goes on as before is not touched.
+pub(super) fn touched(before: &Snapshot, after: &Snapshot, proxy: &Proxy) -> Vec<String> {
+    let stays = |listener: &Listener| {
+        // With port 0 each has an address of its own.
+        let same = |next: &Listener| {
+            next.bind == listener.bind && (next.name == listener.name || next.bind.port() != 0)
+        };
+        after.config.listeners.iter().any(same)
+    };
+    let listeners = before.config.listeners.iter().filter(|listener| !stays(listener)).map(|listener| {
+        let open = proxy.connections(&listener.name).unwrap_or(0);
+        format!(
+            "listener {}: {open} client connections end after the exchange that they are in",
+            listener.name
+        )
+    });
+    let limit = before.config.timeouts.drain;
+    let servers = missing_in(before, after).map(|(pool, server)| {
+        let active = server.counters.active.get();
+        format!("pool {pool}, server {}: {active} exchanges have {limit:?} to end", server.config.id)
+    });
+    listeners.chain(servers).collect()
 }
 
 /// Servers of `here` that are not in the pool of that name in `there`.

@@ -67,6 +67,7 @@ pub(crate) fn serve(
     let alarm = worker.deadlines.alarm();
     let stream = Stream::accepted(tcp);
     worker.shared.counters.connections_active.increment();
+    entrance.connections.increment();
     let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0 };
     async move {
         poll_fn(|cx| {
@@ -97,6 +98,7 @@ pub(crate) fn serve(
 impl Drop for Connection {
     fn drop(&mut self) {
         self.worker.shared.counters.connections_active.decrement();
+        self.entrance.connections.decrement();
         self.worker.shared.connections.leave();
     }
 }

@@ -123,6 +123,15 @@ fn holds_seal(value: &Value) -> bool {
     }
 }
 
+fn holds_mask(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == MASK,
+        Value::Array(list) => list.iter().any(holds_mask),
+        Value::Object(map) => map.values().any(holds_mask),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 fn each(value: &mut Value, steps: &[Step], act: &mut impl FnMut(&mut Value)) {
     let Some((step, rest)) = steps.split_first() else { return act(value) };
     match (step, value) {
@@ -162,7 +171,8 @@ fn fill(value: &mut Value, before: Option<&Value>, steps: &[Step], at: &mut Stri
                 }
             }
         }
-        (EachEntry, Value::Array(list)) => {
+        // To find 2,000 servers again takes long; nearly always nothing is asked back.
+        (EachEntry, Value::Array(list)) if list.iter().any(holds_mask) => {
             let before = before.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             let known = pairs(list, before);
             for (index, (value, known)) in list.iter_mut().zip(known).enumerate() {
@@ -196,7 +206,6 @@ fn restore(value: &mut Value, before: Option<&Value>, at: &str) -> Result<(), Ed
 
 /// For each entry of a list the one that it was before; none where that is not sure.
 fn pairs<'b>(list: &[Value], before: &'b [Value]) -> Vec<Option<&'b Value>> {
-    let named = |entry: &Value| entry.get("name").or_else(|| entry.get("id")).cloned();
     let alike = |one: &Value, other: &Value| {
         named(one).is_none() && named(other).is_none() && without_secrets(one) == without_secrets(other)
     };
@@ -210,7 +219,7 @@ fn pairs<'b>(list: &[Value], before: &'b [Value]) -> Vec<Option<&'b Value>> {
     let free: Vec<(usize, &Value)> = before.iter().enumerate().filter(is_free).collect();
     let pair = |(place, entry): (usize, &Value)| {
         if let Some(name) = named(entry) {
-            return before.iter().find(|known| named(known).as_ref() == Some(&name));
+            return before.iter().find(|known| named(known) == Some(name));
         }
         if let Some(known) = unchanged(place) {
             return Some(known);
@@ -225,6 +234,10 @@ fn pairs<'b>(list: &[Value], before: &'b [Value]) -> Vec<Option<&'b Value>> {
         }
     };
     list.iter().enumerate().map(pair).collect()
+}
+
+fn named(entry: &Value) -> Option<&Value> {
+    entry.get("name").or_else(|| entry.get("id"))
 }
 
 /// An entry without what may be secret in it.

@@ -245,12 +245,14 @@ fn a_body_behind_the_answer_to_head_is_never_given_to_the_next_client() {
 fn bytes_that_come_unasked_on_an_idle_connection_are_never_an_answer() {
     let turns = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&turns);
+    let (sent, evil) = std::sync::mpsc::channel();
     let origin = Origin::start(move |connection| {
         connection.read_request()?;
         let turn = seen.fetch_add(1, Ordering::SeqCst);
         connection.write(reply(200, "good"));
         if turn == 0 {
             connection.write(reply(200, "evil"));
+            sent.send(()).map_err(|_| WireError::Closed)?;
         }
         connection.read_request()?;
         connection.write(reply(200, "second on one connection"));
@@ -258,6 +260,8 @@ fn bytes_that_come_unasked_on_an_idle_connection_are_never_an_answer() {
     });
     let balancer = balancer(&origin);
     assert_eq!(balancer.get("/first").text(), "good");
+    // What arrives after the next request was sent looks like its answer to any proxy.
+    evil.recv().expect("the first connection says when its second answer is out");
     let next = balancer.get("/next");
     assert_eq!(next.text(), "good", "a fresh connection answers");
     assert_eq!(turns.load(Ordering::SeqCst), 2);

@@ -1,5 +1,4 @@
 //! What the coordinator is asked, and what it answers.
-#![allow(dead_code)] // until the admin API asks for all of it
 
 use std::fmt;
 use std::sync::Arc;

@@ -14,23 +14,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use loadweaver_config::{Change, Config, Parsed};
-use loadweaver_proxy::{Proxy, Snapshot};
-use loadweaver_telemetry::event::Event;
+use loadweaver_proxy::Proxy;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use crate::current::Current;
-use crate::file;
-use crate::followers::{Followers, Prepared};
-use crate::resolver;
+use crate::followers::Followers;
 pub(crate) use command::{Command, Origin, Outcome, Refusal, Version, View};
-use command::{Edit, EditError, Refused, Saved};
+use command::{Edit, Refused, Saved};
 use farewell::Departed;
 
 pub(crate) mod command;
 mod farewell;
+mod swap;
+mod tell;
+mod text;
 
 /// Commands that may wait. More than that is not a queue but a jam.
 const WAITING: usize = 256;
@@ -122,15 +120,6 @@ struct Trial {
     until_time: SystemTime,
     /// What was in force before.
     before: Arc<str>,
-}
-
-/// A change that nothing can stop any more but a listener's address.
-struct Built {
-    text: Arc<str>,
-    parsed: Parsed,
-    change: Change,
-    next: Arc<Snapshot>,
-    prepared: Prepared,
 }
 
 /// A coordinator for what is in force, and the way to it.
@@ -275,134 +264,6 @@ impl State {
         Ok(told)
     }
 
-    /// Takes in what somebody wrote into the file by hand and nobody told us about.
-    async fn hear_the_file(&mut self) -> Result<(), Refusal> {
-        let Some(path) = self.source.path.clone() else { return Ok(()) };
-        let read = spawn_blocking(move || file::read(&path)).await;
-        // A file that is gone or unreadable is no change by hand; saving will say what is the matter.
-        let Ok(Ok(bytes)) = read else { return Ok(()) };
-        if bytes == self.on_disk.as_bytes() {
-            return Ok(());
-        }
-        Box::pin(self.change(Command::new(Edit::Reload, Origin::File))).await.map(drop).map_err(|refusal| {
-            let why = format!("the file was changed by hand and cannot be used, mend it first: {refusal}");
-            let reason = refusal.to_string();
-            // The watch has told already, or the edit before this one.
-            if self.refused.as_ref().is_none_or(|known| known.reason != reason) {
-                self.note_refusal(Origin::File, &refusal);
-            }
-            Refusal::File(why)
-        })
-    }
-
-    async fn text_after(&mut self, edit: Edit) -> Result<Arc<str>, Refusal> {
-        match edit {
-            Edit::Reload => self.read_file().await,
-            Edit::Rollback(number) => {
-                let version = self.versions.iter().find(|version| version.number == number);
-                let unknown = || Refusal::Unknown(format!("version {number} is not kept"));
-                version.map(|version| Arc::clone(&version.text)).ok_or_else(unknown)
-            }
-            Edit::Undo | Edit::Keep => {
-                let nothing = || Refusal::Unknown("no change waits for its confirmation".to_owned());
-                self.trial.take().map(|trial| trial.before).ok_or_else(nothing)
-            }
-            Edit::Document(edit) => {
-                let text = Arc::clone(&self.text);
-                let document = loadweaver_config::document(text.as_bytes()).map_err(Refusal::Wrong)?;
-                let wanted = edit(&document).map_err(Refusal::Edit)?;
-                let rewritten = spawn_blocking(move || loadweaver_config::rewrite(&text, &wanted)).await;
-                match rewritten {
-                    Ok(Ok(text)) => Ok(text.into()),
-                    Ok(Err(issues)) => Err(Refusal::Wrong(issues)),
-                    Err(_) => Err(Refusal::Busy),
-                }
-            }
-        }
-    }
-
-    async fn read_file(&self) -> Result<Arc<str>, Refusal> {
-        let Some(path) = self.source.path.clone() else {
-            return Err(Refusal::File(
-                "there is no file to read: this configuration was built in".to_owned(),
-            ));
-        };
-        let shown = path.display().to_string();
-        let bytes = match spawn_blocking(move || file::read(&path)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(unreadable)) => return Err(Refusal::File(format!("{shown}: {unreadable}"))),
-            Err(_) => return Err(Refusal::Busy),
-        };
-        // What is not UTF-8 is for the checker to refuse, in its words.
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(text.into()),
-            Err(error) => {
-                let nothing = |_: &str| None;
-                match loadweaver_config::parse(error.as_bytes(), &nothing) {
-                    Err(issues) => Err(Refusal::Wrong(issues)),
-                    Ok(_) => Err(Refusal::File(format!("{shown}: not UTF-8 text"))),
-                }
-            }
-        }
-    }
-
-    /// Everything that can be done beside the traffic.
-    async fn build(&self, text: Arc<str>, origin: &Origin, dry_run: bool) -> Result<Built, Refusal> {
-        let environment = Arc::clone(&self.source.environment);
-        let running = self.current.load();
-        let from_api = matches!(origin, Origin::Api(_));
-        let followers = self.followers.clone();
-        let before = Arc::clone(&running);
-        let built = spawn_blocking(move || {
-            let parsed = loadweaver_config::parse(text.as_bytes(), &*environment).map_err(Refusal::Wrong)?;
-            let old: &Config = &running.config;
-            let on_host = if from_api { Change::runs_on_host(old, &parsed.config) } else { Vec::new() };
-            if !on_host.is_empty() {
-                return Err(Refusal::RunsOnHost(on_host));
-            }
-            let change = Change::between(old, &parsed.config);
-            let prepared =
-                if dry_run { followers.try_out(&parsed.config) } else { followers.prepare(&parsed.config) };
-            let prepared = prepared.map_err(Refusal::Unusable)?;
-            let next = running.next(running.version + 1, parsed.config.clone());
-            Ok(Built { text, parsed, change, next, prepared })
-        });
-        let built = built.await.unwrap_or(Err(Refusal::Busy))?;
-        // A new server that is given by name is of no use before its name is resolved.
-        resolver::first_lookups(&built.next, &before).await;
-        Ok(built)
-    }
-
-    /// The swap, and what follows it at once.
-    fn put_in_force(&mut self, built: Built, origin: &Origin) -> Result<(), Refusal> {
-        let before = self.current.load();
-        self.proxy.apply(Arc::clone(&built.next)).map_err(Refusal::Bind)?;
-        self.current.set(Arc::clone(&built.next));
-        self.followers.apply(built.prepared, &built.next);
-        self.text = Arc::clone(&built.text);
-        self.refused = None;
-        self.trial = None;
-        let changes = built.change.sentences();
-        self.followers.bus.emit(Event::ConfigApplied {
-            version: built.next.version,
-            origin: origin.to_string(),
-            summary: changes.join("; "),
-        });
-        farewell::tell(&before, &built.next, &self.followers.bus);
-        self.departed.follow(&before, &built.next);
-        if self.versions.len() >= VERSIONS {
-            self.versions.pop_front();
-        }
-        self.versions.push_back(Version {
-            number: built.next.version,
-            origin: origin.clone(),
-            at: SystemTime::now(),
-            changes,
-            text: Arc::clone(&built.text),
-        });
-        Ok(())
-    }
-
     fn cut_departed(&mut self) {
         self.departed.cut(&self.proxy);
     }
@@ -415,95 +276,7 @@ impl State {
         Ok(self.unchanged(saved))
     }
 
-    fn unchanged(&self, saved: Saved) -> Outcome {
-        let (changes, warnings, needs_restart) = (Vec::new(), Vec::new(), Vec::new());
-        Outcome { version: self.version(), changes, touched: Vec::new(), warnings, needs_restart, saved }
-    }
-
-    /// Writes what is in force into the file, unless it is there. A change on trial is not: a crash undoes it too.
-    async fn save(&mut self, origin: &Origin, on_trial: bool) -> Saved {
-        self.unsaved = None;
-        if self.text == self.on_disk || matches!(origin, Origin::File | Origin::Signal) {
-            return Saved::NotNeeded;
-        }
-        let persist = self.current.load().config.admin.as_ref().is_none_or(|admin| admin.persist);
-        let why = match &self.source.path {
-            _ if on_trial => Some("saved when it is confirmed".to_owned()),
-            None => Some("there is no file: this configuration was built in".to_owned()),
-            Some(_) if !persist => Some("\"admin\": {\"persist\": false} says so".to_owned()),
-            Some(path) => {
-                let (path, old, text) = (path.clone(), Arc::clone(&self.on_disk), Arc::clone(&self.text));
-                let shown = path.display().to_string();
-                match spawn_blocking(move || file::replace_known(&path, &old, &text)).await {
-                    Ok(Ok(())) => {
-                        self.on_disk = Arc::clone(&self.text);
-                        None
-                    }
-                    Ok(Err(error)) => {
-                        let reason = format!("{shown}: {error}");
-                        self.followers
-                            .bus
-                            .emit(Event::ConfigNotSaved { path: shown, reason: error.to_string() });
-                        Some(reason)
-                    }
-                    Err(_) => Some("the writing ended without a result".to_owned()),
-                }
-            }
-        };
-        self.unsaved.clone_from(&why);
-        why.map_or(Saved::Yes, Saved::No)
-    }
-
-    fn outcome(&self, version: u64, built: &Built, saved: Saved) -> Outcome {
-        Outcome {
-            version,
-            changes: built.change.sentences(),
-            touched: farewell::touched(&self.current.load(), &built.next, &self.proxy),
-            warnings: built.parsed.warnings.clone(),
-            needs_restart: built.change.needs_restart(),
-            saved,
-        }
-    }
-
     fn version(&self) -> u64 {
         self.current.load().version
-    }
-
-    /// What has changed since a version, version by version; nothing where it is not kept any more.
-    fn since(&self, base: u64) -> Vec<String> {
-        let later = self.versions.iter().filter(|version| version.number > base);
-        later.flat_map(|version| version.changes.iter().cloned()).collect()
-    }
-
-    fn note_refusal(&mut self, origin: Origin, refusal: &Refusal) {
-        // That somebody was late, or asked for what is not there, is between the API and whoever asked. What is wrong
-        // with the file is told as the file's.
-        let issues = match refusal {
-            Refusal::File(_) if matches!(origin, Origin::Api(_)) => return,
-            Refusal::Wrong(issues) => issues.0.clone(),
-            Refusal::Bind(_) | Refusal::File(_) | Refusal::RunsOnHost(_) | Refusal::Unusable(_) => Vec::new(),
-            Refusal::Stale { .. }
-            | Refusal::Edit(EditError::NotFound(_) | EditError::Conflict(_) | EditError::Invalid { .. })
-            | Refusal::Waiting
-            | Refusal::Unknown(_)
-            | Refusal::Busy => return,
-        };
-        let reason = refusal.to_string();
-        self.followers.bus.emit(Event::ConfigRefused {
-            origin: origin.to_string(),
-            reason: reason.clone(),
-            issues: issues.iter().map(ToString::to_string).collect(),
-        });
-        self.refused = Some(Refused { origin, at: SystemTime::now(), reason, issues });
-    }
-
-    fn show(&self) {
-        self.view.send_replace(Arc::new(View {
-            versions: self.versions.iter().cloned().collect(),
-            text: Arc::clone(&self.text),
-            refused: self.refused.clone(),
-            confirm_until: self.trial.as_ref().map(|trial| trial.until_time),
-            unsaved: self.unsaved.clone(),
-        }));
     }
 }

@@ -1,0 +1,88 @@
+//! What is built beside the traffic, and put in force in its place.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use loadweaver_config::{Change, Config, Parsed};
+use loadweaver_proxy::Snapshot;
+use loadweaver_telemetry::event::Event;
+use tokio::task::spawn_blocking;
+
+use crate::followers::Prepared;
+use crate::resolver;
+
+use super::command::{Origin, Refusal, Version};
+use super::{State, VERSIONS, farewell};
+
+/// A change that nothing can stop any more but a listener's address.
+pub(super) struct Built {
+    pub(super) text: Arc<str>,
+    pub(super) parsed: Parsed,
+    pub(super) change: Change,
+    pub(super) next: Arc<Snapshot>,
+    pub(super) prepared: Prepared,
+}
+
+impl State {
+    /// Everything that can be done beside the traffic.
+    pub(super) async fn build(
+        &self,
+        text: Arc<str>,
+        origin: &Origin,
+        dry_run: bool,
+    ) -> Result<Built, Refusal> {
+        let environment = Arc::clone(&self.source.environment);
+        let running = self.current.load();
+        let from_api = matches!(origin, Origin::Api(_));
+        let followers = self.followers.clone();
+        let before = Arc::clone(&running);
+        let built = spawn_blocking(move || {
+            let parsed = loadweaver_config::parse(text.as_bytes(), &*environment).map_err(Refusal::Wrong)?;
+            let old: &Config = &running.config;
+            let on_host = if from_api { Change::runs_on_host(old, &parsed.config) } else { Vec::new() };
+            if !on_host.is_empty() {
+                return Err(Refusal::RunsOnHost(on_host));
+            }
+            let change = Change::between(old, &parsed.config);
+            let prepared =
+                if dry_run { followers.try_out(&parsed.config) } else { followers.prepare(&parsed.config) };
+            let prepared = prepared.map_err(Refusal::Unusable)?;
+            let next = running.next(running.version + 1, parsed.config.clone());
+            Ok(Built { text, parsed, change, next, prepared })
+        });
+        let built = built.await.unwrap_or(Err(Refusal::Busy))?;
+        // A new server that is given by name is of no use before its name is resolved.
+        resolver::first_lookups(&built.next, &before).await;
+        Ok(built)
+    }
+
+    /// The swap, and what follows it at once.
+    pub(super) fn put_in_force(&mut self, built: Built, origin: &Origin) -> Result<(), Refusal> {
+        let before = self.current.load();
+        self.proxy.apply(Arc::clone(&built.next)).map_err(Refusal::Bind)?;
+        self.current.set(Arc::clone(&built.next));
+        self.followers.apply(built.prepared, &built.next);
+        self.text = Arc::clone(&built.text);
+        self.refused = None;
+        self.trial = None;
+        let changes = built.change.sentences();
+        self.followers.bus.emit(Event::ConfigApplied {
+            version: built.next.version,
+            origin: origin.to_string(),
+            summary: changes.join("; "),
+        });
+        farewell::tell(&before, &built.next, &self.followers.bus);
+        self.departed.follow(&before, &built.next);
+        if self.versions.len() >= VERSIONS {
+            self.versions.pop_front();
+        }
+        self.versions.push_back(Version {
+            number: built.next.version,
+            origin: origin.clone(),
+            at: SystemTime::now(),
+            changes,
+            text: Arc::clone(&built.text),
+        });
+        Ok(())
+    }
+}

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use loadweaver_proxy::Proxy;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -114,6 +114,9 @@ struct State {
     followers: Followers,
 }
 
+/// From an undoing that failed to the next.
+const UNDO_AGAIN: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 struct Trial {
     until: Instant,
@@ -176,11 +179,7 @@ impl Desk {
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => state.cut_departed(),
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
-                    let undo = Command::new(Edit::Undo, Origin::Unconfirmed);
-                    // It was in force before, so only an address that somebody took meanwhile can be in its way.
-                    let _ = state.obey(undo).await;
-                    state.trial = None;
-                    state.show();
+                    state.undo().await;
                 }
             }
         }
@@ -216,7 +215,8 @@ impl State {
         {
             return Err(Refusal::Stale { current: self.version(), since: self.since(base) });
         }
-        let goes_back = matches!(edit, Edit::Undo | Edit::Rollback(_));
+        let undoes = matches!(edit, Edit::Undo);
+        let goes_back = undoes || matches!(edit, Edit::Rollback(_));
         let text = match edit {
             Edit::Keep => return self.keep().await,
             edit => self.text_after(edit).await?,
@@ -241,6 +241,9 @@ impl State {
             // Other words for the same: no version, and what is edited later are these words.
             self.text = Arc::clone(&built.text);
             self.refused = None;
+            if undoes {
+                self.trial = None;
+            }
             if reads {
                 // Whoever writes into the file what is on trial means it.
                 self.trial = None;
@@ -249,7 +252,8 @@ impl State {
             let saved = self.save(&origin, self.trial.is_some()).await;
             return Ok(self.outcome(self.version(), &built, saved));
         }
-        let before = Arc::clone(&self.text);
+        // A rollback may be tried while another change is. What nobody has confirmed is never gone back to.
+        let before = self.trial.as_ref().map_or(&self.text, |trial| &trial.before).clone();
         let mut told = self.outcome(built.next.version, &built, Saved::NotNeeded);
         self.put_in_force(built, &origin)?;
         if reads {
@@ -262,6 +266,22 @@ impl State {
         });
         told.saved = self.save(&origin, confirm.is_some()).await;
         Ok(told)
+    }
+
+    /// Undoes what was not confirmed in time. It was in force before, so only what the machine took meanwhile can be in
+    /// its way: an address, a file. Then the change stays on trial, everybody is told, and it is tried again.
+    async fn undo(&mut self) {
+        let known = self.refused.clone();
+        if let Err(refusal) = self.change(Command::new(Edit::Undo, Origin::Unconfirmed)).await {
+            let reason = refusal.to_string();
+            if known.is_none_or(|known| known.origin != Origin::Unconfirmed || known.reason != reason) {
+                self.note_refusal(Origin::Unconfirmed, &refusal);
+            }
+            if let Some(trial) = &mut self.trial {
+                trial.until = Instant::now() + UNDO_AGAIN;
+            }
+        }
+        self.show();
     }
 
     fn cut_departed(&mut self) {

@@ -1,6 +1,7 @@
 //! Changes that meet: of the file and of the API, on trial and for good, and what was under way before both.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -108,6 +109,47 @@ fn an_unconfirmed_change_is_undone_even_if_the_file_is_broken_by_then() {
     eventually("it is undone", || balancer.version() == 3);
     assert_eq!(balancer.status()["pools"][0]["algorithm"], "round_robin");
     assert_eq!(balancer.config_text(), "{ \"pools\": ");
+}
+
+#[test]
+fn an_undoing_that_something_is_in_the_way_of_is_told_and_tried_again() {
+    let a = origin();
+    // Free again when the balancer takes it.
+    let second = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listeners = json!({"listeners": {"second": {"bind": second.to_string()}}});
+    let balancer = Balancer::start(BINARY, &config(&a, &listeners));
+    let tried = patch(&balancer, "?confirm=1s", &json!({"listeners": {"second": null}}));
+    assert_eq!(tried["data"]["version"], 2, "{tried}");
+    let mut taken = None;
+    eventually("the address is free", || {
+        taken = TcpListener::bind(second).ok();
+        taken.is_some()
+    });
+    let status = balancer.wait_for_status("the refusal", |status| status["config"]["refused"].is_object());
+    assert_eq!(status["config"]["refused"]["origin"], "not confirmed in time");
+    assert!(status["config"]["confirmUntil"].is_string(), "it is still on trial: {:#}", status["config"]);
+    assert_eq!(patch(&balancer, "", &algorithm("random"))["error"]["code"], "unconfirmed");
+    assert!(balancer.config_text().contains("second"), "what is on trial is not in the file");
+    drop(taken);
+    eventually("it is undone", || balancer.version() == 3);
+    let config = &balancer.status()["config"];
+    assert!(config["refused"].is_null() && config["confirmUntil"].is_null(), "{config:#}");
+    let told = balancer.operator().data("/api/events?event=config_refused");
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told:#}");
+}
+
+#[test]
+fn what_nobody_confirmed_is_not_what_is_gone_back_to() {
+    let a = origin();
+    let balancer = Balancer::start(BINARY, &config(&a, &json!({})));
+    patch(&balancer, "", &algorithm("ip_hash"));
+    let file = balancer.config_text();
+    patch(&balancer, "?confirm=1h", &algorithm("random"));
+    // A way back that is itself only tried.
+    balancer.operator().must(200, "POST", "/api/config/rollback?confirm=1s", &json!({"version": 1}));
+    eventually("it is undone", || balancer.version() == 5);
+    assert_eq!(balancer.status()["pools"][0]["algorithm"], "ip_hash");
+    assert_eq!(balancer.config_text(), file);
 }
 
 #[test]

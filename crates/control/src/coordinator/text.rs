@@ -31,7 +31,7 @@ impl State {
         })
     }
 
-    pub(super) async fn text_after(&mut self, edit: Edit) -> Result<Arc<str>, Refusal> {
+    pub(super) async fn text_after(&self, edit: Edit) -> Result<Arc<str>, Refusal> {
         match edit {
             Edit::Reload => self.read_file().await,
             Edit::Rollback(number) => {
@@ -41,7 +41,7 @@ impl State {
             }
             Edit::Undo | Edit::Keep => {
                 let nothing = || Refusal::Unknown("no change waits for its confirmation".to_owned());
-                self.trial.take().map(|trial| trial.before).ok_or_else(nothing)
+                self.trial.as_ref().map(|trial| Arc::clone(&trial.before)).ok_or_else(nothing)
             }
             Edit::Document(edit) => {
                 let text = Arc::clone(&self.text);

@@ -19,8 +19,12 @@ use super::tls::Wire;
 
 /// Connections at a time: a few dashboards, probes, and a scraper.
 const SEATS: usize = 64;
-/// Longest silence on a connection, between requests or in the middle of one.
+/// Longest silence on a connection, between requests or in the middle of one; also of a client that does not take
+/// what it asked for.
 const IDLE: Duration = Duration::from_mins(1);
+/// Longest time from the first byte of a request to the first byte of its answer. Whoever sends a byte now and then is
+/// never silent, and needs no token to keep a seat from those that have one.
+const REQUEST: Duration = Duration::from_secs(30);
 
 /// The listener with its seats.
 pub(super) struct Seats {
@@ -44,7 +48,7 @@ impl Listener for Seats {
         let seat = Arc::clone(&self.free).acquire_owned().await.ok();
         let (stream, peer) = Listener::accept(&mut self.listener).await;
         let stream = Wire::new(stream, self.tls.as_ref());
-        (Seated { stream, silence: Box::pin(sleep(IDLE)), _seat: seat }, peer)
+        (Seated { stream, patience: Box::pin(sleep(IDLE)), asked: None, _seat: seat }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -55,14 +59,27 @@ impl Listener for Seats {
 /// A connection that gives its seat back when it ends.
 pub(super) struct Seated {
     stream: Wire,
-    silence: Pin<Box<Sleep>>,
+    patience: Pin<Box<Sleep>>,
+    /// When the request that is being read began; none when an answer has begun since.
+    asked: Option<Instant>,
     _seat: Option<OwnedSemaphorePermit>,
 }
 
 impl Seated {
-    /// Silence begins anew.
-    fn speak(&mut self) {
-        self.silence.as_mut().reset(Instant::now() + IDLE);
+    fn has_read(&mut self) {
+        let now = Instant::now();
+        let end = *self.asked.get_or_insert(now) + REQUEST;
+        self.patience.as_mut().reset(end.min(now + IDLE));
+    }
+
+    fn has_written(&mut self) {
+        self.asked = None;
+        self.patience.as_mut().reset(Instant::now() + IDLE);
+    }
+
+    /// What it has waited for too long is an error.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -73,34 +90,39 @@ impl AsyncRead for Seated {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, into);
-        if read.is_ready() {
-            self.speak();
-        } else if self.silence.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if read.is_pending() {
+            return self.wait(cx);
         }
-        read
+        self.has_read();
+        if self.patience.is_elapsed() { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { read }
     }
 }
 
 impl AsyncWrite for Seated {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.speak();
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if written.is_pending() {
+            return self.wait(cx);
+        }
+        self.has_written();
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_pending() { self.wait(cx) } else { flushed }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        if shut.is_pending() { self.wait(cx) } else { shut }
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
     use super::*;
@@ -116,5 +138,33 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(seated);
         assert_eq!(seats.free.available_permits(), SEATS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_comes_a_byte_at_a_time_does_not_keep_its_seat() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut seats = Seats::new(listener, None);
+        let mut client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
+        let (mut seated, _) = seats.accept().await;
+        let began = Instant::now();
+        let error = loop {
+            client.write_all(b"x").await.unwrap();
+            match seated.read_u8().await {
+                Ok(_) => sleep(IDLE / 10).await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() <= REQUEST + IDLE / 10, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_take_its_answer_loses_its_seat() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut seats = Seats::new(listener, None);
+        let _client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
+        let (mut seated, _) = seats.accept().await;
+        let endless = vec![b'x'; 64 * 1024 * 1024];
+        assert_eq!(seated.write_all(&endless).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

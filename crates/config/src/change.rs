@@ -148,10 +148,15 @@ impl Change {
             if is_new_on_host(was.and_then(|was| was.recovery.as_ref()), pool.recovery.as_ref()) {
                 found.push(format!("{at}/recovery"));
             }
-            let servers: HashMap<&str, &Server> =
-                was.iter().flat_map(|was| &was.servers).map(|server| (&*server.id, server)).collect();
-            for (index, server) in pool.servers.iter().enumerate() {
-                let was = servers.get(&*server.id).and_then(|was| was.recovery.as_ref());
+            // Few servers have a recovery of their own, and most of a change's servers are as they were.
+            let of_its_own = |server: &Server| server.recovery.is_some();
+            let mut known: Option<HashMap<&str, &Server>> = None;
+            for (index, server) in pool.servers.iter().enumerate().filter(|(_, server)| of_its_own(server)) {
+                let known = known.get_or_insert_with(|| {
+                    let servers = was.iter().flat_map(|was| &was.servers);
+                    servers.map(|server| (&*server.id, &**server)).collect()
+                });
+                let was = known.get(&*server.id).and_then(|was| was.recovery.as_ref());
                 if is_new_on_host(was, server.recovery.as_ref()) {
                     found.push(format!("{at}/servers/{index}/recovery"));
                 }
@@ -187,6 +192,7 @@ trait Named: PartialEq {
 
 impl Difference {
     fn between<T: Named>(old: &[T], new: &[T]) -> Self {
+        let (old, new) = apart(old, new);
         let before: HashMap<&str, &T> = old.iter().map(|one| (&**one.name(), one)).collect();
         let after: HashSet<&str> = new.iter().map(|one| &**one.name()).collect();
         let gone = old.iter().filter(|one| !after.contains(&**one.name()));
@@ -223,8 +229,18 @@ impl Difference {
     }
 }
 
+/// The two lists without what is the same at both ends, which says nothing where no name stands twice.
+fn apart<'l, T: Named>(old: &'l [T], new: &'l [T]) -> (&'l [T], &'l [T]) {
+    let head = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let (old, new) = (old.get(head..).unwrap_or_default(), new.get(head..).unwrap_or_default());
+    let same = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+    let without_tail = |list: &'l [T]| list.get(..list.len() - same).unwrap_or_default();
+    (without_tail(old), without_tail(new))
+}
+
 /// Whether those that stay stand in another order.
 fn is_reordered<T: Named>(old: &[T], new: &[T]) -> bool {
+    let (old, new) = apart(old, new);
     let names = |list: &'_ [T]| list.iter().map(|one| Arc::clone(one.name())).collect::<HashSet<_>>();
     let (before, after) = (names(old), names(new));
     let stayed = |one: &&T| before.contains(one.name()) && after.contains(one.name());

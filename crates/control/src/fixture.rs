@@ -31,7 +31,7 @@ pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
     Pool {
         name: "app".into(),
         algorithm: Algorithm::RoundRobin,
-        servers: servers.iter().map(server).collect(),
+        servers: servers.iter().map(server).map(Arc::new).collect(),
         health_check,
         passive_health: PassiveHealth::default(),
         flap_damping: FlapDamping::default(),

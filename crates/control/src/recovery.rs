@@ -335,7 +335,7 @@ fn seats(pool: &Pool) -> Vec<Seat> {
         active: server.state == ServerState::Active,
         rules: server.recovery.as_ref().or(pool.recovery.as_ref()).cloned(),
     };
-    pool.servers.iter().map(seat).collect()
+    pool.servers.iter().map(|server| seat(server)).collect()
 }
 
 /// The process that is to run for a server, if one is.

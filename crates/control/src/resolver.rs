@@ -71,7 +71,7 @@ fn new_names(next: &Snapshot, running: &Snapshot) -> Names {
 fn names_in(snapshot: &Snapshot) -> Names {
     let mut names = Names::new();
     for server in snapshot.pools.iter().flat_map(|pool| &pool.servers) {
-        if server.config.host.parse::<IpAddr>().is_err() {
+        if server.is_named() {
             names.entry(server.config.host.clone()).or_default().push(Arc::clone(server));
         }
     }
@@ -284,9 +284,9 @@ mod tests {
         running.pools[0].servers[2..]
             .iter()
             .for_each(|server| server.set_address(Some(([127, 0, 0, 1], 1).into())));
-        config.pools[0].servers[1].host = "new.test".to_owned();
+        Arc::make_mut(&mut config.pools[0].servers[1]).host = "new.test".to_owned();
         // Known by name, but another server.
-        config.pools[0].servers[3].port = 3;
+        Arc::make_mut(&mut config.pools[0].servers[3]).port = 3;
         let next = running.next(2, config);
         assert_eq!(new_names(&next, &running).into_keys().collect::<Vec<_>>(), ["app.test", "new.test"]);
     }

@@ -94,8 +94,20 @@ impl Health {
         damping: &FlapDamping,
         now: Duration,
     ) -> Self {
+        self.go_on_under(probes, passive, damping, now);
+        self
+    }
+
+    /// [`Health::succeed`], in its place.
+    pub fn go_on_under(
+        &mut self,
+        probes: &HealthCheck,
+        passive: &PassiveHealth,
+        damping: &FlapDamping,
+        now: Duration,
+    ) {
         if self.rules.are(probes, passive, damping) {
-            return self;
+            return;
         }
         let (eligible, same) = (self.eligible(), self.rules.ask_like(probes));
         self.rules = Arc::new(Rules::new(probes, passive, damping));
@@ -103,14 +115,13 @@ impl Health {
             self.failed.pop_front();
         }
         if same {
-            return self;
+            return;
         }
         let knows_something = self.state != State::Unknown || self.inherited.is_some();
         if self.state != State::Unknown {
             self.enter(State::Unknown, "the health check was changed".to_owned(), now);
         }
         self.inherited = (self.rules.probing && knows_something).then_some(eligible);
-        self
     }
 
     /// What is believed of the server.

@@ -46,7 +46,7 @@ pub struct PoolState {
     /// What the pool did.
     pub counters: Arc<PoolCounters>,
     /// Where each server stands in `servers`, by id.
-    places: HashMap<Arc<str>, usize>,
+    places: Arc<HashMap<Arc<str>, usize>>,
     verdicts: Mutex<Verdicts>,
     /// No server is healthy.
     down: AtomicBool,
@@ -95,8 +95,8 @@ impl PoolState {
             match known {
                 // One that goes to another pool may still be under way in the old one, under other limits.
                 Some(known) if known.config == *server && same_pool => Arc::clone(known),
-                Some(known) => Arc::new(known.succeed(server.clone(), same_pool)),
-                None => Arc::new(ServerState::new(server.clone())),
+                Some(known) => Arc::new(known.succeed(Arc::clone(server), same_pool)),
+                None => Arc::new(ServerState::new(Arc::clone(server))),
             }
         });
         let servers: Vec<_> = servers.collect();
@@ -124,7 +124,7 @@ impl PoolState {
             rules: RetryRules::new(&config.retry),
             budget,
             counters: old.map_or_else(Arc::default, |old| Arc::clone(&old.counters)),
-            places: config.servers.iter().map(|server| server.id.clone()).zip(0..).collect(),
+            places: places(&config, old),
             verdicts: Mutex::new(Verdicts::new(vec![health; members.len()])),
             down: AtomicBool::new(false),
             lineage: old.map_or_else(Arc::default, |old| Arc::clone(&old.lineage)),
@@ -140,6 +140,12 @@ impl PoolState {
     /// Where a server stands, by its id.
     pub fn place_of(&self, id: &str) -> Option<usize> {
         self.places.get(id).copied()
+    }
+
+    /// The same, where it likely stands at this place.
+    pub(crate) fn place_from(&self, likely: usize, id: &str) -> Option<usize> {
+        let is_there = self.config.servers.get(likely).is_some_and(|server| &*server.id == id);
+        if is_there { Some(likely) } else { self.place_of(id) }
     }
 
     /// Picks a server for one attempt and takes a place at it. `tried` are the ones that this exchange had.
@@ -161,7 +167,7 @@ impl PoolState {
                 continue;
             };
             if server.enter() {
-                return Some(Permit { pool: self.clone(), server: server.clone(), index });
+                return Some(Permit { pool: self.clone(), server: Arc::clone(server), index });
             }
             self.balancer.release(index);
         }
@@ -170,6 +176,17 @@ impl PoolState {
     /// Why [`PoolState::choose`] found nobody: all are down, or those that are not are full.
     pub(crate) fn refusal(&self) -> Failure {
         if self.up_count() == 0 { Failure::NoServer } else { Failure::PoolFull }
+    }
+}
+
+/// Where each server stands; the same as before where all stand where they did.
+fn places(config: &Pool, old: Option<&Arc<PoolState>>) -> Arc<HashMap<Arc<str>, usize>> {
+    let ids = config.servers.iter().map(|server| &server.id);
+    match old {
+        Some(old) if ids.clone().eq(old.config.servers.iter().map(|server| &server.id)) => {
+            Arc::clone(&old.places)
+        }
+        _ => Arc::new(ids.cloned().zip(0..).collect()),
     }
 }
 

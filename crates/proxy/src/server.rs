@@ -18,7 +18,7 @@ use crate::upstream;
 #[derive(Debug)]
 pub struct ServerState {
     /// As configured.
-    pub config: Server,
+    pub config: Arc<Server>,
     /// What it did.
     pub counters: Arc<ServerCounters>,
     eligible: AtomicBool,
@@ -28,15 +28,17 @@ pub struct ServerState {
     address: ArcSwapOption<SocketAddr>,
     upstream: AtomicU64,
     authority: String,
+    /// Its host has to be looked up.
+    is_named: bool,
 }
 
 impl ServerState {
-    pub(crate) fn new(config: Server) -> Self {
+    pub(crate) fn new(config: Arc<Server>) -> Self {
         Self::with(config, Arc::default(), Arc::default())
     }
 
     /// The same server after a change of its configuration, or in another pool.
-    pub(crate) fn succeed(&self, config: Server, same_pool: bool) -> Self {
+    pub(crate) fn succeed(&self, config: Arc<Server>, same_pool: bool) -> Self {
         let same_place = config.host == self.config.host && config.port == self.config.port;
         let cut = if same_pool { Arc::clone(&self.cut) } else { Arc::default() };
         let next = Self::with(config, Arc::clone(&self.counters), cut);
@@ -46,8 +48,9 @@ impl ServerState {
         next
     }
 
-    fn with(config: Server, counters: Arc<ServerCounters>, cut: Arc<AtomicBool>) -> Self {
+    fn with(config: Arc<Server>, counters: Arc<ServerCounters>, cut: Arc<AtomicBool>) -> Self {
         let authority = Server::address_text(&config.host, config.port);
+        let ip = config.host.parse::<IpAddr>().ok();
         let state = Self {
             counters,
             eligible: AtomicBool::new(true),
@@ -55,9 +58,10 @@ impl ServerState {
             address: ArcSwapOption::empty(),
             upstream: AtomicU64::new(0),
             authority,
+            is_named: ip.is_none(),
             config,
         };
-        if let Ok(ip) = state.config.host.parse::<IpAddr>() {
+        if let Some(ip) = ip {
             state.set_address(Some(SocketAddr::new(ip, state.config.port)));
         }
         state
@@ -74,6 +78,11 @@ impl ServerState {
             self.address.store(address.map(Arc::new));
             self.upstream.store(address.map_or(0, upstream::key), Ordering::Release);
         }
+    }
+
+    /// Whether its address is not written in the configuration, so that its name has to be looked up.
+    pub fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// `host:port` as configured.

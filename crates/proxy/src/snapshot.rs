@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadweaver_config::{Config, Listener};
+use loadweaver_config::{Config, Listener, Server};
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
 use crate::pool::{Before, PoolState};
+use crate::server::ServerState;
 
 /// Everything that an exchange needs to know about the configuration. An exchange takes one snapshot and keeps it
 /// to its end, so it never sees half of a change.
@@ -47,8 +48,10 @@ impl Snapshot {
             if let Some(old) = old.filter(|old| old.config == *pool) {
                 return Arc::clone(old);
             }
+            let mut next = 0;
             let before = pool.servers.iter().map(|server| {
-                let here = old.and_then(|old| Some((Arc::clone(old), old.place_of(&server.id)?)));
+                let here = old.and_then(|old| Some((Arc::clone(old), old.place_from(next, &server.id)?)));
+                next = here.as_ref().map_or(next, |(_, place)| place + 1);
                 here.or_else(|| departed.remove(&server.id))
             });
             let before = before.collect();
@@ -63,12 +66,9 @@ impl Snapshot {
         let mut departed = HashMap::new();
         for pool in &self.pools {
             let next = config.pools.iter().find(|next| next.name == pool.config.name);
-            let stay: HashSet<&str> =
-                next.into_iter().flat_map(|next| &next.servers).map(|server| &*server.id).collect();
-            for (place, server) in pool.servers.iter().enumerate() {
-                if !stay.contains(&*server.config.id) {
-                    departed.insert(server.config.id.clone(), (Arc::clone(pool), place));
-                }
+            let next = next.map_or(&[][..], |next| &next.servers);
+            for (place, server) in gone(&pool.config.servers, next) {
+                departed.insert(server.id.clone(), (Arc::clone(pool), place));
             }
         }
         departed
@@ -114,6 +114,18 @@ impl Snapshot {
         })
     }
 
+    /// Servers that are not in the pool of that name in `other`, with their pools.
+    pub fn missing_in<'s>(
+        &'s self,
+        other: &'s Self,
+    ) -> impl Iterator<Item = (&'s Arc<PoolState>, &'s Arc<ServerState>)> {
+        self.pools.iter().flat_map(move |pool| {
+            let there = other.pool(&pool.config.name).map_or(&[][..], |there| &there.config.servers);
+            let gone = gone(&pool.config.servers, there);
+            gone.into_iter().filter_map(move |(place, _)| Some((pool, pool.servers.get(place)?)))
+        })
+    }
+
     /// A pool by its name.
     pub fn pool(&self, name: &str) -> Option<&Arc<PoolState>> {
         self.pools.iter().find(|pool| &*pool.config.name == name)
@@ -133,4 +145,17 @@ impl Snapshot {
     pub fn pool_of(&self, route: usize) -> Option<&Arc<PoolState>> {
         self.pools.get(*self.route_pools.get(route)?)
     }
+}
+
+/// Servers of one list whose ids are not in the other, with their places. What begins alike and ends alike is passed
+/// over: of thousands a change nearly always leaves all but one where they are.
+fn gone<'s>(before: &'s [Arc<Server>], after: &[Arc<Server>]) -> Vec<(usize, &'s Arc<Server>)> {
+    let same = |(one, other): &(&Arc<Server>, &Arc<Server>)| one.id == other.id;
+    let head = before.iter().zip(after).take_while(same).count();
+    let rest = before.len().min(after.len()) - head;
+    let tail = before.iter().rev().zip(after.iter().rev()).take(rest).take_while(same).count();
+    let stay: HashSet<&str> =
+        after.iter().take(after.len() - tail).skip(head).map(|server| &*server.id).collect();
+    let left = before.iter().enumerate().take(before.len() - tail).skip(head);
+    left.filter(|(_, server)| !stay.contains(&*server.id)).collect()
 }

@@ -89,22 +89,22 @@ impl Named for Pool {
     }
 }
 
-impl Named for Server {
+impl Named for Arc<Server> {
     fn name(&self) -> &Arc<str> {
         &self.id
     }
 
     fn details(&self) -> String {
-        let address = Self::address_text(&self.host, self.port);
+        let address = Server::address_text(&self.host, self.port);
         let at = if *self.id == *address { String::new() } else { format!(" at {address}") };
         match self.weight {
-            Self::DEFAULT_WEIGHT => at,
+            Server::DEFAULT_WEIGHT => at,
             weight => format!("{at} with weight {weight}"),
         }
     }
 
     fn settings(&self, new: &Self) -> Vec<Setting> {
-        let Self { id: _, host, port, weight, max_connections, state, recovery } = new;
+        let Server { id: _, host, port, weight, max_connections, state, recovery } = &**new;
         let mut settings = Settings::new("");
         settings.note("host", &self.host, host, plain);
         settings.note("port", &self.port, port, plain);

@@ -1,6 +1,7 @@
 //! One server of a pool, and the servers of a pool together.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::bounds;
 use crate::issue::{Fault, Report, shown};
@@ -13,7 +14,7 @@ use super::{probe, recovery};
 
 const EXAMPLE: &str = "{ \"host\": \"127.0.0.1\", \"port\": 3001 }";
 
-pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Server> {
+pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> {
     let Some(entries) = spot.list(report, "servers") else { return Vec::new() };
     if entries.is_empty() {
         let fault = Fault::new("the pool has no server", format!("add one: [ {EXAMPLE} ]"));
@@ -24,7 +25,7 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Server> {
     for entry in &entries {
         if let Some(server) = server(entry, report) {
             seen.add(entry, &server, report);
-            servers.push(server);
+            servers.push(Arc::new(server));
         }
     }
     let whole = servers.len() == entries.len() && !servers.is_empty();

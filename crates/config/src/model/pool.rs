@@ -13,8 +13,9 @@ pub struct Pool {
     pub name: Arc<str>,
     /// How a server is picked.
     pub algorithm: Algorithm,
-    /// At least one, and at least one of them with a weight above 0.
-    pub servers: Vec<Server>,
+    /// At least one, and at least one of them with a weight above 0. Shared between configurations that both have
+    /// them, so that to compare thousands is to compare as many addresses.
+    pub servers: Vec<Arc<Server>>,
     /// Active probes.
     pub health_check: HealthCheck,
     /// What failures of real requests do.
@@ -85,7 +86,7 @@ impl Algorithm {
 }
 
 /// One host and port in a pool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Unique in its pool; `host:port` unless given.
     pub id: Arc<str>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is done for a server that stays down, and how often (key `recovery`).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
     /// What is done.
     pub action: RecoveryAction,
@@ -41,7 +41,7 @@ impl Recovery {
 }
 
 /// What a recovery does.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecoveryAction {
     /// Runs a program.
     Command(HostCommand),

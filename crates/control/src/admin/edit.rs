@@ -7,7 +7,7 @@
 //! Everything here is a function of the two. What is only wrong with the outcome (a weight of a million, a pool
 //! without servers) is left to the checker, which says it better.
 
-use loadweaver_config::{Config, Pool, Server};
+use loadweaver_config::{Config, Pool};
 use serde_json::{Map, Value, json};
 
 use crate::coordinator::command::EditError;
@@ -36,7 +36,7 @@ fn no_pool(name: &str) -> EditError {
 
 /// Which pools of `config` have a server of that id.
 pub(super) fn pools_of<'c>(config: &'c Config, id: &'c str) -> impl Iterator<Item = (&'c Pool, usize)> {
-    let place = move |pool: &Pool| pool.servers.iter().position(|server: &Server| &*server.id == id);
+    let place = move |pool: &Pool| pool.servers.iter().position(|server| &*server.id == id);
     config.pools.iter().filter_map(move |pool| Some((pool, place(pool)?)))
 }
 

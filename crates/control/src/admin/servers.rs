@@ -190,7 +190,8 @@ pub(super) async fn add(
         Some(id) => *server.id == **id,
         None => server.port == port && server.host.eq_ignore_ascii_case(host.trim_matches(['[', ']'])),
     };
-    let found = pools.find_map(|pool| Some((pool, pool.config.servers.iter().rposition(is_it)?)));
+    let found =
+        pools.find_map(|pool| Some((pool, pool.config.servers.iter().rposition(|server| is_it(server))?)));
     let view = found.and_then(|(pool, place)| ServerView::of(&api.watched, pool, place));
     // Somebody else may have taken it away again, or its host may be a placeholder.
     Ok(match view {

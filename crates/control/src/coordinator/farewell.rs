@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use loadweaver_config::Listener;
-use loadweaver_proxy::{Cut, Proxy, ServerState, Snapshot};
+use loadweaver_proxy::{Cut, Proxy, Snapshot};
 use loadweaver_telemetry::event::{Event, EventBus};
 use tokio::time::Instant;
 
 /// Tells of each server that came or went.
 pub(super) fn tell(before: &Snapshot, after: &Snapshot, bus: &EventBus) {
-    for (pool, server) in missing_in(before, after) {
-        bus.emit(Event::ServerRemoved { pool, server: server.reference() });
+    for (pool, server) in before.missing_in(after) {
+        bus.emit(Event::ServerRemoved { pool: pool.config.name.clone(), server: server.reference() });
     }
-    for (pool, server) in missing_in(after, before) {
-        bus.emit(Event::ServerAdded { pool, server: server.reference() });
+    for (pool, server) in after.missing_in(before) {
+        bus.emit(Event::ServerAdded { pool: pool.config.name.clone(), server: server.reference() });
     }
 }
 
@@ -41,8 +41,8 @@ impl Departed {
             let is_back = pool.is_some_and(|pool| pool.place_of(&leave.server).is_some());
             leave.until = if is_back { None } else { leave.until.or(until) };
         }
-        self.0.extend(missing_in(before, after).map(|(pool, server)| Leave {
-            pool,
+        self.0.extend(before.missing_in(after).map(|(pool, server)| Leave {
+            pool: Arc::clone(&pool.config.name),
             server: Arc::clone(&server.config.id),
             cut: server.cut(),
             until,
@@ -80,23 +80,10 @@ pub(super) fn touched(before: &Snapshot, after: &Snapshot, proxy: &Proxy) -> Vec
         )
     });
     let limit = before.config.timeouts.drain;
-    let servers = missing_in(before, after).map(|(pool, server)| {
+    let servers = before.missing_in(after).map(|(pool, server)| {
         let active = server.counters.active.get();
-        format!("pool {pool}, server {}: {active} exchanges have {limit:?} to end", server.config.id)
+        let (pool, id) = (&pool.config.name, &server.config.id);
+        format!("pool {pool}, server {id}: {active} exchanges have {limit:?} to end")
     });
     listeners.chain(servers).collect()
-}
-
-/// Servers of `here` that are not in the pool of that name in `there`.
-fn missing_in<'h>(
-    here: &'h Snapshot,
-    there: &'h Snapshot,
-) -> impl Iterator<Item = (Arc<str>, &'h Arc<ServerState>)> {
-    here.pools.iter().flat_map(move |pool| {
-        let other = there.pool(&pool.config.name);
-        let missing = move |server: &&Arc<ServerState>| {
-            other.is_none_or(|other| other.place_of(&server.config.id).is_none())
-        };
-        pool.servers.iter().filter(missing).map(|server| (pool.config.name.clone(), server))
-    })
 }

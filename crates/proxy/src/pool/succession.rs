@@ -3,12 +3,12 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-use loadweaver_config::Server;
-use loadweaver_policy::health::Health;
+use loadweaver_config::{Pool, Server};
 
 use super::PoolState;
-use super::verdicts::is_away;
+use super::verdicts::{Verdicts, is_away};
 
 /// A server as it stood before a change: its pool, and its place in it.
 pub(crate) type Before = (Arc<PoolState>, usize);
@@ -48,6 +48,7 @@ impl PoolState {
         // The old pool's lock is held until its successor knows all that it knew: a verdict that falls meanwhile
         // waits, and finds the successor.
         let mut old_verdicts = old.map(|old| old.lock());
+        let same_rules = old.is_some_and(|old| old.judges_like(self));
         for (index, before) in before.iter().enumerate() {
             let Some((was_in, place)) = before else {
                 // A newcomer among servers that are busy.
@@ -65,15 +66,16 @@ impl PoolState {
                 continue;
             }
             // Moved, not copied: what is known of a server are some kilobytes.
-            let blank = verdicts.blank(index);
-            let known = match &mut old_verdicts {
-                Some(known) if old.is_some_and(|old| Arc::ptr_eq(old, was_in)) => known.give(*place, blank),
-                _ => was_in.lock().give(*place, blank),
-            };
-            if let Some((health, grows_from)) = known {
-                let was_away = was_in.config.servers.get(*place).is_some_and(is_away);
-                let grows_from = if was_away && !is_away(server) { Some(now) } else { grows_from };
-                verdicts.sit(index, self.judged_anew(health, now), grows_from);
+            let at_home = old.is_some_and(|old| Arc::ptr_eq(old, was_in));
+            match &mut old_verdicts {
+                Some(known) if at_home => verdicts.take(index, known, *place),
+                _ => verdicts.take(index, &mut was_in.lock(), *place),
+            }
+            if was_in.config.servers.get(*place).is_some_and(|server| is_away(server)) && !is_away(server) {
+                verdicts.grow_from(index, now);
+            }
+            if !(at_home && same_rules) {
+                self.judge_anew(&mut verdicts, index, now);
             }
         }
         if let Some(old) = &old_verdicts {
@@ -112,8 +114,18 @@ impl PoolState {
         known.is_some_and(|known| (&known.host, known.port) == (&server.host, server.port))
     }
 
-    fn judged_anew(&self, health: Health, now: std::time::Duration) -> Health {
-        let config = &self.config;
-        health.succeed(&config.health_check, &config.passive_health, &config.flap_damping, now)
+    fn judge_anew(&self, verdicts: &mut Verdicts, index: usize, now: Duration) {
+        let Pool { health_check, passive_health, flap_damping, .. } = &self.config;
+        if let Some(health) = verdicts.health(index) {
+            health.go_on_under(health_check, passive_health, flap_damping, now);
+        }
+    }
+
+    fn judges_like(&self, other: &Self) -> bool {
+        let Pool { health_check, passive_health, flap_damping, .. } = &self.config;
+        let theirs = &other.config;
+        *health_check == theirs.health_check
+            && *passive_health == theirs.passive_health
+            && *flap_damping == theirs.flap_damping
     }
 }

@@ -1,7 +1,7 @@
 //! The health of a pool's servers, seen together: who gets traffic, how much of it, and what is told about that.
 
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use loadweaver_config::{Server, ServerState as Wanted};
@@ -51,25 +51,16 @@ impl Verdicts {
         Self { seats, down: false, panic: false, growing: false }
     }
 
-    /// A copy of what is known of a server that nothing is known of.
-    pub(super) fn blank(&self, server: usize) -> Option<Health> {
-        self.seats.get(server).map(|seat| seat.health.clone())
-    }
-
-    /// Gives away what is known of a server; `blank` stays in its place.
-    pub(super) fn give(
-        &mut self,
-        server: usize,
-        blank: Option<Health>,
-    ) -> Option<(Health, Option<Duration>)> {
-        let seat = self.seats.get_mut(server)?;
-        Some((std::mem::replace(&mut seat.health, blank?), seat.grows_from))
-    }
-
-    pub(super) fn sit(&mut self, server: usize, health: Health, grows_from: Option<Duration>) {
-        if let Some(seat) = self.seats.get_mut(server) {
-            *seat = Seat { health, grows_from };
+    /// Takes over what is known of a server; what stood here stays in its place.
+    pub(super) fn take(&mut self, server: usize, from: &mut Self, place: usize) {
+        if let (Some(seat), Some(known)) = (self.seats.get_mut(server), from.seats.get_mut(place)) {
+            std::mem::swap(&mut seat.health, &mut known.health);
+            seat.grows_from = known.grows_from;
         }
+    }
+
+    pub(super) fn health(&mut self, server: usize) -> Option<&mut Health> {
+        self.seats.get_mut(server).map(|seat| &mut seat.health)
     }
 
     pub(super) fn grow_from(&mut self, server: usize, now: Duration) {
@@ -83,8 +74,8 @@ impl Verdicts {
         (self.down, self.panic) = (old.down, old.panic);
     }
 
-    fn standings(&self, servers: &[Server]) -> Vec<Standing> {
-        let standing = |(server, seat): (&Server, &Seat)| {
+    fn standings(&self, servers: &[Arc<Server>]) -> Vec<Standing> {
+        let standing = |(server, seat): (&Arc<Server>, &Seat)| {
             if is_away(server) { Standing::Away } else { seat.health.standing() }
         };
         servers.iter().zip(&self.seats).map(standing).collect()

@@ -1,5 +1,7 @@
 //! Servers: added, removed, changed in one key.
 
+use std::sync::Arc;
+
 use loadweaver_config::{Config, ProbeKind, Server};
 use serde_json::{Map, Value, json};
 
@@ -22,7 +24,7 @@ pub(in crate::admin) fn add(document: &Value, config: &Config, new: NewServer) -
     let text = |key: &str| new.keys.get(key).and_then(Value::as_str);
     let port = new.keys.get("port").and_then(Value::as_u64).unwrap_or_default();
     let host = text("host").unwrap_or_default().trim_matches(['[', ']']);
-    let taken = |server: &&Server| {
+    let taken = |server: &&Arc<Server>| {
         let same_place = || server.host.eq_ignore_ascii_case(host) && u64::from(server.port) == port;
         text("id").map_or_else(same_place, |id| *server.id == *id)
     };

@@ -20,7 +20,7 @@ fn matching(text: &str) -> HealthCheck {
 }
 
 fn server(host: &str, port: u16) -> Server {
-    fixture::pool(&[(host, port)], check()).servers[0].clone()
+    fixture::pool(&[(host, port)], check()).servers[0].as_ref().clone()
 }
 
 async fn probe(origin: &Origin, check: &HealthCheck) -> Result<u16, String> {

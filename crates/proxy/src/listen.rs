@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use loadweaver_config::Listener;
@@ -36,7 +36,12 @@ pub(crate) struct Bound {
     pub(crate) name: Arc<str>,
     pub(crate) connections: Arc<Gauge>,
     pub(crate) socket: StdListener,
+    /// Dropped after the socket.
+    presence: Presence,
 }
+
+/// Each socket of a listener has one: while there are any, its address is in use.
+type Presence = Arc<()>;
 
 /// A listener that is bound, one socket for each worker.
 #[derive(Debug)]
@@ -56,9 +61,15 @@ pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     /// Those that are open, on all workers.
     pub(crate) connections: Arc<Gauge>,
+    pub(crate) presence: Weak<()>,
 }
 
 impl Listening {
+    /// Whether a worker still listens there.
+    pub(crate) fn is_present(&self) -> bool {
+        self.presence.strong_count() > 0
+    }
+
     /// Whether it is where a configuration wants it: as it was written, or as the system made it.
     pub(crate) fn is_at(&self, bind: SocketAddr) -> bool {
         self.bind == bind || self.address == bind
@@ -70,7 +81,7 @@ impl Listening {
 pub(crate) fn bind(listener: &Listener, workers: usize, number: u64, shared: bool) -> io::Result<Opened> {
     let mut address = listener.bind;
     let mut sockets = Vec::with_capacity(workers);
-    let connections = Arc::<Gauge>::default();
+    let (connections, presence) = (Arc::<Gauge>::default(), Presence::default());
     for index in 0..workers {
         // With `SO_REUSEPORT` a second process could bind the same address and take half of the traffic unseen.
         // A bind without it finds out first.
@@ -80,10 +91,10 @@ pub(crate) fn bind(listener: &Listener, workers: usize, number: u64, shared: boo
         let socket = open(address, true)?;
         address = socket.local_addr()?;
         let (name, connections) = (listener.name.clone(), Arc::clone(&connections));
-        sockets.push(Bound { number, name, connections, socket });
+        sockets.push(Bound { number, name, connections, socket, presence: Arc::clone(&presence) });
     }
-    let listening =
-        Listening { number, name: listener.name.clone(), bind: listener.bind, address, connections };
+    let (name, presence) = (listener.name.clone(), Arc::downgrade(&presence));
+    let listening = Listening { number, name, bind: listener.bind, address, connections, presence };
     Ok(Opened { listening, sockets })
 }
 
@@ -152,7 +163,7 @@ impl Entrances {
     pub(crate) fn open(&self, worker: &Rc<Worker>, bound: Bound) {
         let entrance = Entrance::new(bound.name, bound.connections);
         self.0.borrow_mut().insert(bound.number, entrance.clone());
-        tokio::task::spawn_local(accept(worker.clone(), bound.socket, entrance));
+        tokio::task::spawn_local(accept(worker.clone(), (bound.socket, bound.presence), entrance));
     }
 
     pub(crate) fn rename(&self, number: u64, name: Arc<str>) {
@@ -176,7 +187,7 @@ impl Entrances {
 }
 
 /// Accepts until the listener is closed.
-async fn accept(worker: Rc<Worker>, socket: StdListener, entrance: Rc<Entrance>) {
+async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence), entrance: Rc<Entrance>) {
     let listener = match watch(socket) {
         Ok(listener) => listener,
         Err(error) => {
@@ -209,6 +220,8 @@ async fn accept(worker: Rc<Worker>, socket: StdListener, entrance: Rc<Entrance>)
     while let Ok((tcp, peer)) = accept_one(listener.get_ref()) {
         begin(&worker, tcp, peer, &entrance);
     }
+    drop(listener);
+    drop(presence);
 }
 
 fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: SocketAddr, entrance: &Rc<Entrance>) {

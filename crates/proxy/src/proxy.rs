@@ -58,7 +58,7 @@ pub struct Proxy {
     shared: Arc<Shared>,
     orders: watch::Sender<Order>,
     /// Its lock is also what keeps changes in order.
-    listening: Mutex<Vec<Listening>>,
+    listening: Mutex<Listeners>,
     next_number: AtomicU64,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -92,7 +92,7 @@ impl Proxy {
             inboxes: (0..workers).map(|_| Inbox::default()).collect(),
         });
         let next_number = AtomicU64::new(listening.len() as u64);
-        let listening = Mutex::new(listening);
+        let listening = Mutex::new(Listeners { serving: listening, leaving: Vec::new() });
         let proxy = Self { shared, orders, listening, next_number, workers: Mutex::default() };
         for (index, sockets) in bound.into_iter().enumerate() {
             let started = worker::start(index, proxy.shared.clone(), sockets, proxy.orders.subscribe());
@@ -138,10 +138,14 @@ impl Proxy {
             }
             now.push(opened.listening);
         }
-        for old in listening.iter().filter(|old| !now.iter().any(|kept| kept.number == old.number)) {
-            self.tell(|| Task::Close(old.number));
+        listening.leaving.retain(Listening::is_present);
+        for old in std::mem::take(&mut listening.serving) {
+            if !now.iter().any(|kept| kept.number == old.number) {
+                self.tell(|| Task::Close(old.number));
+                listening.leaving.push(old);
+            }
         }
-        *listening = now;
+        listening.serving = now;
         Ok(())
     }
 
@@ -151,9 +155,9 @@ impl Proxy {
         self.plan(&listening, next).map(drop)
     }
 
-    fn plan(&self, listening: &[Listening], next: &Snapshot) -> Result<Plan, StartError> {
+    fn plan(&self, listening: &Listeners, next: &Snapshot) -> Result<Plan, StartError> {
         let mut plan = Plan::default();
-        let mut old: Vec<&Listening> = listening.iter().collect();
+        let mut old: Vec<&Listening> = listening.serving.iter().collect();
         let mut take = |fits: &dyn Fn(&Listening) -> bool| {
             let place = old.iter().position(|old| fits(old))?;
             Some(old.swap_remove(place).clone())
@@ -165,16 +169,27 @@ impl Proxy {
                 None => rest.push(wanted),
             }
         }
+        // The same address under another name.
+        let mut fresh = Vec::new();
         for wanted in rest {
-            // The same address under another name.
-            if let Some(kept) = take(&|old| old.address == wanted.bind) {
-                plan.renamed.push(Listening { name: wanted.name.clone(), bind: wanted.bind, ..kept });
-            } else {
-                let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-                // `0.0.0.0:80` that becomes `127.0.0.1:80`: the port is in use, but by us.
-                let ours = listening.iter().any(|old| old.address.port() == wanted.bind.port());
-                plan.opened.push(bind(wanted, self.shared.inboxes.len(), number, ours)?);
+            match take(&|old| old.address == wanted.bind) {
+                Some(kept) => {
+                    let renamed = Listening { name: wanted.name.clone(), bind: wanted.bind, ..kept };
+                    plan.renamed.push(renamed);
+                }
+                None => fresh.push(wanted),
             }
+        }
+        for wanted in fresh {
+            let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+            // `0.0.0.0:80` that becomes `127.0.0.1:80`: the port is in use, but by what makes room for it, or is about
+            // to since the change before. What stays shares its port with nobody.
+            let mut leaving =
+                old.iter().copied().chain(listening.leaving.iter().filter(|old| old.is_present()));
+            let makes_room = leaving.any(|old| overlap(old.address, wanted.bind));
+            let taken = plan.staying().any(|stays| overlap(stays.address, wanted.bind));
+            let shared = makes_room && !taken;
+            plan.opened.push(bind(wanted, self.shared.inboxes.len(), number, shared)?);
         }
         Ok(plan)
     }
@@ -203,7 +218,8 @@ impl Proxy {
         let snapshot = self.snapshot();
         let place =
             |name: &str| snapshot.config.listeners.iter().position(|listener| &*listener.name == name);
-        let mut addresses: Vec<_> = listening.iter().map(|each| (each.name.clone(), each.address)).collect();
+        let mut addresses: Vec<_> =
+            listening.serving.iter().map(|each| (each.name.clone(), each.address)).collect();
         addresses.sort_by_key(|(name, _)| place(name));
         addresses
     }
@@ -232,7 +248,7 @@ impl Proxy {
     /// Client connections that are open on a listener; none if there is no such listener.
     pub fn connections(&self, listener: &str) -> Option<u64> {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        listening.iter().find(|each| &*each.name == listener).map(|each| each.connections.get())
+        listening.serving.iter().find(|each| &*each.name == listener).map(|each| each.connections.get())
     }
 
     /// Whether all workers have ended.
@@ -245,12 +261,33 @@ impl Proxy {
     }
 }
 
+/// Listeners that are bound.
+#[derive(Debug)]
+struct Listeners {
+    serving: Vec<Listening>,
+    /// Those that workers were told to close, and may not have closed yet.
+    leaving: Vec<Listening>,
+}
+
 /// What becomes of listeners with a change. Dropping it closes what was opened for it.
 #[derive(Debug, Default)]
 struct Plan {
     kept: Vec<Listening>,
     renamed: Vec<Listening>,
     opened: Vec<Opened>,
+}
+
+impl Plan {
+    fn staying(&self) -> impl Iterator<Item = &Listening> {
+        let opened = self.opened.iter().map(|opened| &opened.listening);
+        self.kept.iter().chain(&self.renamed).chain(opened)
+    }
+}
+
+/// Whether a connection could be meant for either.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
 fn bind(listener: &Listener, workers: usize, number: u64, shared: bool) -> Result<Opened, StartError> {

@@ -1,0 +1,90 @@
+//! Listeners of a running proxy through changes that follow each other closely.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use loadweaver_config::Config;
+use loadweaver_proxy::{Options, Proxy, Snapshot, StartError};
+use loadweaver_telemetry::event::EventBus;
+
+/// A proxy with two workers, and what is in force.
+struct Running(Proxy);
+
+impl Running {
+    fn start(listeners: &[(&str, &str)]) -> Self {
+        let bus = EventBus::new(16);
+        let snapshot = Snapshot::build(1, config(listeners), &bus, Instant::now());
+        Self(Proxy::start(snapshot, Options { access_log: None, bus }).unwrap())
+    }
+
+    fn change(&self, listeners: &[(&str, &str)]) -> Result<(), StartError> {
+        let now = self.0.snapshot();
+        self.0.apply(now.next(now.version + 1, config(listeners)))
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        let addresses = self.0.addresses();
+        addresses.into_iter().find(|(each, _)| &**each == name).unwrap().1
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.stop();
+        self.0.join();
+    }
+}
+
+fn config(listeners: &[(&str, &str)]) -> Config {
+    let listeners: Vec<_> =
+        listeners.iter().map(|(name, bind)| format!("\"{name}\": {{\"bind\": \"{bind}\"}}")).collect();
+    let text = format!(
+        "{{\"workers\": 2, \"listeners\": {{{}}}, \"pools\": {{\"app\": {{\"servers\": [
+            {{\"host\": \"127.0.0.1\", \"port\": 9}}]}}}}}}",
+        listeners.join(", ")
+    );
+    loadweaver_config::parse(text.as_bytes(), &|_| None).unwrap().config
+}
+
+#[test]
+fn a_listener_that_was_removed_a_moment_ago_can_come_back() {
+    let running = Running::start(&[("web", "127.0.0.1:0"), ("side", "127.0.0.1:0")]);
+    let side = running.address("side").to_string();
+    // Nobody waits until the workers have closed it.
+    for _ in 0..100 {
+        running.change(&[("web", "127.0.0.1:0")]).unwrap();
+        running.change(&[("web", "127.0.0.1:0"), ("back", &side)]).unwrap();
+        assert_eq!(running.address("back").to_string(), side);
+    }
+}
+
+#[test]
+fn a_port_that_the_system_gave_to_one_listener_is_not_shared_with_another() {
+    let running = Running::start(&[("web", "127.0.0.1:0")]);
+    let port = running.address("web").port();
+    for taken in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
+        let refused = running.change(&[("web", "127.0.0.1:0"), ("side", &taken)]).unwrap_err();
+        let StartError::Bind { listener, .. } = &refused else { unreachable!("{refused}") };
+        assert_eq!(&**listener, "side", "{refused}");
+    }
+    assert_eq!(running.0.addresses().len(), 1);
+    // But it may be handed on.
+    let web = format!("127.0.0.1:{port}");
+    running.change(&[("other", "127.0.0.1:0"), ("side", &web)]).unwrap();
+    assert_eq!(running.address("side").port(), port);
+    let wide = format!("0.0.0.0:{port}");
+    running.change(&[("other", "127.0.0.1:0"), ("side", &wide)]).unwrap();
+    assert_eq!(running.address("side").to_string(), wide);
+}
+
+#[test]
+fn a_foreign_program_s_port_is_refused_whatever_was_ours() {
+    let running = Running::start(&[("web", "127.0.0.1:0")]);
+    let foreign = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = foreign.local_addr().unwrap().to_string();
+    assert!(running.change(&[("side", &taken)]).is_err());
+    let before: Vec<(Arc<str>, SocketAddr)> = running.0.addresses();
+    assert_eq!((before.len(), &*before[0].0), (1, "web"));
+}

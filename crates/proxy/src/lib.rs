@@ -26,4 +26,4 @@ mod upstream;
 pub use pool::{HealthView, PoolState};
 pub use proxy::{Options, Proxy, StartError};
 pub use server::{Cut, ServerState};
-pub use snapshot::Snapshot;
+pub use snapshot::{Sameness, Snapshot};

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use loadweaver_config::Pool;
+use loadweaver_config::{Pool, Server};
 use loadweaver_policy::balance::{Balancer, Member, Pick};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::{Health, Observation};
@@ -20,7 +20,7 @@ use loadweaver_policy::retry::{RetryBudget, RetryRules};
 use loadweaver_telemetry::counters::PoolCounters;
 use loadweaver_telemetry::event::EventBus;
 
-use crate::server::ServerState;
+use crate::server::{Leavers, ServerState};
 pub(crate) use succession::Before;
 use succession::{Lineage, is_in};
 pub use verdicts::HealthView;
@@ -62,26 +62,27 @@ pub struct PoolState {
 impl PoolState {
     pub(crate) fn build(config: Pool, bus: EventBus, started: Instant) -> Arc<Self> {
         let nobody = vec![None; config.servers.len()];
-        let pool = Self::with(config, None, nobody, (bus, started));
+        let pool = Self::with(config, (None, nobody), &Leavers::default(), (bus, started));
         pool.begin();
         pool
     }
 
     /// The pool that takes over with a change: `old` is the pool of that name, `before` is where each server of the
-    /// new configuration stands now. It lives, and hands over, once [`PoolState::take_over`] is called.
+    /// new configuration stands now, `left` are servers that were there not long ago. It lives, and hands over, once
+    /// [`PoolState::take_over`] is called.
     pub(crate) fn succeed(
-        old: Option<&Arc<Self>>,
         config: Pool,
-        before: Vec<Option<Before>>,
+        (old, before): (Option<&Arc<Self>>, Vec<Option<Before>>),
+        left: &Leavers,
         (bus, started): (EventBus, Instant),
     ) -> Arc<Self> {
-        Self::with(config, old, before, (bus, started))
+        Self::with(config, (old, before), left, (bus, started))
     }
 
     fn with(
         config: Pool,
-        old: Option<&Arc<Self>>,
-        before: Vec<Option<Before>>,
+        (old, before): (Option<&Arc<Self>>, Vec<Option<Before>>),
+        left: &Leavers,
         (bus, started): (EventBus, Instant),
     ) -> Arc<Self> {
         let members: Vec<_> = config
@@ -93,10 +94,10 @@ impl PoolState {
             let known = before.as_ref().and_then(|(pool, index)| pool.servers.get(*index));
             let same_pool = is_in(old, before.as_ref());
             match known {
-                // One that goes to another pool may still be under way in the old one, under other limits.
                 Some(known) if known.config == *server && same_pool => Arc::clone(known),
-                Some(known) => Arc::new(known.succeed(Arc::clone(server), same_pool)),
-                None => Arc::new(ServerState::new(Arc::clone(server))),
+                Some(known) if same_pool => Arc::new(known.succeed(&config.name, Arc::clone(server), left)),
+                Some(known) => Arc::new(known.moved(&config.name, Arc::clone(server), left)),
+                None => Arc::new(ServerState::new(&config.name, Arc::clone(server), left)),
             }
         });
         let servers: Vec<_> = servers.collect();
@@ -115,7 +116,11 @@ impl PoolState {
                 let place = |before: &Option<Before>| {
                     before.as_ref().filter(|(pool, _)| Arc::ptr_eq(pool, old)).map(|(_, place)| *place)
                 };
-                let from: Vec<_> = before.iter().map(place).collect();
+                // Another machine under a known name has nothing to do yet.
+                let stays = |(before, server): (&Option<Before>, &Arc<Server>)| {
+                    place(before).filter(|place| old.has(*place, server))
+                };
+                let from: Vec<_> = before.iter().zip(&config.servers).map(stays).collect();
                 old.balancer.succeed(config.algorithm, &members, &from)
             },
         );
@@ -146,6 +151,11 @@ impl PoolState {
     pub(crate) fn place_from(&self, likely: usize, id: &str) -> Option<usize> {
         let is_there = self.config.servers.get(likely).is_some_and(|server| &*server.id == id);
         if is_there { Some(likely) } else { self.place_of(id) }
+    }
+
+    /// A server by its id.
+    pub fn server(&self, id: &str) -> Option<&Arc<ServerState>> {
+        self.servers.get(self.place_of(id)?)
     }
 
     /// Picks a server for one attempt and takes a place at it. `tried` are the ones that this exchange had.

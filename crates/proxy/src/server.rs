@@ -1,8 +1,8 @@
 //! One server's live state, shared by all workers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 use loadweaver_config::Server;
@@ -11,10 +11,18 @@ use loadweaver_telemetry::event::ServerRef;
 
 use crate::upstream;
 
+/// What is under way at a server, and how it ends.
+mod underway;
+
+pub use underway::Cut;
+pub(crate) use underway::Leavers;
+use underway::Underway;
+
 /// A server of a pool: what it is and how it does.
 ///
 /// A change of the configuration that leaves the server as it is leaves this value as it is. Otherwise another one
-/// takes over what outlives the change: the counters always, the address where host and port stay.
+/// takes over what outlives the change: the counters always; the address, and what is under way, where host and port
+/// stay.
 #[derive(Debug)]
 pub struct ServerState {
     /// As configured.
@@ -22,9 +30,7 @@ pub struct ServerState {
     /// What it did.
     pub counters: Arc<ServerCounters>,
     eligible: AtomicBool,
-    /// What is still under way at it has no more time. One for all that this server was in its pool: what began before
-    /// a change of it has no more time than what began after.
-    cut: Arc<AtomicBool>,
+    underway: Arc<Underway>,
     address: ArcSwapOption<SocketAddr>,
     upstream: AtomicU64,
     authority: String,
@@ -33,28 +39,40 @@ pub struct ServerState {
 }
 
 impl ServerState {
-    pub(crate) fn new(config: Arc<Server>) -> Self {
-        Self::with(config, Arc::default(), Arc::default())
+    /// A server that was not there before the change; `left` are those that were, not long ago.
+    pub(crate) fn new(pool: &str, config: Arc<Server>, left: &Leavers) -> Self {
+        let (counters, underway) = left.find(pool, &config).unwrap_or_default();
+        Self::with(config, counters, underway)
     }
 
-    /// The same server after a change of its configuration, or in another pool.
-    pub(crate) fn succeed(&self, config: Arc<Server>, same_pool: bool) -> Self {
-        let same_place = config.host == self.config.host && config.port == self.config.port;
-        let cut = if same_pool { Arc::clone(&self.cut) } else { Arc::default() };
-        let next = Self::with(config, Arc::clone(&self.counters), cut);
-        if same_place {
+    /// The same server after a change of its configuration in its pool.
+    pub(crate) fn succeed(&self, pool: &str, config: Arc<Server>, left: &Leavers) -> Self {
+        if self.is_at(&config) {
+            let next = Self::with(config, Arc::clone(&self.counters), Arc::clone(&self.underway));
+            next.set_address(self.address());
+            return next;
+        }
+        let underway = left.find(pool, &config).map(|(_, underway)| underway);
+        Self::with(config, Arc::clone(&self.counters), underway.unwrap_or_default())
+    }
+
+    /// The same server in another pool. What is under way in the old one goes on there, under its limits.
+    pub(crate) fn moved(&self, pool: &str, config: Arc<Server>, left: &Leavers) -> Self {
+        let underway = left.find(pool, &config).map(|(_, underway)| underway);
+        let next = Self::with(config, Arc::clone(&self.counters), underway.unwrap_or_default());
+        if self.is_at(&next.config) {
             next.set_address(self.address());
         }
         next
     }
 
-    fn with(config: Arc<Server>, counters: Arc<ServerCounters>, cut: Arc<AtomicBool>) -> Self {
+    fn with(config: Arc<Server>, counters: Arc<ServerCounters>, underway: Arc<Underway>) -> Self {
         let authority = Server::address_text(&config.host, config.port);
         let ip = config.host.parse::<IpAddr>().ok();
         let state = Self {
             counters,
             eligible: AtomicBool::new(true),
-            cut,
+            underway,
             address: ArcSwapOption::empty(),
             upstream: AtomicU64::new(0),
             authority,
@@ -100,13 +118,22 @@ impl ServerState {
         self.upstream.load(Ordering::Acquire)
     }
 
+    fn is_at(&self, place: &Server) -> bool {
+        (&self.config.host, self.config.port) == (&place.host, place.port)
+    }
+
+    /// How many exchanges are under way at it.
+    pub fn active(&self) -> u64 {
+        self.underway.active()
+    }
+
     /// The way to end what is still under way at it; see [`crate::Proxy::cut`].
     pub fn cut(&self) -> Cut {
-        Cut(Arc::downgrade(&self.cut))
+        Underway::cut(&self.underway)
     }
 
     pub(crate) fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Relaxed)
+        self.underway.is_cut()
     }
 
     pub(crate) fn set_eligible(&self, eligible: bool) {
@@ -121,38 +148,15 @@ impl ServerState {
     /// Whether it has all the exchanges at once that it may have.
     pub(crate) fn is_full(&self) -> bool {
         let most = u64::from(self.config.max_connections);
-        most > 0 && self.counters.active.get() >= most
+        most > 0 && self.active() >= most
     }
 
     /// Takes one of its places; false when there is none. Each place taken is given back by [`Self::leave`].
     pub(crate) fn enter(&self) -> bool {
-        let now = self.counters.active.increment();
-        let most = u64::from(self.config.max_connections);
-        if most > 0 && now > most {
-            self.counters.active.decrement();
-            return false;
-        }
-        true
+        self.underway.enter(u64::from(self.config.max_connections))
     }
 
     pub(crate) fn leave(&self) {
-        self.counters.active.decrement();
-    }
-}
-
-/// Ends what is still under way at a server that was removed, whatever the server looked like when it began. Keeps
-/// nothing alive.
-#[derive(Debug)]
-pub struct Cut(Weak<AtomicBool>);
-
-impl Cut {
-    /// Whether anything may still be under way.
-    pub fn is_of_use(&self) -> bool {
-        self.0.strong_count() > 0
-    }
-
-    /// Says whether anybody is left to notice.
-    pub(crate) fn make(&self) -> bool {
-        self.0.upgrade().inspect(|cut| cut.store(true, Ordering::Relaxed)).is_some()
+        self.underway.leave();
     }
 }

@@ -9,6 +9,7 @@ use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
 use crate::pool::{Before, PoolState};
+use crate::server::Leavers;
 use crate::server::ServerState;
 
 /// Everything that an exchange needs to know about the configuration. An exchange takes one snapshot and keeps it
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub route_pools: Vec<usize>,
     /// The first route takes everything, so that no request has to be looked at.
     takes_everything: bool,
+    /// Servers that left with this change or before, and may have something under way.
+    left: Leavers,
     bus: EventBus,
     started: Instant,
 }
@@ -36,7 +39,7 @@ impl Snapshot {
     pub fn build(version: u64, config: Config, bus: &EventBus, started: Instant) -> Arc<Self> {
         let pools =
             config.pools.iter().map(|pool| PoolState::build(pool.clone(), bus.clone(), started)).collect();
-        Self::with(version, config, pools, (bus, started))
+        Self::with(version, config, (pools, Leavers::default()), (bus, started))
     }
 
     /// The snapshot that follows this one: pools that did not change are the same, the others take over when it is
@@ -55,10 +58,25 @@ impl Snapshot {
                 here.or_else(|| departed.remove(&server.id))
             });
             let before = before.collect();
-            PoolState::succeed(old, pool.clone(), before, (self.bus.clone(), self.started))
+            PoolState::succeed(pool.clone(), (old, before), &self.left, (self.bus.clone(), self.started))
         });
-        let pools = pools.collect();
-        Self::with(version, config, pools, (&self.bus, self.started))
+        let pools: Vec<_> = pools.collect();
+        let left = self.left_after(&pools);
+        Self::with(version, config, (pools, left), (&self.bus, self.started))
+    }
+
+    /// Servers that have left once these pools are in force.
+    fn left_after(&self, pools: &[Arc<PoolState>]) -> Leavers {
+        let next = |name: &str| pools.iter().find(|pool| &*pool.config.name == name);
+        let mut left = self.left.clone();
+        left.prune(|pool, id| next(pool)?.server(id).map(|server| &*server.config));
+        for pool in &self.pools {
+            let there = next(&pool.config.name).map_or(&[][..], |next| &next.config.servers);
+            for (place, _) in gone(&pool.config.servers, there, Sameness::Address) {
+                pool.servers.get(place).into_iter().for_each(|server| left.add(&pool.config.name, server));
+            }
+        }
+        left
     }
 
     /// Servers that leave their pools, by id: one that comes to another pool is still the same.
@@ -67,7 +85,7 @@ impl Snapshot {
         for pool in &self.pools {
             let next = config.pools.iter().find(|next| next.name == pool.config.name);
             let next = next.map_or(&[][..], |next| &next.servers);
-            for (place, server) in gone(&pool.config.servers, next) {
+            for (place, server) in gone(&pool.config.servers, next, Sameness::Id) {
                 departed.insert(server.id.clone(), (Arc::clone(pool), place));
             }
         }
@@ -92,7 +110,7 @@ impl Snapshot {
     fn with(
         version: u64,
         config: Config,
-        pools: Vec<Arc<PoolState>>,
+        (pools, left): (Vec<Arc<PoolState>>, Leavers),
         (bus, started): (&EventBus, Instant),
     ) -> Arc<Self> {
         let position = |name: &str| config.pools.iter().position(|pool| &*pool.name == name);
@@ -109,19 +127,21 @@ impl Snapshot {
             router,
             pools,
             route_pools,
+            left,
             bus,
             started,
         })
     }
 
-    /// Servers that are not in the pool of that name in `other`, with their pools.
+    /// Servers that are not in the pool of that name in `other`, or not the same there, with their pools.
     pub fn missing_in<'s>(
         &'s self,
         other: &'s Self,
+        same: Sameness,
     ) -> impl Iterator<Item = (&'s Arc<PoolState>, &'s Arc<ServerState>)> {
         self.pools.iter().flat_map(move |pool| {
             let there = other.pool(&pool.config.name).map_or(&[][..], |there| &there.config.servers);
-            let gone = gone(&pool.config.servers, there);
+            let gone = gone(&pool.config.servers, there, same);
             gone.into_iter().filter_map(move |(place, _)| Some((pool, pool.servers.get(place)?)))
         })
     }
@@ -147,15 +167,39 @@ impl Snapshot {
     }
 }
 
-/// Servers of one list whose ids are not in the other, with their places. What begins alike and ends alike is passed
-/// over: of thousands a change nearly always leaves all but one where they are.
-fn gone<'s>(before: &'s [Arc<Server>], after: &[Arc<Server>]) -> Vec<(usize, &'s Arc<Server>)> {
-    let same = |(one, other): &(&Arc<Server>, &Arc<Server>)| one.id == other.id;
-    let head = before.iter().zip(after).take_while(same).count();
+/// When a server of a pool is the same after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sameness {
+    /// Its id is there.
+    Id,
+    /// And its host and port are what they were: what is under way at it goes on.
+    Address,
+}
+
+impl Sameness {
+    fn key(self, server: &Server) -> (&str, &str, u16) {
+        match self {
+            Self::Id => (&server.id, "", 0),
+            Self::Address => (&server.id, &server.host, server.port),
+        }
+    }
+}
+
+/// Servers of one list that are not in the other, with their places. What begins alike and ends alike is passed over:
+/// of thousands a change nearly always leaves all but one where they are.
+fn gone<'s>(
+    before: &'s [Arc<Server>],
+    after: &[Arc<Server>],
+    same: Sameness,
+) -> Vec<(usize, &'s Arc<Server>)> {
+    let alike = |(one, other): &(&Arc<Server>, &Arc<Server>)| {
+        Arc::ptr_eq(one, other) || same.key(one) == same.key(other)
+    };
+    let head = before.iter().zip(after).take_while(alike).count();
     let rest = before.len().min(after.len()) - head;
-    let tail = before.iter().rev().zip(after.iter().rev()).take(rest).take_while(same).count();
-    let stay: HashSet<&str> =
-        after.iter().take(after.len() - tail).skip(head).map(|server| &*server.id).collect();
+    let tail = before.iter().rev().zip(after.iter().rev()).take(rest).take_while(alike).count();
+    let stay: HashSet<_> =
+        after.iter().take(after.len() - tail).skip(head).map(|server| same.key(server)).collect();
     let left = before.iter().enumerate().take(before.len() - tail).skip(head);
-    left.filter(|(_, server)| !stay.contains(&*server.id)).collect()
+    left.filter(|(_, server)| !stay.contains(&same.key(server))).collect()
 }

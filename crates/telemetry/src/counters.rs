@@ -87,8 +87,6 @@ impl StatusClasses {
 pub struct ServerCounters {
     /// Attempts begun at this server.
     pub requests: Counter,
-    /// Attempts under way.
-    pub active: Gauge,
     /// Attempts that ended in a [`Failure`] whose blame is the server's.
     pub failures: Counter,
     /// Attempts made here because one elsewhere had failed.

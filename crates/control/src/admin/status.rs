@@ -237,7 +237,7 @@ fn server(watched: &Watched, pool: &PoolState, index: usize, server: &ServerStat
         requests: counters.requests.get(),
         failures: counters.failures.get(),
         retries: counters.retries.get(),
-        active: counters.active.get(),
+        active: server.active(),
         connects: counters.connects.get(),
         reused: counters.reused.get(),
         bytes_in: counters.bytes_in.get(),

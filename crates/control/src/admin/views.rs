@@ -78,7 +78,7 @@ impl ServerView {
             since: rfc3339(watched.started.1 + health.since),
             eligible: server.is_eligible(),
             share: health.share,
-            active_connections: counters.active.get(),
+            active_connections: server.active(),
             requests: counters.requests.get(),
             failures: counters.failures.get(),
             retries: counters.retries.get(),

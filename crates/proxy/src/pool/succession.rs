@@ -109,7 +109,7 @@ impl PoolState {
     }
 
     /// Whether the server at a place is the same machine's: a verdict says nothing about another one.
-    fn has(&self, place: usize, server: &Server) -> bool {
+    pub(super) fn has(&self, place: usize, server: &Server) -> bool {
         let known = self.config.servers.get(place);
         known.is_some_and(|known| (&known.host, known.port) == (&server.host, server.port))
     }

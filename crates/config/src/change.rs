@@ -3,6 +3,7 @@
 //! Listeners, routes, pools and webhooks are told apart by their names, servers by pool and id: by what their live
 //! state is kept under. Below that, each key that differs is a [`Setting`]. What may be secret is only said to change.
 
+mod files;
 mod named;
 mod settings;
 
@@ -163,6 +164,14 @@ impl Change {
             }
         }
         found
+    }
+
+    /// JSON pointers to what names a file in the new configuration that the old one did not name, or not for the same.
+    /// Such files are read and written as this process may, so whoever can write the configuration file names them.
+    pub fn names_files(old: &Config, new: &Config) -> Vec<String> {
+        let known: HashSet<_> = files::of(old).into_iter().map(|file| (file.purpose, file.path)).collect();
+        let is_new = |file: &files::Named<'_>| !known.contains(&(file.purpose, file.path));
+        files::of(new).into_iter().filter(is_new).map(|file| file.at).collect()
     }
 
     /// The keys that change and that only a new start takes up.

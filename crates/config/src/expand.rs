@@ -4,6 +4,11 @@
 //! issue, not an empty text. `$${` stands for a literal `${`; a `$` before anything else is itself. What a
 //! variable holds is not looked at again. Keys are left as they are.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use crate::document::{Node, Text, push_step};
 use crate::issue::{Fault, Report, shown};
 
@@ -53,6 +58,29 @@ fn expand_text(text: &mut Text, env: Env<'_>) -> Result<(), Fault> {
         text.written = replaced.then(|| written.into_boxed_str());
     }
     Ok(())
+}
+
+/// The names of the variables in the texts of a document that nothing was replaced in.
+pub fn variables(document: &Value) -> BTreeSet<String> {
+    let names = RefCell::new(BTreeSet::new());
+    let note = |name: &str| {
+        names.borrow_mut().insert(name.to_owned());
+        Some(String::new())
+    };
+    in_texts(document, &mut |text| {
+        // A text that cannot be replaced is for the checker to refuse.
+        let _ = expanded(text, &note);
+    });
+    names.into_inner()
+}
+
+fn in_texts(value: &Value, act: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) => act(text),
+        Value::Array(list) => list.iter().for_each(|value| in_texts(value, act)),
+        Value::Object(map) => map.values().for_each(|value| in_texts(value, act)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The text with its variables replaced, and whether there was one.

@@ -74,6 +74,7 @@ pub mod patch;
 use issue::{Fault, Report};
 
 pub use change::{Added, Change, Changed, Difference, ServerDifference, Setting};
+pub use expand::variables;
 pub use issue::{Issue, Issues};
 pub use model::Config;
 pub use model::admin::{Admin, AdminTls, Role, Token};
@@ -93,6 +94,7 @@ pub use rewrite::rewrite;
 pub use schema::schema;
 pub use suggest::nearest;
 pub use summary::summary;
+pub use url::without_path;
 
 /// Longest configuration text that is read: 16 MiB, room for some hundred thousand servers.
 pub const MAX_CONFIG_BYTES: usize = 16 * 1024 * 1024;

@@ -46,8 +46,8 @@ pub(crate) fn url(text: &str) -> Result<&str, Fault> {
     Ok(text)
 }
 
-/// The URL up to its path, which may be as good as a password.
-pub(crate) fn without_path(url: &str) -> &str {
+/// The URL up to its path, which may be as good as a password. No slash at the end.
+pub fn without_path(url: &str) -> &str {
     let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
     let end = url.find(['?', '#']).map_or(end, |query| query.min(end));
     url.get(..end).unwrap_or_default()

@@ -231,7 +231,7 @@ impl State {
         if self.trial.is_some() && !goes_back && matches!(origin, Origin::Api(_)) {
             return Err(Refusal::Waiting);
         }
-        let built = self.build(text, &origin, dry_run).await?;
+        let built = self.build(text, &origin, dry_run, goes_back).await?;
         if dry_run {
             self.proxy.could_apply(&built.next).map_err(Refusal::Bind)?;
             let version = self.version() + u64::from(!built.change.is_empty());

@@ -172,9 +172,10 @@ fn a_change_on_trial_that_somebody_writes_into_the_file_stays() {
 #[test]
 fn a_change_of_words_is_saved_although_it_asks_for_a_confirmation() {
     let a = origin();
-    let balancer = Balancer::start_with(BINARY, &config(&a, &algorithm("random")), &[("WAY", "random")]);
-    let answer = patch(&balancer, "?confirm=1h", &algorithm("${WAY}"));
-    assert!(balancer.config_text().contains("${WAY}"), "{answer}");
+    let time = |time: &str| json!({"pools": {"app": {"timeouts": {"connect": time}}}});
+    let balancer = Balancer::start(BINARY, &config(&a, &time("2s")));
+    let answer = patch(&balancer, "?confirm=1h", &time("2000ms"));
+    assert!(balancer.config_text().contains("2000ms"), "{answer}");
 }
 
 #[test]

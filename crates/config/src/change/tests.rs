@@ -351,3 +351,41 @@ fn the_admin_listener_is_bound_once_and_its_tokens_are_not() {
     assert_eq!(change(&file("127.0.0.1:9091", true)), ["admin"]);
     assert!(change(&file("127.0.0.1:9090", false)).is_empty());
 }
+
+mod files {
+    use super::*;
+
+    fn base() -> Value {
+        json!({
+            "listeners": {"web": {"bind": "127.0.0.1:0"}},
+            "pools": {"app": {"servers": [{"host": "a", "port": 1}],
+                "recovery": {"action": "http", "url": "https://o/", "caFile": "/ca.pem"}}},
+            "events": {"file": "/var/events"},
+        })
+    }
+
+    #[test]
+    fn a_file_is_named_for_one_thing() {
+        let found = |path: &str, value: Value| {
+            let mut new = base();
+            let (parent, key) = path.rsplit_once('/').unwrap();
+            new.pointer_mut(parent).unwrap()[key] = value;
+            Change::names_files(&config(&base()), &config(&new))
+        };
+        assert_eq!(found("/pools/app/algorithm", json!("random")), [""; 0]);
+        assert_eq!(found("/events/keep", json!(2)), [""; 0]);
+        assert_eq!(found("/events/file", json!("/etc/cron.d/x")), ["/events/file"]);
+        assert_eq!(found("/events/file", json!("/ca.pem")), ["/events/file"], "it is read, not written");
+        assert_eq!(found("/accessLog", json!({"output": "/var/events"})), ["/accessLog/output"]);
+        assert_eq!(found("/accessLog", json!({"output": "stdout"})), [""; 0]);
+        let hook = |file: &str| json!([{"url": "https://h/", "caFile": file}]);
+        assert_eq!(found("/webhooks", hook("/ca.pem")), [""; 0], "that one is named for this");
+        assert_eq!(found("/webhooks", hook("/etc/shadow")), ["/webhooks/0/caFile"]);
+        let recovery = json!({"action": "http", "url": "https://o/", "caFile": "/x"});
+        assert_eq!(found("/pools/app/recovery", recovery.clone()), ["/pools/app/recovery/caFile"]);
+        let servers = json!([{"host": "a", "port": 1, "recovery": recovery}]);
+        assert_eq!(found("/pools/app/servers", servers), ["/pools/app/servers/0/recovery/caFile"]);
+        let admin = json!({"bind": "127.0.0.1:0", "tls": {"cert": "/ca.pem", "key": "/k"}});
+        assert_eq!(found("/admin", admin), ["/admin/tls/cert", "/admin/tls/key"]);
+    }
+}

@@ -1,13 +1,15 @@
 //! Events: whom they are told to, and where they are kept.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::Secret;
+use crate::url::without_path;
 
 /// An address that is told of events (an entry of `webhooks`).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Webhook {
     /// Its own name, or `webhook-1`, `webhook-2`, … by position.
     pub name: Arc<str>,
@@ -27,6 +29,19 @@ pub struct Webhook {
     pub headers: Vec<(String, String)>,
     /// Certificates (PEM) that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Without what may be secret.
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, url, events, format, .. } = self;
+        f.debug_struct("Webhook")
+            .field("name", name)
+            .field("to", &without_path(url))
+            .field("events", events)
+            .field("format", format)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Webhook {

@@ -1,7 +1,10 @@
 //! Recoveries: what is done for a server that stays down.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::url::without_path;
 
 /// What is done for a server that stays down, and how often (key `recovery`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl RecoveryAction {
 }
 
 /// A program to run on this machine, without a shell.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct HostCommand {
     /// The program's absolute path, and its arguments.
     pub argv: Vec<String>,
@@ -93,7 +96,7 @@ pub struct HostCommand {
 }
 
 /// A request to somebody who can bring a server back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpCall {
     /// `http` or `https`, without credentials and fragment.
     pub url: String,
@@ -105,6 +108,24 @@ pub struct HttpCall {
     pub body: String,
     /// Certificates (PEM) that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Without arguments and values, which may be secret.
+impl fmt::Debug for HostCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostCommand").field("program", &self.argv.first()).finish_non_exhaustive()
+    }
+}
+
+/// Without what may be secret.
+impl fmt::Debug for HttpCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, method, .. } = self;
+        f.debug_struct("HttpCall")
+            .field("method", method)
+            .field("to", &without_path(url))
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpCall {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::coordinator::Refusal;
-use crate::coordinator::command::EditError;
+use crate::coordinator::command::{EditError, Reserved};
 
 /// What every handler returns.
 pub(super) type Answer = Result<Response, Denied>;
@@ -183,9 +183,34 @@ impl From<EditError> for Denied {
             EditError::NotFound(what) => Self::not_found(what),
             EditError::Conflict(what) => Self::conflict(what),
             EditError::Invalid { at, problem, help } => Self::invalid(vec![Issue { at, problem, help }]),
+            EditError::Reserved(reserved) => reserved.into(),
         }
     }
 }
+
+impl From<Reserved> for Denied {
+    fn from(reserved: Reserved) -> Self {
+        let message = reserved.to_string();
+        let (code, problem, places) = match reserved {
+            Reserved::Programs(places) => ("runs_on_host", "this runs programs on the host", places),
+            Reserved::Files(places) => {
+                ("names_file", "this names a file that the configuration did not", places)
+            }
+            Reserved::Variables(names) => {
+                let problem = "the configuration does not name this variable, or not for this";
+                // Where it stands is not told: it may stand in many places.
+                let issue = |name: String| Issue::new("", format!("{name}: {problem}"), FILE_ALONE);
+                let issues = names.into_iter().map(issue).collect();
+                return Self::new(StatusCode::FORBIDDEN, "names_variable", message).with_issues(issues);
+            }
+        };
+        let issues = places.into_iter().map(|at| Issue::new(at, problem, FILE_ALONE)).collect();
+        Self::new(StatusCode::FORBIDDEN, code, message).with_issues(issues)
+    }
+}
+
+/// What to do about what is not for the API to do.
+const FILE_ALONE: &str = "write it into the configuration file; the API takes edits that leave it as it is";
 
 impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
@@ -199,12 +224,7 @@ impl From<Refusal> for Denied {
             }
             Refusal::Wrong(issues) => Self::invalid(issues.0.into_iter().map(Issue::from).collect()),
             Refusal::Edit(error) => error.into(),
-            Refusal::RunsOnHost(places) => {
-                let help = "write it into the configuration file; the API takes edits that leave it as it is";
-                let issue = |at: &String| Issue::new(at, "this runs programs on the host", help);
-                let issues = places.iter().map(issue).collect();
-                Self::new(StatusCode::FORBIDDEN, "runs_on_host", message).with_issues(issues)
-            }
+            Refusal::Reserved(reserved) => reserved.into(),
             Refusal::Unusable(reasons) => {
                 let help = "see what it names: a file, a certificate, a program";
                 Self::invalid(reasons.into_iter().map(|reason| Issue::new("", reason, help)).collect())

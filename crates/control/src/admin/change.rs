@@ -8,13 +8,14 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::coordinator::command::{Edit, EditError, Saved};
+use crate::coordinator::command::{Edit, EditError, Reserved, Saved};
 use crate::coordinator::{Command, Coordinator, Outcome};
 use crate::followers::Followers;
 
 use super::answer::{Answer, Denied, Issue, succeeded_at};
 use super::asked::Terms;
 use super::guard::Caller;
+use super::secrets::variables;
 use super::{Api, edit};
 
 /// What became of a change.
@@ -87,7 +88,15 @@ impl Api {
     ) -> Result<ChangeDone, Denied> {
         let current = self.current.clone();
         // It runs on the coordinator's side, where nothing changes between the document and what is in force.
-        let edit = Box::new(move |document: &Value| edit(document, &current.load().config));
+        let edit = Box::new(move |document: &Value| {
+            let wanted = edit(document, &current.load().config)?;
+            let variables = variables::new_ones(document, &wanted);
+            if variables.is_empty() {
+                Ok(wanted)
+            } else {
+                Err(EditError::Reserved(Reserved::Variables(variables)))
+            }
+        });
         self.submit(caller, terms, Edit::Document(edit)).await
     }
 

@@ -60,7 +60,7 @@ pub(super) async fn patch(State(api): State<Api>, caller: Caller, query: Query, 
     let kind = media_type(request.headers(), &[JSON_PATCH, MERGE_PATCH])?;
     let wanted = read(request, MAX_CONFIG_BYTES).await?;
     let edit = move |document: &Value, _: &_| {
-        let sealed = Sealed::new(document);
+        let sealed = Sealed::new(document, &wanted)?;
         let patched = if kind == MERGE_PATCH {
             patch::merge_patch(&sealed.document, &wanted)
         } else {

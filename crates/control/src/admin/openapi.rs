@@ -163,7 +163,7 @@ impl IntoResponses for ChangeDenials {
             ("400", "A parameter or the body cannot be read"),
             (
                 "403",
-                "The token may only look, Host or Origin is foreign, or the change would run programs on the host",
+                "The token may only look, Host or Origin is foreign, or the change is not for the API to make: what runs programs, names files or names variables comes from the file",
             ),
             ("404", "What is to be changed is not there"),
             (

@@ -1,9 +1,12 @@
 //! What the configuration holds that nobody may read back.
 //!
-//! Tokens, webhook secrets, and values of header fields and environment variables that are called like credentials
-//! are shown as `***`, to whoever asks. A text that is nothing but a placeholder is shown: it says where the secret
-//! is, not what it is. What comes back as `***` keeps what is there, so that a configuration that was read can be
-//! sent back.
+//! Tokens, webhook secrets, bodies of recoveries, and values of header fields and environment variables that are
+//! called like credentials are shown as `***`, to whoever asks; of URLs, that is what stands behind the host. A text
+//! that is nothing but a placeholder is shown: it says where the secret is, not what it is. What comes back as `***`
+//! keeps what is there, so that a configuration that was read can be sent back.
+//!
+//! A secret that nobody may read must not be readable by sending it elsewhere: it stays in what it is for (a token does
+//! not become a header field), and what goes to one host does not go to another one without being written anew.
 //!
 //! An entry of a list is found again by its name, by being the same but for the secret, or by its place where the list
 //! is as long as before; where that is not sure, the change is refused: a token must not become another one's.
@@ -11,6 +14,10 @@
 use serde_json::Value;
 
 use crate::coordinator::command::EditError;
+pub(super) use sealed::Sealed;
+
+mod sealed;
+pub(super) mod variables;
 
 /// What stands for a secret.
 pub(super) const MASK: &str = "***";
@@ -33,13 +40,28 @@ use Step::{EachCredential, EachEntry, EachKey, Key};
 const PLACES: &[&[Step]] = &[
     &[Key("admin"), Key("tokens"), EachEntry, Key("token")],
     &[Key("webhooks"), EachEntry, Key("secret")],
+    &[Key("webhooks"), EachEntry, Key("url")],
     &[Key("webhooks"), EachEntry, Key("headers"), EachCredential],
     &[Key("pools"), EachKey, Key("healthCheck"), Key("headers"), EachCredential],
+    &[Key("pools"), EachKey, Key("recovery"), Key("url")],
+    &[Key("pools"), EachKey, Key("recovery"), Key("body")],
     &[Key("pools"), EachKey, Key("recovery"), Key("headers"), EachCredential],
     &[Key("pools"), EachKey, Key("recovery"), Key("env"), EachCredential],
+    &[Key("pools"), EachKey, Key("servers"), EachEntry, Key("recovery"), Key("url")],
+    &[Key("pools"), EachKey, Key("servers"), EachEntry, Key("recovery"), Key("body")],
     &[Key("pools"), EachKey, Key("servers"), EachEntry, Key("recovery"), Key("headers"), EachCredential],
     &[Key("pools"), EachKey, Key("servers"), EachEntry, Key("recovery"), Key("env"), EachCredential],
 ];
+
+/// Sections that say where something is sent, by their `url`.
+const SENDERS: &[&[Step]] = &[
+    &[Key("webhooks"), EachEntry],
+    &[Key("pools"), EachKey, Key("recovery")],
+    &[Key("pools"), EachKey, Key("servers"), EachEntry, Key("recovery")],
+];
+
+/// What of such a section is sent.
+const SENT: [&str; 2] = ["headers", "body"];
 
 /// Parts of names of header fields and variables that hold credentials.
 const CREDENTIALS: [&str; 10] =
@@ -50,84 +72,58 @@ pub(super) fn masked(document: &Value) -> Value {
     let mut shown = document.clone();
     for place in PLACES {
         each(&mut shown, place, &mut |secret| {
-            if is_literal(secret) {
-                *secret = MASK.into();
+            if let Some(mask) = mask(place, secret) {
+                *secret = mask.into();
             }
         });
     }
     shown
 }
 
+/// What is shown in the place of a value; none where it is shown itself.
+fn mask(place: &[Step], value: &Value) -> Option<String> {
+    if !is_url(place) {
+        return is_literal(value).then(|| MASK.to_owned());
+    }
+    let url = value.as_str()?;
+    let host = loadweaver_config::without_path(url);
+    let rest = url.get(host.len()..).unwrap_or_default().trim_start_matches('/');
+    (!rest.is_empty() && !is_placeholder(url) && !is_placeholder(rest)).then(|| format!("{host}/{MASK}"))
+}
+
+fn is_url(place: &[Step]) -> bool {
+    matches!(place.last(), Some(Key("url")))
+}
+
 /// `wanted` with the secrets of `before` wherever it says `***`.
 pub(super) fn unmasked(wanted: Value, before: &Value) -> Result<Value, EditError> {
     let mut whole = wanted;
     for place in PLACES {
-        fill(&mut whole, Some(before), place, &mut String::new())?;
+        fill(&mut whole, Some(before), (place, place), &mut String::new())?;
     }
     Ok(whole)
 }
 
-/// A document in which each secret is a seal of its own, so that a patch can move entries about and each secret still
-/// finds its way back.
-pub(super) struct Sealed {
-    pub(super) document: Value,
-    secrets: Vec<Value>,
+/// What secrets at this place are for: the same for a pool and for its servers.
+fn purpose(place: &[Step]) -> impl Iterator<Item = &'static str> {
+    let keys = place.iter().filter_map(|step| if let Key(key) = step { Some(*key) } else { None });
+    keys.filter(|key| !matches!(*key, "pools" | "servers"))
 }
 
-/// Begins a seal. JSON of others may hold this too, but no name, address or setting does.
-const SEAL: &str = "***\u{0}";
-
-impl Sealed {
-    pub(super) fn new(document: &Value) -> Self {
-        let mut sealed = Self { document: document.clone(), secrets: Vec::new() };
-        let secrets = &mut sealed.secrets;
-        for place in PLACES {
-            each(&mut sealed.document, place, &mut |secret| {
-                if is_literal(secret) {
-                    let seal = format!("{SEAL}{}", secrets.len()).into();
-                    secrets.push(std::mem::replace(secret, seal));
-                }
-            });
-        }
-        sealed
-    }
-
-    /// What was made of the document, with its secrets. One that was copied to where it would be shown is refused.
-    pub(super) fn open(&self, patched: Value) -> Result<Value, EditError> {
-        let mut whole = patched;
-        for place in PLACES {
-            each(&mut whole, place, &mut |value| {
-                let number = value.as_str().and_then(|text| text.strip_prefix(SEAL)?.parse::<usize>().ok());
-                if let Some(secret) = number.and_then(|number| self.secrets.get(number)) {
-                    *value = secret.clone();
-                }
-            });
-        }
-        if holds_seal(&whole) {
-            return Err(EditError::Invalid {
-                at: String::new(),
-                problem: "the patch would put a secret where everybody can read it".to_owned(),
-                help: "leave secrets where they are".to_owned(),
-            });
-        }
-        Ok(whole)
-    }
-}
-
-fn holds_seal(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.starts_with(SEAL),
-        Value::Array(list) => list.iter().any(holds_seal),
-        Value::Object(map) => map.values().any(holds_seal),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
+/// A URL without what may be secret in it.
+fn host_of(url: &Value) -> &str {
+    url.as_str().map(loadweaver_config::without_path).unwrap_or_default()
 }
 
 fn holds_mask(value: &Value) -> bool {
+    holds(value, &|text| text.ends_with(MASK))
+}
+
+fn holds(value: &Value, wanted: &impl Fn(&str) -> bool) -> bool {
     match value {
-        Value::String(text) => text == MASK,
-        Value::Array(list) => list.iter().any(holds_mask),
-        Value::Object(map) => map.values().any(holds_mask),
+        Value::String(text) => wanted(text),
+        Value::Array(list) => list.iter().any(|value| holds(value, wanted)),
+        Value::Object(map) => map.values().any(|value| holds(value, wanted)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -150,15 +146,22 @@ fn each(value: &mut Value, steps: &[Step], act: &mut impl FnMut(&mut Value)) {
     }
 }
 
-fn fill(value: &mut Value, before: Option<&Value>, steps: &[Step], at: &mut String) -> Result<(), EditError> {
-    let Some((step, rest)) = steps.split_first() else { return restore(value, before, at) };
+/// Walks on along `steps`, the rest of the way to `place`.
+fn fill(
+    value: &mut Value,
+    before: Option<&Value>,
+    (place, steps): (&[Step], &[Step]),
+    at: &mut String,
+) -> Result<(), EditError> {
+    let Some((step, rest)) = steps.split_first() else { return restore(value, before, place, at) };
+    stays_with_its_host(value, before, at)?;
     let depth = at.len();
     match (step, value) {
         (Key(key), Value::Object(map)) => {
             if let Some(value) = map.get_mut(*key) {
                 at.push('/');
                 at.push_str(key);
-                fill(value, before.and_then(|before| before.get(*key)), rest, at)?;
+                fill(value, before.and_then(|before| before.get(*key)), (place, rest), at)?;
             }
         }
         (EachKey | EachCredential, Value::Object(map)) => {
@@ -166,19 +169,19 @@ fn fill(value: &mut Value, before: Option<&Value>, steps: &[Step], at: &mut Stri
                 if matches!(step, EachKey) || is_credential(key) {
                     at.push('/');
                     at.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                    fill(value, before.and_then(|before| before.get(key)), rest, at)?;
+                    fill(value, before.and_then(|before| before.get(key)), (place, rest), at)?;
                     at.truncate(depth);
                 }
             }
         }
         // To find 2,000 servers again takes long; nearly always nothing is asked back.
-        (EachEntry, Value::Array(list)) if list.iter().any(holds_mask) => {
+        (EachEntry, Value::Array(list)) if list.iter().any(|entry| holds_mask(entry) || is_sender(entry)) => {
             let before = before.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             let known = pairs(list, before);
             for (index, (value, known)) in list.iter_mut().zip(known).enumerate() {
                 at.push('/');
                 at.push_str(&index.to_string());
-                fill(value, known, rest, at)?;
+                fill(value, known, (place, rest), at)?;
                 at.truncate(depth);
             }
         }
@@ -188,11 +191,13 @@ fn fill(value: &mut Value, before: Option<&Value>, steps: &[Step], at: &mut Stri
     Ok(())
 }
 
-fn restore(value: &mut Value, before: Option<&Value>, at: &str) -> Result<(), EditError> {
-    if value.as_str() != Some(MASK) {
+fn restore(value: &mut Value, before: Option<&Value>, place: &[Step], at: &str) -> Result<(), EditError> {
+    let text = value.as_str().unwrap_or_default();
+    if text != MASK && !(is_url(place) && text.contains(MASK)) {
         return Ok(());
     }
-    let Some(before) = before else {
+    let meant = before.filter(|before| text == MASK || mask(place, before).is_some_and(|mask| mask == text));
+    let Some(before) = meant else {
         return Err(EditError::Invalid {
             at: at.to_owned(),
             problem: format!("\"{MASK}\" stands for a secret, and it is not sure which one is meant"),
@@ -202,6 +207,28 @@ fn restore(value: &mut Value, before: Option<&Value>, at: &str) -> Result<(), Ed
     };
     *value = before.clone();
     Ok(())
+}
+
+/// Whether it may send a secret somewhere.
+fn is_sender(entry: &Value) -> bool {
+    entry.get("url").is_some()
+}
+
+/// Whoever may not read a secret may not have it sent to himself.
+fn stays_with_its_host(value: &Value, before: Option<&Value>, at: &str) -> Result<(), EditError> {
+    let (Some(url), Some(before)) = (value.get("url"), before.and_then(|before| before.get("url"))) else {
+        return Ok(());
+    };
+    let moves = host_of(url) != host_of(before) && url != MASK;
+    let is_unseen = |text: &str| text.ends_with(MASK) || text.contains("${");
+    if !moves || !SENT.iter().filter_map(|key| value.get(*key)).any(|sent| holds(sent, &is_unseen)) {
+        return Ok(());
+    }
+    Err(EditError::Invalid {
+        at: format!("{at}/url"),
+        problem: "what is secret in the headers or the body would go to another host".to_owned(),
+        help: "write those values anew, or change the URL in the configuration file".to_owned(),
+    })
 }
 
 /// For each entry of a list the one that it was before; none where that is not sure.
@@ -245,6 +272,11 @@ fn without_secrets(entry: &Value) -> Value {
     let mut shown = entry.clone();
     if let Value::Object(map) = &mut shown {
         map.retain(|key, _| !matches!(key.as_str(), "token" | "secret" | "headers" | "recovery"));
+        if let Some((url, mask)) =
+            map.get_mut("url").and_then(|url| mask(&[Key("url")], url).map(|mask| (url, mask)))
+        {
+            *url = mask.into();
+        }
     }
     shown
 }
@@ -254,16 +286,20 @@ fn is_credential(name: &str) -> bool {
     CREDENTIALS.iter().any(|part| name.contains(part))
 }
 
-/// Whether a text says anything but where the secret is: a placeholder without a default, perhaps behind the name of
-/// an authentication scheme.
+/// Whether a text says anything but where the secret is: a placeholder, perhaps behind the name of an authentication
+/// scheme.
 fn is_literal(value: &Value) -> bool {
     let Some(text) = value.as_str() else { return !value.is_null() };
-    let rest =
-        ["Bearer ", "Basic ", "Token "].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
-    let inside = rest.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let rest = ["Bearer ", "Basic ", "Token "].iter().find_map(|scheme| text.strip_prefix(scheme));
+    !is_placeholder(rest.unwrap_or(text))
+}
+
+/// Whether it is one without a default.
+fn is_placeholder(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    !inside.is_some_and(is_name)
+    name.is_some_and(is_name)
 }
 
 #[cfg(test)]

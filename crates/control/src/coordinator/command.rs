@@ -53,6 +53,30 @@ pub(crate) enum EditError {
     Conflict(String),
     /// It makes no sense.
     Invalid { at: String, problem: String, help: String },
+    /// It is not for the API to do.
+    Reserved(Reserved),
+}
+
+/// What reaches beyond this process comes from whoever can write the configuration file, and from nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    /// Sections that run programs; pointers to them.
+    Programs(Vec<String>),
+    /// Names of files that are read or written; pointers to them.
+    Files(Vec<String>),
+    /// Variables of the environment, as they would be written.
+    Variables(Vec<String>),
+}
+
+impl fmt::Display for Reserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, places) = match self {
+            Self::Programs(places) => ("what runs programs on the host comes", places),
+            Self::Files(places) => ("which files are read and written comes", places),
+            Self::Variables(names) => ("which variables are read, and for what, comes", names),
+        };
+        write!(f, "{what} from the file alone: {}", places.join(", "))
+    }
 }
 
 /// Where a change came from.
@@ -120,8 +144,7 @@ pub(crate) enum Refusal {
     /// The configuration that it leads to is wrong.
     Wrong(Issues),
     Edit(EditError),
-    /// It would add or change what runs programs on the host; pointers to it.
-    RunsOnHost(Vec<String>),
+    Reserved(Reserved),
     /// Something that it names cannot be used: a certificate, a file of events.
     Unusable(Vec<String>),
     /// A new listener cannot be bound.
@@ -149,9 +172,7 @@ impl fmt::Display for Refusal {
             },
             Self::Edit(EditError::NotFound(what) | EditError::Conflict(what)) => f.write_str(what),
             Self::Edit(EditError::Invalid { at, problem, .. }) => write!(f, "{at}: {problem}"),
-            Self::RunsOnHost(places) => {
-                write!(f, "what runs programs on the host comes from the file alone: {}", places.join(", "))
-            }
+            Self::Reserved(reserved) | Self::Edit(EditError::Reserved(reserved)) => write!(f, "{reserved}"),
             Self::Unusable(reasons) => f.write_str(&reasons.join("; ")),
             Self::Bind(error) => write!(f, "{error}"),
             Self::File(why) | Self::Unknown(why) => f.write_str(why),

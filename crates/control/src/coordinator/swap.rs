@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use crate::followers::Prepared;
 use crate::resolver;
 
-use super::command::{Origin, Refusal, Version};
+use super::command::{Origin, Refusal, Reserved, Version};
 use super::{State, VERSIONS, farewell};
 
 /// A change that nothing can stop any more but a listener's address.
@@ -30,6 +30,7 @@ impl State {
         text: Arc<str>,
         origin: &Origin,
         dry_run: bool,
+        goes_back: bool,
     ) -> Result<Built, Refusal> {
         let environment = Arc::clone(&self.source.environment);
         let running = self.current.load();
@@ -39,9 +40,8 @@ impl State {
         let built = spawn_blocking(move || {
             let parsed = loadweaver_config::parse(text.as_bytes(), &*environment).map_err(Refusal::Wrong)?;
             let old: &Config = &running.config;
-            let on_host = if from_api { Change::runs_on_host(old, &parsed.config) } else { Vec::new() };
-            if !on_host.is_empty() {
-                return Err(Refusal::RunsOnHost(on_host));
+            if from_api {
+                is_for_the_api(old, &parsed.config, goes_back).map_err(Refusal::Reserved)?;
             }
             let change = Change::between(old, &parsed.config);
             let prepared =
@@ -85,4 +85,15 @@ impl State {
         });
         Ok(())
     }
+}
+
+/// Whether a change leaves alone what comes from the file. Files that an earlier version named are named by the way back
+/// to it again; programs are not, because whoever took one out may have meant it.
+fn is_for_the_api(old: &Config, new: &Config, goes_back: bool) -> Result<(), Reserved> {
+    let programs = Change::runs_on_host(old, new);
+    if !programs.is_empty() {
+        return Err(Reserved::Programs(programs));
+    }
+    let files = if goes_back { Vec::new() } else { Change::names_files(old, new) };
+    if files.is_empty() { Ok(()) } else { Err(Reserved::Files(files)) }
 }

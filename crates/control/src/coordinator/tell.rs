@@ -38,9 +38,14 @@ impl State {
         let issues = match refusal {
             Refusal::File(_) if matches!(origin, Origin::Api(_)) => return,
             Refusal::Wrong(issues) => issues.0.clone(),
-            Refusal::Bind(_) | Refusal::File(_) | Refusal::RunsOnHost(_) | Refusal::Unusable(_) => Vec::new(),
+            Refusal::Bind(_) | Refusal::File(_) | Refusal::Reserved(_) | Refusal::Unusable(_) => Vec::new(),
             Refusal::Stale { .. }
-            | Refusal::Edit(EditError::NotFound(_) | EditError::Conflict(_) | EditError::Invalid { .. })
+            | Refusal::Edit(
+                EditError::NotFound(_)
+                | EditError::Conflict(_)
+                | EditError::Invalid { .. }
+                | EditError::Reserved(_),
+            )
             | Refusal::Waiting
             | Refusal::Unknown(_)
             | Refusal::Busy => return,

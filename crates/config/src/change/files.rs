@@ -1,0 +1,57 @@
+//! The files that a configuration names, and what for.
+
+use std::path::Path;
+
+use crate::document::push_step;
+use crate::model::Config;
+use crate::model::listener::LogOutput;
+use crate::model::recovery::{Recovery, RecoveryAction};
+
+/// One of them.
+pub(super) struct Named<'c> {
+    /// JSON pointer to where it is named.
+    pub(super) at: String,
+    /// What is done with it: one that is read is not one that is written.
+    pub(super) purpose: &'static str,
+    pub(super) path: &'c Path,
+}
+
+pub(super) fn of(config: &Config) -> Vec<Named<'_>> {
+    let mut found = Vec::new();
+    let mut name = |at: String, purpose, path| found.push(Named { at, purpose, path });
+    if let Some(tls) = config.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
+        name("/admin/tls/cert".to_owned(), "certificates", &*tls.cert);
+        name("/admin/tls/key".to_owned(), "key", &*tls.key);
+    }
+    if let LogOutput::File(path) = &config.access_log.output {
+        name("/accessLog/output".to_owned(), "access log", path);
+    }
+    if let Some(log) = &config.events {
+        name("/events/file".to_owned(), "events", &log.file);
+    }
+    for (index, webhook) in config.webhooks.iter().enumerate() {
+        if let Some(file) = &webhook.ca_file {
+            name(format!("/webhooks/{index}/caFile"), "authorities", file);
+        }
+    }
+    for pool in &config.pools {
+        let mut at = "/pools".to_owned();
+        push_step(&mut at, &pool.name);
+        if let Some(file) = authorities(pool.recovery.as_ref()) {
+            name(format!("{at}/recovery/caFile"), "authorities", file);
+        }
+        for (index, server) in pool.servers.iter().enumerate() {
+            if let Some(file) = authorities(server.recovery.as_ref()) {
+                name(format!("{at}/servers/{index}/recovery/caFile"), "authorities", file);
+            }
+        }
+    }
+    found
+}
+
+fn authorities(recovery: Option<&Recovery>) -> Option<&Path> {
+    match &recovery?.action {
+        RecoveryAction::Http(call) => call.ca_file.as_deref(),
+        RecoveryAction::Command(_) | RecoveryAction::Process { .. } => None,
+    }
+}

@@ -12,9 +12,6 @@ pub(crate) struct Shape {
     pub(crate) what: &'static str,
     /// Its keys in the order of the documentation.
     pub(crate) keys: &'static [&'static str],
-    /// Those of its keys that are refused all the same, since what they turn on is not built yet. To let one in,
-    /// take it out of this list and out of the list in `docs/configuration.md`.
-    pub(crate) waiting: &'static [&'static str],
     /// Keys that a later version will know.
     pub(crate) later: &'static [&'static str],
     /// What people who come from other programs write, and what it is called here.
@@ -41,7 +38,6 @@ pub(crate) const FILE: Shape = Shape {
         "webhooks",
         "events",
     ],
-    waiting: &[],
     later: &[],
     also: &[
         ("frontends", "listeners"),
@@ -68,7 +64,6 @@ pub(crate) const LISTENER: Shape = Shape {
     name: "Listener",
     what: "a listener",
     keys: &["bind", "allowConnect"],
-    waiting: &[],
     later: &["tls"],
     also: &[("address", "bind"), ("listen", "bind"), ("port", "bind"), ("host", "bind")],
 };
@@ -77,7 +72,6 @@ pub(crate) const ROUTE: Shape = Shape {
     name: "Route",
     what: "a route",
     keys: &["name", "match", "pool"],
-    waiting: &[],
     later: &[],
     also: &[
         ("backend", "pool"),
@@ -93,7 +87,6 @@ pub(crate) const MATCH: Shape = Shape {
     name: "Match",
     what: "a match",
     keys: &["hosts", "path", "pathExact", "pathRegex", "methods", "headers"],
-    waiting: &[],
     later: &[],
     also: &[
         ("domain", "hosts"),
@@ -121,7 +114,6 @@ pub(crate) const POOL: Shape = Shape {
         "connectionPool",
         "fallback",
     ],
-    waiting: &[],
     later: &["tls"],
     also: &[
         ("balance", "algorithm"),
@@ -147,7 +139,6 @@ pub(crate) const SERVER: Shape = Shape {
     name: "Server",
     what: "a server",
     keys: &["id", "host", "port", "weight", "maxConnections", "state", "recovery"],
-    waiting: &[],
     later: &[],
     also: &[
         ("address", "host"),
@@ -186,7 +177,6 @@ pub(crate) const HEALTH_CHECK: Shape = Shape {
         "fastInterval",
         "maxInterval",
     ],
-    waiting: &[],
     later: &[],
     also: &[
         ("uri", "path"),
@@ -207,7 +197,6 @@ pub(crate) const EXPECT_BODY: Shape = Shape {
     name: "ExpectBody",
     what: "an expected body",
     keys: &["contains", "regex"],
-    waiting: &[],
     later: &[],
     also: &[("text", "contains"), ("string", "contains"), ("includes", "contains"), ("pattern", "regex")],
 };
@@ -216,7 +205,6 @@ pub(crate) const FLAP_DAMPING: Shape = Shape {
     name: "FlapDamping",
     what: "flap damping",
     keys: &["limit", "reuse", "halfLife"],
-    waiting: &[],
     later: &[],
     also: &[("suppress", "limit"), ("threshold", "limit"), ("decay", "halfLife")],
 };
@@ -243,7 +231,6 @@ pub(crate) const RECOVERY: Shape = Shape {
         "maxConcurrent",
         "stopTimeout",
     ],
-    waiting: &[],
     later: &[],
     also: &[
         ("type", "action"),
@@ -262,7 +249,6 @@ pub(crate) const PASSIVE_HEALTH: Shape = Shape {
     name: "PassiveHealth",
     what: "passive health",
     keys: &["failures", "window", "onStatus", "hold"],
-    waiting: &[],
     later: &[],
     also: &[
         ("maxFails", "failures"),
@@ -276,7 +262,6 @@ pub(crate) const RETRY: Shape = Shape {
     name: "Retry",
     what: "retry",
     keys: &["attempts", "on", "perTryTimeout", "budgetPercent", "budgetFloor", "bufferBody", "nonIdempotent"],
-    waiting: &[],
     later: &[],
     also: &[("retries", "attempts"), ("tries", "attempts"), ("retryOn", "on"), ("timeout", "perTryTimeout")],
 };
@@ -285,7 +270,6 @@ pub(crate) const POOL_TIMEOUTS: Shape = Shape {
     name: "PoolTimeouts",
     what: "a pool's time-outs",
     keys: &["connect", "response", "idle", "total", "tunnel"],
-    waiting: &[],
     later: &[],
     also: &[("read", "response"), ("server", "response"), ("request", "total"), ("websocket", "tunnel")],
 };
@@ -294,7 +278,6 @@ pub(crate) const CONNECTION_POOL: Shape = Shape {
     name: "ConnectionPool",
     what: "a connection pool",
     keys: &["maxIdle", "idleTimeout", "maxRequests", "maxLifetime"],
-    waiting: &[],
     later: &[],
     also: &[("keepalive", "maxIdle"), ("size", "maxIdle"), ("maxAge", "maxLifetime")],
 };
@@ -303,7 +286,6 @@ pub(crate) const FALLBACK: Shape = Shape {
     name: "Fallback",
     what: "a fallback",
     keys: &["status", "body", "contentType"],
-    waiting: &[],
     later: &[],
     also: &[("code", "status"), ("statusCode", "status"), ("text", "body"), ("type", "contentType")],
 };
@@ -312,7 +294,6 @@ pub(crate) const CLIENT_TIMEOUTS: Shape = Shape {
     name: "ClientTimeouts",
     what: "the clients' time-outs",
     keys: &["requestHead", "idle", "body", "send", "drain"],
-    waiting: &[],
     later: &[],
     also: &[("header", "requestHead"), ("keepAlive", "idle"), ("shutdown", "drain"), ("write", "send")],
 };
@@ -330,7 +311,6 @@ pub(crate) const LIMITS: Shape = Shape {
         "connections",
         "requestsPerConnection",
     ],
-    waiting: &[],
     later: &[],
     also: &[("maxBodySize", "body"), ("url", "target"), ("uri", "target"), ("maxConnections", "connections")],
 };
@@ -339,7 +319,6 @@ pub(crate) const ADMIN: Shape = Shape {
     name: "Admin",
     what: "the admin listener",
     keys: &["bind", "tokens", "persist", "tls", "origins"],
-    waiting: &[],
     later: &[],
     also: &[
         ("address", "bind"),
@@ -354,7 +333,6 @@ pub(crate) const TOKEN: Shape = Shape {
     name: "Token",
     what: "a token",
     keys: &["token", "role", "name"],
-    waiting: &[],
     later: &[],
     also: &[("secret", "token"), ("value", "token"), ("access", "role"), ("id", "name")],
 };
@@ -363,7 +341,6 @@ pub(crate) const ADMIN_TLS: Shape = Shape {
     name: "AdminTls",
     what: "the TLS of the admin listener",
     keys: &["cert", "key"],
-    waiting: &[],
     later: &[],
     also: &[("certificate", "cert"), ("certFile", "cert"), ("keyFile", "key"), ("privateKey", "key")],
 };
@@ -372,7 +349,6 @@ pub(crate) const WEBHOOK: Shape = Shape {
     name: "Webhook",
     what: "a webhook",
     keys: &["name", "url", "events", "secret", "format", "timeout", "attempts", "headers", "caFile"],
-    waiting: &[],
     later: &[],
     also: &[
         ("id", "name"),
@@ -390,7 +366,6 @@ pub(crate) const EVENT_LOG: Shape = Shape {
     name: "EventLog",
     what: "the file of events",
     keys: &["file", "maxSize", "keep"],
-    waiting: &[],
     later: &[],
     also: &[("path", "file"), ("output", "file"), ("size", "maxSize"), ("backups", "keep")],
 };
@@ -399,7 +374,6 @@ pub(crate) const ACCESS_LOG: Shape = Shape {
     name: "AccessLog",
     what: "the access log",
     keys: &["format", "output"],
-    waiting: &[],
     later: &[],
     also: &[("file", "output"), ("path", "output"), ("type", "format")],
 };

@@ -221,9 +221,6 @@ impl<'a> Spot<'a> {
     }
 }
 
-/// Not in the tests of this crate, which hold the checker of such keys to what it will do.
-const WAITING_ARE_REFUSED: bool = !cfg!(test);
-
 /// A JSON object with a fixed set of keys.
 pub(crate) struct Section<'a> {
     spot: Spot<'a>,
@@ -244,8 +241,6 @@ impl<'a> Section<'a> {
         for (key, child) in children {
             if !shape.keys.contains(&key) {
                 report.issue(&child.at, unknown_key(key, shape));
-            } else if shape.waiting.contains(&key) && WAITING_ARE_REFUSED {
-                report.issue(&child.at, not_yet(key));
             }
         }
         Some(section)
@@ -257,9 +252,6 @@ impl<'a> Section<'a> {
 
     pub(crate) fn get(&self, key: &str) -> Option<Spot<'a>> {
         debug_assert!(self.shape.keys.contains(&key), "{key} is missing in the shape {}", self.shape.name);
-        if WAITING_ARE_REFUSED && self.shape.waiting.contains(&key) {
-            return None; // Refused when the section was opened.
-        }
         match self.spot.node {
             Node::Map(map) => map.get(key).map(|node| self.spot.child(node, key)),
             _ => None,
@@ -290,23 +282,16 @@ impl<'a> Section<'a> {
     }
 }
 
-fn not_yet(key: &str) -> Fault {
-    Fault::new(format!("\"{key}\" is not in this version yet"), "take it out until a version that knows it")
-}
-
 fn unknown_key(key: &str, shape: &Shape) -> Fault {
     if shape.later.contains(&key) {
-        return not_yet(key);
+        let problem = format!("\"{key}\" is not in this version yet");
+        return Fault::new(problem, "take it out until a version that knows it");
     }
     let problem = format!("unknown key {} in {}", shown(key), shape.what);
     let also = shape.also.iter().find(|(word, _)| suggest::same(word, key)).map(|(_, meant)| *meant);
     if let Some(meant) = also.or_else(|| suggest::nearest(key, shape.keys.iter().chain(shape.later).copied()))
     {
-        let yet = if shape.later.contains(&meant) || shape.waiting.contains(&meant) {
-            " It is not in this version yet"
-        } else {
-            ""
-        };
+        let yet = if shape.later.contains(&meant) { " It is not in this version yet" } else { "" };
         return Fault::new(problem, format!("did you mean \"{meant}\"?{yet}"));
     }
     let elsewhere: Vec<_> =

@@ -114,8 +114,8 @@ impl EventLog {
     pub const DEFAULT_KEEP: u32 = 5;
 }
 
-/// The names of all events. They are raised elsewhere; they stand here because a filter that names none of them is
-/// a slip that the operator should hear of.
+/// The names of all events, in the order of the enum that raises them. They stand here because a filter that names none
+/// of them is a slip that the operator should hear of.
 pub const EVENT_NAMES: [&str; 24] = [
     "server_down",
     "server_up",

@@ -3,33 +3,8 @@
 use super::Event;
 
 impl Event {
-    /// All names, in the order of the enum.
-    pub const NAMES: &[&str] = &[
-        "server_down",
-        "server_up",
-        "server_unstable",
-        "server_added",
-        "server_removed",
-        "pool_down",
-        "pool_up",
-        "panic_started",
-        "panic_ended",
-        "recovery_started",
-        "recovery_succeeded",
-        "recovery_failed",
-        "recovery_held",
-        "config_applied",
-        "config_refused",
-        "config_reverted",
-        "config_not_saved",
-        "webhook_failing",
-        "webhook_recovered",
-        "accept_paused",
-        "accept_resumed",
-        "task_died",
-        "shutdown_started",
-        "shutdown_finished",
-    ];
+    /// All names, in the order of the enum. They stand where the filters of webhooks are checked.
+    pub const NAMES: &[&str] = &loadweaver_config::EVENT_NAMES;
 
     /// The event's name.
     pub fn name(&self) -> &'static str {

@@ -58,18 +58,6 @@ fn documents_exactly_the_keys_that_there_are() {
 }
 
 #[test]
-fn says_which_keys_are_still_refused() {
-    let page = page();
-    let said = page.lines().find(|line| line.starts_with("Not yet: ")).unwrap_or_default();
-    let said: Vec<&str> = said.split('`').skip(1).step_by(2).collect();
-    let waiting = |shape: &&'static shape::Shape| {
-        let name = shape.name;
-        shape.waiting.iter().map(move |key| format!("{name}.{key}"))
-    };
-    assert_eq!(said, shape::ALL.iter().flat_map(waiting).collect::<Vec<_>>());
-}
-
-#[test]
 fn documents_the_defaults_that_there_are() {
     let (page, schema) = (page(), schema());
     for shape in shape::ALL {

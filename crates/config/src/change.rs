@@ -265,11 +265,15 @@ impl Setting {
         }
     }
 
-    /// The key that only a new start takes up, if this is of one. The admin listener is bound once; its tokens and
-    /// the rest are looked up at each request.
+    /// The key that only a new start takes up, if this is of one. The admin listener is bound once, and speaks TLS or
+    /// does not; its certificate, its tokens and the rest are looked up each time.
     fn needs_restart(&self) -> Option<&'static str> {
         let key = NEED_RESTART.into_iter().find(|key| *key == self.top())?;
-        let is_bound = matches!(self.key.as_str(), "admin" | "admin.bind" | "admin.tls");
+        let is_bound = match self.key.as_str() {
+            "admin" | "admin.bind" => true,
+            "admin.tls" => [&self.from, &self.to].into_iter().any(|tls| tls.as_deref() == Some("none")),
+            _ => false,
+        };
         (key != "admin" || is_bound).then_some(key)
     }
 

@@ -20,7 +20,6 @@ use loadweaver_policy::health;
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::log;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 
 use crate::current::Current;
 use crate::plane::{Sight, Watched};
@@ -105,12 +104,12 @@ pub fn openapi() -> String {
 /// Serves for ever.
 pub(crate) async fn serve(
     listener: io::Result<std::net::TcpListener>,
-    tls: Option<TlsAcceptor>,
+    identity: tls::Identity,
     api: Api,
 ) -> Infallible {
     match listener.and_then(tokio::net::TcpListener::from_std) {
         // axum's loop answers accept errors with a pause and never returns.
-        Ok(listener) => drop(axum::serve(seats::Seats::new(listener, tls), api.router()).await),
+        Ok(listener) => drop(axum::serve(seats::Seats::new(listener, identity), api.router()).await),
         Err(error) => tracing::error!(target: log::ADMIN, %error, "the admin listener cannot be used"),
     }
     tokio::time::sleep(Duration::from_secs(1)).await;

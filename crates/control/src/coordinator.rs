@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::current::Current;
 use crate::followers::Followers;
 pub(crate) use command::{Command, Origin, Outcome, Refusal, Version, View};
-use command::{Edit, Refused, Saved};
+use command::{Edit, Refused, Saved, Way};
 use farewell::Departed;
 
 pub(crate) mod command;
@@ -202,11 +202,11 @@ impl State {
 
     async fn change(&mut self, command: Command) -> Result<Outcome, Refusal> {
         let Command { base, edit, origin, dry_run, confirm } = command;
-        let reads = matches!(edit, Edit::Reload);
-        if !reads {
+        let way = Way::of(&edit);
+        if way != Way::In {
             let heard = self.hear_the_file().await;
             // What is on trial ends one way or the other, whatever the file says by then.
-            if !matches!(edit, Edit::Undo | Edit::Keep) {
+            if !matches!(way, Way::Undoing | Way::Keeping) {
                 heard?;
             }
         }
@@ -215,23 +215,21 @@ impl State {
         {
             return Err(Refusal::Stale { current: self.version(), since: self.since(base) });
         }
-        let undoes = matches!(edit, Edit::Undo);
-        let goes_back = undoes || matches!(edit, Edit::Rollback(_));
         let text = match edit {
             Edit::Keep => return self.keep().await,
             edit => self.text_after(edit).await?,
         };
         // The echo of what was saved, or a touch: no reason to lose what is on trial or could not be saved. Whoever
         // sends SIGHUP wants the file as it is.
-        if reads && origin == Origin::File && text == self.on_disk {
+        if way == Way::In && origin == Origin::File && text == self.on_disk {
             self.refused = None;
             return Ok(self.unchanged(Saved::NotNeeded));
         }
         // By hand is how one gets out of a trial, too.
-        if self.trial.is_some() && !goes_back && matches!(origin, Origin::Api(_)) {
+        if self.trial.is_some() && way == Way::On {
             return Err(Refusal::Waiting);
         }
-        let built = self.build(text, &origin, dry_run, goes_back).await?;
+        let built = self.build(text, &origin, way, dry_run).await?;
         if dry_run {
             self.proxy.could_apply(&built.next).map_err(Refusal::Bind)?;
             let version = self.version() + u64::from(!built.change.is_empty());
@@ -241,13 +239,13 @@ impl State {
             // Other words for the same: no version, and what is edited later are these words.
             self.text = Arc::clone(&built.text);
             self.refused = None;
-            if undoes {
-                self.trial = None;
+            self.followers.renew(&built.prepared);
+            if way == Way::In {
+                self.on_disk = Arc::clone(&self.text);
             }
-            if reads {
+            if matches!(way, Way::In | Way::Undoing) {
                 // Whoever writes into the file what is on trial means it.
                 self.trial = None;
-                self.on_disk = Arc::clone(&self.text);
             }
             let saved = self.save(&origin, self.trial.is_some()).await;
             return Ok(self.outcome(self.version(), &built, saved));
@@ -256,7 +254,7 @@ impl State {
         let before = self.trial.as_ref().map_or(&self.text, |trial| &trial.before).clone();
         let mut told = self.outcome(built.next.version, &built, Saved::NotNeeded);
         self.put_in_force(built, &origin)?;
-        if reads {
+        if way == Way::In {
             self.on_disk = Arc::clone(&self.text);
         }
         self.trial = confirm.map(|time| Trial {

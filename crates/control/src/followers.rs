@@ -2,10 +2,13 @@
 //!
 //! What can fail of following is done first and changes nothing ([`Followers::prepare`]); the rest cannot fail.
 
+use std::sync::Arc;
+
 use loadweaver_config::Config;
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::{EventBus, EventFile};
 
+use crate::admin::tls::{Identity, Loaded};
 use crate::recovery::Recoveries;
 use crate::webhooks::{self, Webhooks};
 
@@ -14,7 +17,17 @@ use crate::webhooks::{self, Webhooks};
 pub(crate) struct Followers {
     pub(crate) webhooks: Webhooks,
     pub(crate) recoveries: Recoveries,
+    pub(crate) admin: Identity,
     pub(crate) bus: EventBus,
+}
+
+/// Which files are read for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// All: they may say something else under the same names.
+    All,
+    /// Those that it names and the configuration before did not. What became of the others is no reason to refuse it.
+    WhereOthersAreNamed,
 }
 
 impl std::fmt::Debug for Followers {
@@ -26,6 +39,7 @@ impl std::fmt::Debug for Followers {
 /// A configuration that can be followed.
 pub(crate) struct Prepared {
     webhooks: webhooks::Prepared,
+    admin: Option<Arc<Loaded>>,
     events: NextFile,
 }
 
@@ -36,10 +50,17 @@ enum NextFile {
 
 impl Followers {
     /// Reads certificates, opens files. Blocks for a few milliseconds. The errors are sentences for an operator.
-    pub(crate) fn prepare(&self, config: &Config) -> Result<Prepared, Vec<String>> {
+    pub(crate) fn prepare(&self, config: &Config, files: Files) -> Result<Prepared, Vec<String>> {
+        let tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+        let admin = self.admin.prepare(tls, files);
         let webhooks = self.webhooks.prepare(&config.webhooks);
-        let webhooks =
-            webhooks.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let webhooks = webhooks.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let (webhooks, admin) = match (webhooks, admin) {
+            (Ok(webhooks), Ok(admin)) => (webhooks, admin),
+            (webhooks, admin) => {
+                return Err(webhooks.err().into_iter().flatten().chain(admin.err()).collect());
+            }
+        };
         let open = self.bus.file();
         let events = match &config.events {
             wanted if wanted.as_ref() == open.as_ref().map(EventFile::settings) => NextFile::Same,
@@ -48,17 +69,28 @@ impl Followers {
                 NextFile::Other(Some(EventFile::open(settings).map_err(|error| vec![error.to_string()])?))
             }
         };
-        Ok(Prepared { webhooks, events })
+        Ok(Prepared { webhooks, admin, events })
     }
 
     /// Whether [`Followers::prepare`] would succeed, as far as that can be told without making a file.
-    pub(crate) fn try_out(&self, config: &Config) -> Result<Prepared, Vec<String>> {
+    pub(crate) fn try_out(&self, config: &Config, files: Files) -> Result<Prepared, Vec<String>> {
         let open = self.bus.file().map(|file| file.settings().clone());
-        self.prepare(&Config { events: open, ..config.clone() })
+        self.prepare(&Config { events: open, ..config.clone() }, files)
+    }
+
+    /// Takes up what files say that are named as before.
+    pub(crate) fn renew(&self, prepared: &Prepared) {
+        self.admin.renew(prepared.admin.as_ref());
+    }
+
+    /// Has the admin listener begin as the first configuration says.
+    pub(crate) fn begin(&self, prepared: &Prepared) {
+        self.admin.begin(prepared.admin.clone());
     }
 
     /// Follows. To be called on the control plane's runtime.
     pub(crate) fn apply(&self, prepared: Prepared, snapshot: &Snapshot) {
+        self.renew(&prepared);
         self.webhooks.apply(&prepared.webhooks);
         self.recoveries.apply(snapshot);
         if let NextFile::Other(file) = prepared.events {

@@ -15,9 +15,10 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, oneshot};
 
+use crate::admin::tls::Identity;
 use crate::coordinator::{self, Coordinator, Source};
 use crate::current::Current;
-use crate::followers::Followers;
+use crate::followers::{Files, Followers};
 use crate::rates::Rates;
 use crate::readiness::Readiness;
 use crate::recovery::{Recoveries, guard};
@@ -173,19 +174,18 @@ impl Life {
         Followers {
             webhooks: Webhooks::start(bus.clone(), supervisor),
             recoveries: Recoveries::new(bus.clone(), *started, guard),
+            admin: Identity::default(),
             bus: bus.clone(),
         }
     }
 
     async fn begin(self, supervisor: Supervisor, followers: Followers) {
         let Self { watched, listener, proxy, reload, resolved } = self;
-        let admin = watched.snapshot.config.admin.as_ref();
-        let tls = match admin.and_then(|admin| admin.tls.as_ref()).map(admin::tls::acceptor).transpose() {
-            Ok(tls) => tls,
-            Err(reason) => return drop(resolved.send(Err(vec![reason]))),
-        };
-        match followers.prepare(&watched.snapshot.config) {
-            Ok(prepared) => followers.apply(prepared, &watched.snapshot),
+        match followers.prepare(&watched.snapshot.config, Files::All) {
+            Ok(prepared) => {
+                followers.begin(&prepared);
+                followers.apply(prepared, &watched.snapshot);
+            }
             Err(reasons) => return drop(resolved.send(Err(reasons))),
         }
         let current = Current::new(Arc::clone(&watched.snapshot));
@@ -197,7 +197,9 @@ impl Life {
             let address = listener.local_addr().ok();
             let api = admin::Api::new(watched, current.clone(), Arc::clone(&sight), address, rates.clone());
             supervisor.keep("rates", move || rates.clone().run(Arc::clone(&seen)));
-            supervisor.keep("admin", move || admin::serve(listener.try_clone(), tls.clone(), api.clone()));
+            let identity = followers.admin.clone();
+            supervisor
+                .keep("admin", move || admin::serve(listener.try_clone(), identity.clone(), api.clone()));
         }
         let mut resolver = Resolver::new(current.clone());
         resolver.first_round().await;

@@ -13,9 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_rustls::TlsAcceptor;
 
-use super::tls::Wire;
+use super::tls::{Identity, Wire};
 
 /// Connections at a time: a few dashboards, probes, and a scraper.
 const SEATS: usize = 64;
@@ -29,13 +28,13 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// The listener with its seats.
 pub(super) struct Seats {
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    identity: Identity,
     free: Arc<Semaphore>,
 }
 
 impl Seats {
-    pub(super) fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
-        Self { listener, tls, free: Arc::new(Semaphore::new(SEATS)) }
+    pub(super) fn new(listener: TcpListener, identity: Identity) -> Self {
+        Self { listener, identity, free: Arc::new(Semaphore::new(SEATS)) }
     }
 }
 
@@ -47,7 +46,7 @@ impl Listener for Seats {
         // The semaphore is never closed.
         let seat = Arc::clone(&self.free).acquire_owned().await.ok();
         let (stream, peer) = Listener::accept(&mut self.listener).await;
-        let stream = Wire::new(stream, self.tls.as_ref());
+        let stream = Wire::new(stream, self.identity.acceptor().as_ref());
         (Seated { stream, patience: Box::pin(sleep(IDLE)), asked: None, _seat: seat }, peer)
     }
 
@@ -130,7 +129,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_ends_a_connection_and_frees_its_seat() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut seats = Seats::new(listener, None);
+        let mut seats = Seats::new(listener, Identity::default());
         let _client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
         let (mut seated, _) = seats.accept().await;
         assert_eq!(seats.free.available_permits(), SEATS - 1);
@@ -143,7 +142,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_that_comes_a_byte_at_a_time_does_not_keep_its_seat() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut seats = Seats::new(listener, None);
+        let mut seats = Seats::new(listener, Identity::default());
         let mut client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
         let (mut seated, _) = seats.accept().await;
         let began = Instant::now();
@@ -161,7 +160,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_take_its_answer_loses_its_seat() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut seats = Seats::new(listener, None);
+        let mut seats = Seats::new(listener, Identity::default());
         let _client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
         let (mut seated, _) = seats.accept().await;
         let endless = vec![b'x'; 64 * 1024 * 1024];

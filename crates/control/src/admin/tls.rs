@@ -1,4 +1,5 @@
-//! TLS on the admin listener: certificates from files, read once when the listener is bound.
+//! TLS on the admin listener: certificates from files, read again at every reload. A handshake takes those of its
+//! moment, so a renewed certificate cuts nothing.
 //!
 //! The handshake is made when the connection is first read from, not when it is accepted: whoever is slow at it keeps
 //! a seat and holds up nobody else.
@@ -10,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use arc_swap::ArcSwapOption;
 use loadweaver_config::AdminTls;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,8 +22,54 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
-/// What the files say. The error is a sentence for an operator.
-pub(crate) fn acceptor(tls: &AdminTls) -> Result<TlsAcceptor, String> {
+use crate::followers::Files;
+
+/// The certificate that new handshakes are made with. Cheap to clone; all clones are the same. None from the start on
+/// is none until the next start: who speaks plain text to the listener cannot know better.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Identity(Arc<ArcSwapOption<Loaded>>);
+
+/// What was read from files.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    from: AdminTls,
+    config: Arc<ServerConfig>,
+}
+
+impl Identity {
+    /// Reads the files; none where there is nothing to read, or nothing anew. The error is a sentence for an operator.
+    pub(crate) fn prepare(
+        &self,
+        tls: Option<&AdminTls>,
+        files: Files,
+    ) -> Result<Option<Arc<Loaded>>, String> {
+        let known = self.0.load();
+        let is_known = |tls: &&AdminTls| known.as_ref().is_some_and(|known| known.from == **tls);
+        match (tls, files) {
+            (Some(tls), Files::WhereOthersAreNamed) if is_known(&tls) => Ok(None),
+            (tls, _) => tls.map(load).transpose().map(|loaded| loaded.map(Arc::new)),
+        }
+    }
+
+    /// What the listener begins with.
+    pub(crate) fn begin(&self, loaded: Option<Arc<Loaded>>) {
+        self.0.store(loaded);
+    }
+
+    /// Makes new handshakes with this, if the listener speaks TLS.
+    pub(crate) fn renew(&self, loaded: Option<&Arc<Loaded>>) {
+        if let Some(loaded) = loaded.filter(|_| self.0.load().is_some()) {
+            self.0.store(Some(Arc::clone(loaded)));
+        }
+    }
+
+    /// For one handshake.
+    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.0.load().as_ref().map(|loaded| TlsAcceptor::from(Arc::clone(&loaded.config)))
+    }
+}
+
+fn load(tls: &AdminTls) -> Result<Loaded, String> {
     let wrong = |key: &str, file: &Path, why: &dyn std::fmt::Display| {
         format!("admin.tls.{key} {} cannot be used: {why}", file.display())
     };
@@ -33,7 +81,7 @@ pub(crate) fn acceptor(tls: &AdminTls) -> Result<TlsAcceptor, String> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
     let mut config = config.map_err(|error| wrong("cert", &tls.cert, &error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Loaded { from: tls.clone(), config: Arc::new(config) })
 }
 
 /// A connection, in the clear or not.

@@ -41,6 +41,33 @@ pub(crate) enum Edit {
     Document(Rework),
 }
 
+/// Which way a change goes: what is asked of it on the way depends on this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the file.
+    In,
+    /// Back to an earlier version.
+    Back,
+    /// Back to what was before a trial.
+    Undoing,
+    /// Nowhere: what is in force stays.
+    Keeping,
+    /// On, from what is in force.
+    On,
+}
+
+impl Way {
+    pub(super) fn of(edit: &Edit) -> Self {
+        match edit {
+            Edit::Reload => Self::In,
+            Edit::Rollback(_) => Self::Back,
+            Edit::Undo => Self::Undoing,
+            Edit::Keep => Self::Keeping,
+            Edit::Document(_) => Self::On,
+        }
+    }
+}
+
 /// Makes another document out of the one in force.
 pub(crate) type Rework = Box<dyn FnOnce(&Value) -> Result<Value, EditError> + Send>;
 

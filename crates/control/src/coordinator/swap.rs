@@ -8,10 +8,10 @@ use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::Event;
 use tokio::task::spawn_blocking;
 
-use crate::followers::Prepared;
+use crate::followers::{Files, Followers, Prepared};
 use crate::resolver;
 
-use super::command::{Origin, Refusal, Reserved, Version};
+use super::command::{Origin, Refusal, Reserved, Version, Way};
 use super::{State, VERSIONS, farewell};
 
 /// A change that nothing can stop any more but a listener's address.
@@ -29,8 +29,8 @@ impl State {
         &self,
         text: Arc<str>,
         origin: &Origin,
+        way: Way,
         dry_run: bool,
-        goes_back: bool,
     ) -> Result<Built, Refusal> {
         let environment = Arc::clone(&self.source.environment);
         let running = self.current.load();
@@ -41,11 +41,12 @@ impl State {
             let parsed = loadweaver_config::parse(text.as_bytes(), &*environment).map_err(Refusal::Wrong)?;
             let old: &Config = &running.config;
             if from_api {
-                is_for_the_api(old, &parsed.config, goes_back).map_err(Refusal::Reserved)?;
+                is_for_the_api(old, &parsed.config, way).map_err(Refusal::Reserved)?;
             }
             let change = Change::between(old, &parsed.config);
-            let prepared =
-                if dry_run { followers.try_out(&parsed.config) } else { followers.prepare(&parsed.config) };
+            let files = if way == Way::In { Files::All } else { Files::WhereOthersAreNamed };
+            let prepare = if dry_run { Followers::try_out } else { Followers::prepare };
+            let prepared = prepare(&followers, &parsed.config, files);
             let prepared = prepared.map_err(Refusal::Unusable)?;
             let next = running.next(running.version + 1, parsed.config.clone());
             Ok(Built { text, parsed, change, next, prepared })
@@ -89,11 +90,11 @@ impl State {
 
 /// Whether a change leaves alone what comes from the file. Files that an earlier version named are named by the way back
 /// to it again; programs are not, because whoever took one out may have meant it.
-fn is_for_the_api(old: &Config, new: &Config, goes_back: bool) -> Result<(), Reserved> {
+fn is_for_the_api(old: &Config, new: &Config, way: Way) -> Result<(), Reserved> {
     let programs = Change::runs_on_host(old, new);
     if !programs.is_empty() {
         return Err(Reserved::Programs(programs));
     }
-    let files = if goes_back { Vec::new() } else { Change::names_files(old, new) };
+    let files = if way == Way::Back { Vec::new() } else { Change::names_files(old, new) };
     if files.is_empty() { Ok(()) } else { Err(Reserved::Files(files)) }
 }

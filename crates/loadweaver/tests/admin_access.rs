@@ -1,13 +1,15 @@
 //! Who may use the admin API, and what nobody gets to see.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use loadweaver_testkit::config::one_pool;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::{Balancer, Operator, PATIENCE, eventually};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
@@ -81,6 +83,37 @@ fn a_token_that_is_taken_out_is_good_for_nothing_at_once() {
     let mut rest = String::new();
     live.read_to_string(&mut rest).unwrap();
     assert!(!rest.contains("config_applied"), "{rest}");
+}
+
+#[test]
+fn a_stream_ends_with_its_token_even_where_no_token_is_needed_any_more() {
+    let balancer = balancer(&json!({"tokens": tokens()}));
+    let mut live = TcpStream::connect(balancer.admin()).unwrap();
+    live.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "GET /api/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: text/event-stream\r\nAuthorization: Bearer {READ}\r\n\r\n"
+    );
+    live.write_all(head.as_bytes()).unwrap();
+    live.read_exact(&mut [0; 15]).unwrap();
+    let writer = balancer.operator().with_token(WRITE);
+    let mut config = writer.data("/api/config");
+    config["admin"].as_object_mut().unwrap().remove("tokens");
+    writer.must(200, "PUT", "/api/config", &config);
+    let mut rest = String::new();
+    live.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("config_applied"), "{rest}");
+}
+
+#[test]
+fn a_body_that_is_said_to_be_too_long_is_not_waited_for() {
+    let balancer = balancer(&json!({}));
+    let mut client = TcpStream::connect(balancer.admin()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = "PUT /api/config HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{";
+    client.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
 #[test]
@@ -162,6 +195,78 @@ fn edits_stay_in_memory_where_the_file_says_so() {
     assert!(answer["data"]["notSavedBecause"].as_str().unwrap().contains("persist"), "{answer}");
     eventually("it is in force", || balancer.operator().data("/api/metrics")["algorithm"] == "random");
     assert_eq!(balancer.config_text(), before);
+}
+
+/// A certificate of its own, in these files.
+fn certify(cert: &Path, key: &Path) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(cert, made.cert.pem()).unwrap();
+    std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+}
+
+/// What `curl` makes of the address when it trusts this certificate.
+fn secured(balancer: &Balancer, cert: &Path, path: &str) -> Output {
+    let port = balancer.admin().port();
+    Command::new("curl")
+        .args(["-s", "--resolve", &format!("localhost:{port}:127.0.0.1"), "--cacert"])
+        .arg(cert)
+        .args(["-H", &format!("Authorization: Bearer {WRITE}"), &format!("https://localhost:{port}{path}")])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_refused() {
+    let scratch = Scratch::new();
+    let (cert, key) = (scratch.path().join("admin.pem"), scratch.path().join("admin.key"));
+    certify(&cert, &key);
+    let balancer = balancer(&json!({"tokens": tokens(), "tls": {"cert": cert, "key": key}}));
+    let old = scratch.file("old.pem", std::fs::read(&cert).unwrap());
+    assert!(secured(&balancer, &old, "/livez").status.success());
+    // A connection that was there before.
+    let port = balancer.admin().port();
+    let mut live = Command::new("curl")
+        .args(["-sN", "--resolve", &format!("localhost:{port}:127.0.0.1"), "--cacert"])
+        .arg(&old)
+        .args(["-H", &format!("Authorization: Bearer {WRITE}"), "-H", "Accept: text/event-stream"])
+        .arg(format!("https://localhost:{port}/api/events?event=config_refused"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(live.stdout.take().unwrap()).lines();
+    assert_eq!(events.next().unwrap().unwrap(), "retry: 2000");
+
+    certify(&cert, &key);
+    balancer.signal(Signal::HUP);
+    eventually("the new one is shown", || secured(&balancer, &cert, "/livez").status.success());
+    assert!(!secured(&balancer, &old, "/livez").status.success());
+
+    std::fs::write(&key, "no key").unwrap();
+    balancer.signal(Signal::HUP);
+    // It comes by the connection that began with the first certificate.
+    let told = events.find(|line| line.as_ref().unwrap().contains("admin.tls.key")).unwrap().unwrap();
+    assert!(told.contains("config_refused") || told.contains("cannot be used"), "{told}");
+    live.kill().unwrap();
+    live.wait().unwrap();
+    assert!(secured(&balancer, &cert, "/livez").status.success(), "what was good stays");
+    // What is changed beside it goes on.
+    let port = balancer.admin().port();
+    let changed = Command::new("curl")
+        .args(["-s", "--resolve", &format!("localhost:{port}:127.0.0.1"), "--cacert"])
+        .arg(&cert)
+        .args([
+            "-H",
+            &format!("Authorization: Bearer {WRITE}"),
+            "-X",
+            "PUT",
+            "--json",
+            "{\"algorithm\": \"random\"}",
+        ])
+        .arg(format!("https://localhost:{port}/api/algorithm"))
+        .output()
+        .unwrap();
+    let answer: Value = serde_json::from_slice(&changed.stdout).unwrap();
+    assert_eq!(answer["success"], true, "{answer}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::header::{CONTENT_TYPE, IF_MATCH};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::LengthLimitError;
@@ -161,7 +161,8 @@ fn base(headers: &HeaderMap) -> Result<Option<u64>, Denied> {
     let strong = text.strip_prefix("W/").unwrap_or(text);
     let inside = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let inside = inside.filter(|inside| !inside.contains('"')).ok_or_else(bad)?;
-    Ok(Some(if strong == text { inside.parse().unwrap_or(0) } else { 0 }))
+    let version = inside.parse().ok().filter(|version: &u64| version.to_string() == inside);
+    Ok(Some(version.filter(|_| strong == text).unwrap_or(0)))
 }
 
 /// A JSON body of at most one MiB.
@@ -230,16 +231,23 @@ pub(super) fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Resu
 
 /// Reads a body of at most `limit` bytes as strict JSON: no key twice, not too deep.
 pub(super) async fn read(request: Request, limit: usize) -> Result<Value, Denied> {
+    let too_large = || {
+        let message = format!("the body is longer than {limit} bytes");
+        Denied::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    };
+    // Whoever says so beforehand need not send it.
+    let said = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if said.is_some_and(|length: u64| length > limit as u64) {
+        return Err(too_large());
+    }
     let bytes = to_bytes(request.into_body(), limit).await.map_err(|error| {
         let too_long =
             std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
-        if too_long {
-            let message = format!("the body is longer than {limit} bytes");
-            Denied::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-        } else {
-            bad_request("bad_body", "the body could not be read to its end")
-        }
+        if too_long { too_large() } else { bad_request("bad_body", "the body could not be read to its end") }
     })?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(bad_request("malformed", "the body is empty; send JSON"));
+    }
     loadweaver_config::document(&bytes).map_err(|issues| {
         let issues: Vec<Issue> = issues.0.into_iter().map(Issue::from).collect();
         let first = issues.first().map_or_else(String::new, |issue| issue.problem.clone());

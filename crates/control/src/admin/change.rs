@@ -1,6 +1,8 @@
 //! What an operator is told about a change that was asked for.
 
-use axum::http::StatusCode;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use loadweaver_config::Config;
 use loadweaver_telemetry::rfc3339;
@@ -13,7 +15,7 @@ use crate::coordinator::{Command, Coordinator, Outcome};
 use crate::followers::Followers;
 
 use super::answer::{Answer, Denied, Issue, succeeded_at};
-use super::asked::Terms;
+use super::asked::{Query, Terms};
 use super::guard::Caller;
 use super::secrets::variables;
 use super::{Api, edit};
@@ -64,16 +66,60 @@ impl Api {
             .ok_or_else(|| Denied::not_now("starting", "the listeners are not open yet"))
     }
 
+    /// What the operator wrote, secrets and all.
+    pub(super) fn written(&self) -> Result<(u64, Value), Denied> {
+        let view = self.coordinator()?.view();
+        let version = view.versions.last().map_or(0, |version| version.number);
+        let document = loadweaver_config::document(view.text.as_bytes());
+        // It is in force, so it was read before.
+        let document = document.map_err(|issues| Denied::not_now("unreadable", issues.to_string()))?;
+        Ok((version, document))
+    }
+}
+
+/// Somebody who wants a change: who, and on what conditions.
+pub(super) struct Wish {
+    pub(super) api: Api,
+    caller: Caller,
+    headers: HeaderMap,
+    query: Query,
+}
+
+impl FromRequestParts<Api> for Wish {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Denied> {
+        Ok(Self {
+            api: api.clone(),
+            caller: Caller::from_request_parts(parts, api).await?,
+            headers: parts.headers.clone(),
+            query: Query::from_request_parts(parts, api).await?,
+        })
+    }
+}
+
+impl Wish {
+    /// The conditions; `more` are parameters that this change takes besides.
+    pub(super) fn terms(&self, more: &[&str]) -> Result<Terms, Denied> {
+        Terms::of(&self.headers, &self.query, more)
+    }
+
+    /// The conditions of a change that takes no parameters.
+    pub(super) fn conditions(&self) -> Result<Terms, Denied> {
+        self.query.only(&[])?;
+        self.terms(&[])
+    }
+
+    /// One of those parameters.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.query.text(name).map(str::to_owned)
+    }
+
     /// Asks the coordinator for a change.
-    pub(super) async fn submit(
-        &self,
-        caller: &Caller,
-        terms: Terms,
-        edit: Edit,
-    ) -> Result<ChangeDone, Denied> {
-        let coordinator = self.coordinator()?;
+    pub(super) async fn submit(&self, terms: Terms, edit: Edit) -> Result<ChangeDone, Denied> {
+        let coordinator = self.api.coordinator()?;
         let Terms { base, dry_run, confirm } = terms;
-        let command = Command { base, edit, origin: caller.origin(), dry_run, confirm };
+        let command = Command { base, edit, origin: self.caller.origin(), dry_run, confirm };
         let outcome = coordinator.submit(command).await?;
         let until = confirm.filter(|_| !dry_run).and_then(|_| coordinator.view().confirm_until);
         Ok(applied(outcome, dry_run, until.map(rfc3339)))
@@ -82,11 +128,10 @@ impl Api {
     /// Asks for an edit of the document, made with the configuration that it stands for beside it.
     pub(super) async fn edit(
         &self,
-        caller: &Caller,
         terms: Terms,
         edit: impl FnOnce(&Value, &Config) -> Result<Value, EditError> + Send + 'static,
     ) -> Result<ChangeDone, Denied> {
-        let current = self.current.clone();
+        let current = self.api.current.clone();
         // It runs on the coordinator's side, where nothing changes between the document and what is in force.
         let edit = Box::new(move |document: &Value| {
             let wanted = edit(document, &current.load().config)?;
@@ -97,17 +142,7 @@ impl Api {
                 Err(EditError::Reserved(Reserved::Variables(variables)))
             }
         });
-        self.submit(caller, terms, Edit::Document(edit)).await
-    }
-
-    /// What the operator wrote, secrets and all.
-    pub(super) fn written(&self) -> Result<(u64, Value), Denied> {
-        let view = self.coordinator()?.view();
-        let version = view.versions.last().map_or(0, |version| version.number);
-        let document = loadweaver_config::document(view.text.as_bytes());
-        // It is in force, so it was read before.
-        let document = document.map_err(|issues| Denied::not_now("unreadable", issues.to_string()))?;
-        Ok((version, document))
+        self.submit(terms, Edit::Document(edit)).await
     }
 }
 

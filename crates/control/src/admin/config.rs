@@ -1,7 +1,7 @@
 //! `/api/config`: the whole of it, its versions, and the ways back.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use loadweaver_config::MAX_CONFIG_BYTES;
 use loadweaver_config::patch::{self, PatchError};
 use loadweaver_telemetry::rfc3339;
@@ -12,9 +12,8 @@ use utoipa::ToSchema;
 use crate::coordinator::command::{Edit, EditError};
 
 use super::answer::{Answer, Failure, Issue, Success, succeeded, succeeded_at};
-use super::asked::{Query, Sent, Terms, media_type, read};
-use super::change::{ChangeDone, changed};
-use super::guard::Caller;
+use super::asked::{Query, Sent, media_type, read};
+use super::change::{ChangeDone, Wish, changed};
 use super::openapi::{ChangeDenials, ChangeHeaders, ChangeParameters, LookDenials, SendDenials};
 use super::secrets::Sealed;
 use super::{Api, secrets};
@@ -43,11 +42,11 @@ pub(super) async fn get(State(api): State<Api>, query: Query) -> Answer {
 /// what it is.
 #[utoipa::path(put, path = "/api/config", tag = "config", request_body = ConfigDocument, params(ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn put(State(api): State<Api>, caller: Caller, query: Query, request: Request) -> Answer {
-    let terms = Terms::of(request.headers(), &query, &[])?;
+pub(super) async fn put(wish: Wish, request: Request) -> Answer {
+    let terms = wish.terms(&[])?;
     media_type(request.headers(), &[JSON])?;
     let wanted = read(request, MAX_CONFIG_BYTES).await?;
-    changed(api.edit(&caller, terms, move |document, _| secrets::unmasked(wanted, document)).await)
+    changed(wish.edit(terms, move |document, _| secrets::unmasked(wanted, document)).await)
 }
 
 /// Changes parts of the configuration: a JSON Patch (RFC 6902) or a merge patch (RFC 7396) of what `GET` shows.
@@ -55,8 +54,8 @@ pub(super) async fn put(State(api): State<Api>, caller: Caller, query: Query, re
     request_body(content((Object = "application/json-patch+json"), (Object = "application/merge-patch+json"))),
     params(ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn patch(State(api): State<Api>, caller: Caller, query: Query, request: Request) -> Answer {
-    let terms = Terms::of(request.headers(), &query, &[])?;
+pub(super) async fn patch(wish: Wish, request: Request) -> Answer {
+    let terms = wish.terms(&[])?;
     let kind = media_type(request.headers(), &[JSON_PATCH, MERGE_PATCH])?;
     let wanted = read(request, MAX_CONFIG_BYTES).await?;
     let edit = move |document: &Value, _: &_| {
@@ -68,7 +67,7 @@ pub(super) async fn patch(State(api): State<Api>, caller: Caller, query: Query, 
         };
         secrets::unmasked(sealed.open(patched)?, document)
     };
-    changed(api.edit(&caller, terms, edit).await)
+    changed(wish.edit(terms, edit).await)
 }
 
 fn does_not_fit(error: PatchError) -> EditError {
@@ -83,15 +82,10 @@ fn does_not_fit(error: PatchError) -> EditError {
 /// Keeps a change that would be undone by itself.
 #[utoipa::path(post, path = "/api/config/confirm", tag = "config", params(ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials))]
-pub(super) async fn confirm(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    query: Query,
-) -> Answer {
-    query.only(&[])?;
-    let terms = Terms::of(&headers, &query, &[])?;
-    changed(api.submit(&caller, terms, Edit::Keep).await)
+pub(super) async fn confirm(wish: Wish) -> Answer {
+    // Nothing of it can be tried, or confirmed in its turn.
+    let terms = wish.conditions()?;
+    changed(wish.submit(terms, Edit::Keep).await)
 }
 
 /// What was in force, and what was refused.
@@ -168,14 +162,8 @@ pub(super) struct Rollback {
 /// Goes back to the text of an earlier version, as a new one.
 #[utoipa::path(post, path = "/api/config/rollback", tag = "config", request_body = Rollback, params(ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn rollback(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
+pub(super) async fn rollback(wish: Wish, body: Sent) -> Answer {
+    let terms = wish.terms(&[])?;
     let Rollback { version } = body.take()?;
-    changed(api.submit(&caller, terms, Edit::Rollback(version)).await)
+    changed(wish.submit(terms, Edit::Rollback(version)).await)
 }

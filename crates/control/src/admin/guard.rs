@@ -51,12 +51,15 @@ impl Caller {
         Origin::Api(self.name.clone())
     }
 
-    /// Whether the token is still good, for answers that go on for hours.
+    /// Whether what let the caller in still would, for answers that go on for hours. A token that is gone lets nobody
+    /// in, not even where none is needed any more: whoever took it out meant it.
     pub(super) fn is_still_known(&self, api: &Api) -> bool {
         let snapshot = api.current.load();
-        snapshot.config.admin.as_ref().is_none_or(|admin| {
-            admin.tokens.is_empty() || self.proof.is_some_and(|proof| role_of(admin, &proof).is_some())
-        })
+        let admin = snapshot.config.admin.as_ref();
+        match self.proof {
+            Some(proof) => admin.is_some_and(|admin| role_of(admin, &proof).is_some()),
+            None => admin.is_none_or(|admin| admin.tokens.is_empty()),
+        }
     }
 }
 

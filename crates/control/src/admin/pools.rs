@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use loadweaver_config::Algorithm;
 use loadweaver_proxy::PoolState;
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Denied, Failure, Issue, Success, succeeded, succeeded_at};
-use super::asked::{Name, Query, Sent, Terms, nearest};
-use super::change::{ChangeDone, changed, response};
+use super::asked::{Name, Query, Sent, nearest};
+use super::change::{ChangeDone, Wish, changed, response};
 use super::edit::pools as edit;
 use super::edit::servers::set_algorithm as edit_algorithm;
-use super::guard::Caller;
 use super::openapi::{ChangeDenials, ChangeHeaders, ChangeParameters, LookDenials, SendDenials};
 use super::servers::encoded;
 use super::views::ServerView;
@@ -110,14 +109,8 @@ pub(super) async fn get(State(api): State<Api>, Name(name): Name, query: Query) 
 #[utoipa::path(post, path = "/api/pools", tag = "pools", request_body = NamedPool, params(ChangeParameters, ChangeHeaders),
     responses((status = 201, body = Success<ChangeDone>, headers(("ETag" = String), ("Location" = String))),
         (status = 200, body = Success<ChangeDone>, description = "A dry run"), ChangeDenials, SendDenials))]
-pub(super) async fn add(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
+pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
+    let terms = wish.terms(&[])?;
     let mut pool = object(body.0)?;
     let Some(Value::String(name)) = pool.shift_remove("name") else {
         return Err(Denied::invalid(vec![Issue::new(
@@ -131,7 +124,7 @@ pub(super) async fn add(
         let edited = edit::add(document, config, &name, Value::Object(pool))?;
         secrets::unmasked(edited, document)
     };
-    let applied = api.edit(&caller, terms, add).await?;
+    let applied = wish.edit(terms, add).await?;
     if !applied.applied {
         return Ok(response(StatusCode::OK, applied));
     }
@@ -146,36 +139,23 @@ pub(super) async fn add(
 #[utoipa::path(put, path = "/api/pools/{name}", tag = "pools", request_body = PoolDocument,
     params(("name" = String, Path), ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn replace(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
+pub(super) async fn replace(wish: Wish, Name(name): Name, body: Sent) -> Answer {
+    let terms = wish.terms(&[])?;
     let pool = object(body.0)?;
     let replace = move |document: &Value, config: &_| {
         let edited = edit::replace(document, config, &name, Value::Object(pool))?;
         secrets::unmasked(edited, document)
     };
-    changed(api.edit(&caller, terms, replace).await)
+    changed(wish.edit(terms, replace).await)
 }
 
 /// Takes a pool out that no route leads to.
 #[utoipa::path(delete, path = "/api/pools/{name}", tag = "pools",
     params(("name" = String, Path), ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials))]
-pub(super) async fn remove(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    query: Query,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
-    changed(api.edit(&caller, terms, move |document, config| edit::remove(document, config, &name)).await)
+pub(super) async fn remove(wish: Wish, Name(name): Name) -> Answer {
+    let terms = wish.terms(&[])?;
+    changed(wish.edit(terms, move |document, config| edit::remove(document, config, &name)).await)
 }
 
 pub(super) fn object(sent: Value) -> Result<Map<String, Value>, Denied> {
@@ -204,14 +184,8 @@ pub(super) struct WantedAlgorithm {
 /// Sets a pool's algorithm.
 #[utoipa::path(put, path = "/api/algorithm", tag = "pools", request_body = WantedAlgorithm, params(ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn set_algorithm(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
+pub(super) async fn set_algorithm(wish: Wish, body: Sent) -> Answer {
+    let terms = wish.terms(&[])?;
     let WantedAlgorithm { algorithm, pool } = body.take()?;
     let names = Algorithm::ALL.map(Algorithm::name);
     if !names.contains(&algorithm.as_str()) {
@@ -223,5 +197,5 @@ pub(super) async fn set_algorithm(
     }
     let set =
         move |document: &Value, config: &_| edit_algorithm(document, config, &algorithm, pool.as_deref());
-    changed(api.edit(&caller, terms, set).await)
+    changed(wish.edit(terms, set).await)
 }

@@ -1,17 +1,16 @@
 //! `/api/routes`: which requests go to which pool. The first that matches wins, so a new one says where it stands.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::answer::{Answer, Denied, Failure, Success, succeeded_at};
-use super::asked::{Name, Query, Sent, Terms};
-use super::change::{ChangeDone, changed, response};
+use super::asked::{Name, Query, Sent};
+use super::change::{ChangeDone, Wish, changed, response};
 use super::edit::routes as edit;
-use super::guard::Caller;
 use super::openapi::{ChangeDenials, ChangeHeaders, ChangeParameters, LookDenials, SendDenials};
 use super::pools::object;
 
@@ -83,18 +82,12 @@ fn views(api: &Api) -> Result<(u64, Vec<RouteView>), Denied> {
     params(Before, ChangeParameters, ChangeHeaders),
     responses((status = 201, body = Success<ChangeDone>, headers(("ETag" = String))),
         (status = 200, body = Success<ChangeDone>, description = "A dry run"), ChangeDenials, SendDenials))]
-pub(super) async fn add(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &["before"])?;
+pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
+    let terms = wish.terms(&["before"])?;
     let route = Value::Object(object(body.0)?);
-    let before = query.text("before").map(str::to_owned);
+    let before = wish.text("before");
     let add = move |document: &Value, config: &_| edit::add(document, config, route, before.as_deref());
-    let applied = api.edit(&caller, terms, add).await?;
+    let applied = wish.edit(terms, add).await?;
     let status = if applied.applied { StatusCode::CREATED } else { StatusCode::OK };
     Ok(response(status, applied))
 }
@@ -103,34 +96,19 @@ pub(super) async fn add(
 #[utoipa::path(put, path = "/api/routes/{name}", tag = "routes", request_body = RouteDocument,
     params(("name" = String, Path), ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn replace(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
+pub(super) async fn replace(wish: Wish, Name(name): Name, body: Sent) -> Answer {
+    let terms = wish.terms(&[])?;
     let mut route = object(body.0)?;
     route.entry("name").or_insert_with(|| name.clone().into());
     let route = Value::Object(route);
-    changed(
-        api.edit(&caller, terms, move |document, config| edit::replace(document, config, &name, route)).await,
-    )
+    changed(wish.edit(terms, move |document, config| edit::replace(document, config, &name, route)).await)
 }
 
 /// Takes a route out.
 #[utoipa::path(delete, path = "/api/routes/{name}", tag = "routes",
     params(("name" = String, Path), ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials))]
-pub(super) async fn remove(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    query: Query,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
-    changed(api.edit(&caller, terms, move |document, config| edit::remove(document, config, &name)).await)
+pub(super) async fn remove(wish: Wish, Name(name): Name) -> Answer {
+    let terms = wish.terms(&[])?;
+    changed(wish.edit(terms, move |document, config| edit::remove(document, config, &name)).await)
 }

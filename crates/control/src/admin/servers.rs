@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use loadweaver_config::{Server, ServerState};
 use loadweaver_proxy::{PoolState, Snapshot};
@@ -15,9 +15,8 @@ use utoipa::ToSchema;
 use super::Api;
 use super::answer::{Answer, Denied, Success, succeeded, succeeded_at};
 use super::asked::{Name, Query, Sent, Terms};
-use super::change::{ChangeDone, changed, find, response};
+use super::change::{ChangeDone, Wish, changed, find, response};
 use super::edit::servers::{self as edit, NewServer};
-use super::guard::Caller;
 use super::openapi::{
     ChangeDenials, ChangeHeaders, ChangeParameters, LookDenials, PoolParameter, SendDenials,
 };
@@ -70,7 +69,7 @@ impl WantedState {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "write a text such as \"5s\", or a number of milliseconds up to 4294967295")]
 pub(super) enum Interval {
     Milliseconds(u32),
     Text(String),
@@ -167,23 +166,17 @@ fn gone(id: &str) -> Denied {
 #[utoipa::path(post, path = "/api/servers", tag = "servers", request_body = AddServer, params(ChangeParameters, ChangeHeaders),
     responses((status = 201, body = Success<AddedServer>, headers(("ETag" = String), ("Location" = String))),
         (status = 200, body = Success<ChangeDone>, description = "A dry run"), ChangeDenials, SendDenials))]
-pub(super) async fn add(
-    State(api): State<Api>,
-    caller: Caller,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &[])?;
+pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
+    let terms = wish.terms(&[])?;
     let wanted: AddServer = body.take()?;
     let (pool, id) = (wanted.pool.clone(), wanted.id.clone());
     let (host, port) = (wanted.host.clone(), wanted.port);
     let new = wanted.into_new();
-    let applied = api.edit(&caller, terms, |document, config| edit::add(document, config, new)).await?;
+    let applied = wish.edit(terms, |document, config| edit::add(document, config, new)).await?;
     if !applied.applied {
         return Ok(response(StatusCode::OK, applied));
     }
-    let snapshot = api.current.load();
+    let snapshot = wish.api.current.load();
     let mut pools =
         snapshot.pools.iter().filter(|known| pool.as_ref().is_none_or(|name| *known.config.name == **name));
     let is_it = |server: &Server| match &id {
@@ -192,7 +185,7 @@ pub(super) async fn add(
     };
     let found =
         pools.find_map(|pool| Some((pool, pool.config.servers.iter().rposition(|server| is_it(server))?)));
-    let view = found.and_then(|(pool, place)| ServerView::of(&api.watched, pool, place));
+    let view = found.and_then(|(pool, place)| ServerView::of(&wish.api.watched, pool, place));
     // Somebody else may have taken it away again, or its host may be a placeholder.
     Ok(match view {
         Some(view) => created(view, applied),
@@ -253,57 +246,35 @@ impl AddServer {
 #[utoipa::path(delete, path = "/api/servers/{serverId}", tag = "servers",
     params(("serverId" = String, Path), PoolParameter, ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials))]
-pub(super) async fn remove(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(id): Name,
-    headers: HeaderMap,
-    query: Query,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &["pool"])?;
-    let pool = query.text("pool").map(str::to_owned);
+pub(super) async fn remove(wish: Wish, Name(id): Name) -> Answer {
+    let terms = wish.terms(&["pool"])?;
+    let pool = wish.text("pool");
     let remove = move |document: &Value, config: &_| edit::remove(document, config, &id, pool.as_deref());
-    changed(api.edit(&caller, terms, remove).await)
+    changed(wish.edit(terms, remove).await)
 }
 
 /// Sets a server's weight.
 #[utoipa::path(put, path = "/api/servers/{serverId}/weight", tag = "servers", request_body = Weight,
     params(("serverId" = String, Path), PoolParameter, ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn set_weight(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(id): Name,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &["pool"])?;
+pub(super) async fn set_weight(wish: Wish, Name(id): Name, body: Sent) -> Answer {
+    let terms = wish.terms(&["pool"])?;
     let Weight { weight } = body.take()?;
-    set(&api, &caller, terms, (id, query.text("pool").map(str::to_owned)), ("weight", json!(weight))).await
+    set(&wish, terms, (id, wish.text("pool")), ("weight", json!(weight))).await
 }
 
 /// Drains a server, takes it out for maintenance, or puts it back.
 #[utoipa::path(put, path = "/api/servers/{serverId}/state", tag = "servers", request_body = Standing,
     params(("serverId" = String, Path), PoolParameter, ChangeParameters, ChangeHeaders),
     responses((status = 200, body = Success<ChangeDone>, headers(("ETag" = String))), ChangeDenials, SendDenials))]
-pub(super) async fn set_state(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(id): Name,
-    headers: HeaderMap,
-    query: Query,
-    body: Sent,
-) -> Answer {
-    let terms = Terms::of(&headers, &query, &["pool"])?;
+pub(super) async fn set_state(wish: Wish, Name(id): Name, body: Sent) -> Answer {
+    let terms = wish.terms(&["pool"])?;
     let Standing { state } = body.take()?;
-    set(&api, &caller, terms, (id, query.text("pool").map(str::to_owned)), ("state", state.name().into()))
-        .await
+    set(&wish, terms, (id, wish.text("pool")), ("state", state.name().into())).await
 }
 
 async fn set(
-    api: &Api,
-    caller: &Caller,
+    wish: &Wish,
     terms: Terms,
     (id, pool): (String, Option<String>),
     key_and_value: (&'static str, Value),
@@ -311,5 +282,5 @@ async fn set(
     let set = move |document: &Value, config: &_| {
         edit::set(document, config, (&id, pool.as_deref()), key_and_value)
     };
-    changed(api.edit(caller, terms, set).await)
+    changed(wish.edit(terms, set).await)
 }

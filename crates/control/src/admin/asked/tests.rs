@@ -44,6 +44,8 @@ fn only_a_strong_tag_of_ours_names_a_version() {
         (Some("\"7\""), Some(7)),
         (Some("W/\"7\""), Some(0)),
         (Some("\"of another\""), Some(0)),
+        (Some("\"+7\""), Some(0)),
+        (Some("\"07\""), Some(0)),
     ] {
         assert_eq!(terms(tag, "").unwrap().base, base, "{tag:?}");
     }

@@ -38,6 +38,12 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// more goes nowhere.
 static LISTENED_TO: Semaphore = Semaphore::const_new(256);
 
+/// Bytes that one read of output may bring where every line of it counts.
+pub(crate) const READ: usize = 16 * 1024;
+/// A read of so many bytes was of a program that talks faster than anybody reads, and how long it is left alone then.
+const MUCH: usize = 4 * 1024;
+const BREATH: Duration = Duration::from_millis(1);
+
 /// A program to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -223,6 +229,15 @@ async fn follow(
         && count > 0
     {
         tail.add(buffer.get(..count).unwrap_or_default());
+        breathe(count).await;
+    }
+}
+
+/// Waits a moment after a read that brought much, so that a program that talks without end does not take the thread
+/// from everybody else who lives on it; it waits itself, at its next word, and can still say megabytes a second.
+pub(crate) async fn breathe(count: usize) {
+    if count >= MUCH {
+        sleep(BREATH).await;
     }
 }
 

@@ -224,7 +224,7 @@ impl Recoveries {
 
     fn heed(&self, event: &Event) {
         match event {
-            Event::ServerDown { pool, server, reason } => {
+            Event::ServerDown { pool, server, reason, .. } => {
                 self.with(pool, |ward, now| ward.went_down(&server.id, reason.clone(), now));
             }
             Event::ServerUp { pool, server, .. } => {
@@ -305,14 +305,14 @@ impl Recoveries {
         if !current {
             return;
         }
-        self.with(pool, |ward, now| ward.process_ended(server, how, now));
         // Nobody listens there any more; no request has to find that out.
         let state = self.lock().pools.get(pool).map(|(_, pool)| Arc::clone(pool));
         if let Some(state) = state
-            && let Some(place) = state.config.servers.iter().position(|each| each.id == *server)
+            && let Some(place) = state.place_of(server)
         {
-            state.observe(place, Observation::ConnectRefused);
+            state.observe(place, Observation::ProcessEnded(how.0.clone()));
         }
+        self.with(pool, |ward, now| ward.process_ended(server, how, now));
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use loadweaver_config::{ClientTimeouts, ConnectionPool, HealthCheck, Limits, PoolTimeouts, Retry};
 use loadweaver_policy::failure::{Blame, Failure, RetryKind, RetryRule};
+use loadweaver_policy::health::{Cause, ProbeFault};
 use loadweaver_telemetry::event::Event;
 use loadweaver_testkit::eventually;
 use loadweaver_testkit::process::Process;
@@ -106,6 +107,16 @@ fn operating_explains_each_event_and_no_other() {
     let names: Vec<String> = rows.iter().map(|row| markdown::bare(&row[0])).collect();
     assert_eq!(names, Event::NAMES, "the names, in the order of the enum");
     assert!(rows.iter().all(|row| row[1].len() > 5));
+}
+
+#[test]
+fn operating_explains_each_cause_and_no_other() {
+    let rows = markdown::rows(&page("docs/operating.md"), "Causes");
+    let words: Vec<String> = rows.iter().map(|row| markdown::bare(&row[0])).collect();
+    let probes = ProbeFault::ALL.map(|fault| Cause::Probe(fault).code());
+    let others = [Cause::Status.code(), Cause::Process.code()];
+    assert_eq!(words, [&probes[..], &others[..]].concat(), "the words, in the order of the enums");
+    assert!(rows.iter().all(|row| row[1].len() > 10));
 }
 
 #[test]

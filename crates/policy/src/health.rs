@@ -36,7 +36,7 @@ use rules::Rules;
 use uptime::Uptime;
 
 pub use history::{Entry, HISTORY, Happened, Quantiles, Trend};
-pub use observation::{Observation, ProbeFailure};
+pub use observation::{Cause, Observation, ProbeFailure, ProbeFault};
 pub use uptime::Window;
 pub use verdict::{State, Transition};
 
@@ -214,7 +214,7 @@ impl Health {
                 Some(limit) if latency > limit => {
                     // The history has the latency already: with a text of its own for each it would grow.
                     let told = format!("took longer than {limit:?}");
-                    self.history.probe_failed(&told, latency, status, now);
+                    self.history.probe_failed((ProbeFault::Slow, &told), latency, status, now);
                     self.probe_failed(&ProbeFailure::Slow { latency, limit }, now)
                 }
                 _ => {
@@ -223,29 +223,31 @@ impl Health {
                 }
             },
             Observation::ProbeFailed { failure, latency } => {
-                self.history.probe_failed(&failure.to_string(), latency, failure.status(), now);
+                let told = (failure.fault(), &*failure.to_string());
+                self.history.probe_failed(told, latency, failure.status(), now);
                 self.probe_failed(&failure, now)
             }
             Observation::ConnectRefused | Observation::RequestFailed(Failure::ConnectRefused) => {
-                self.unreachable("connection refused", now)
+                self.unreachable(Failure::ConnectRefused, "connection refused", now)
             }
             Observation::RequestFailed(Failure::ResolveFailed) => {
-                self.unreachable("name cannot be resolved", now)
+                self.unreachable(Failure::ResolveFailed, "name cannot be resolved", now)
             }
             Observation::RequestFailed(failure) => {
                 if failure.blame() == Blame::Server {
-                    self.request_failed(&failure, now)
+                    self.request_failed(Cause::Request(failure), &failure, now)
                 } else {
                     None
                 }
             }
             Observation::StatusFailed(status) => {
                 if self.rules.on_status().iter().any(|range| range.contains(status)) {
-                    self.request_failed(&format_args!("status {status}"), now)
+                    self.request_failed(Cause::Status, &format_args!("status {status}"), now)
                 } else {
                     None
                 }
             }
+            Observation::ProcessEnded(how) => self.process_ended(how, now),
         }
     }
 
@@ -313,21 +315,39 @@ impl Health {
                     1 => format!("probe failed: {failure}"),
                     bad => format!("{bad} probes in a row failed: {failure}"),
                 };
-                Some(self.go_out(reason, now))
+                Some(self.go_out(Cause::Probe(failure.fault()), reason, now))
             }
             State::Unknown | State::Up | State::Unstable => None,
         }
     }
 
     /// No request can get there, so one witness is enough.
-    fn unreachable(&mut self, reason: &str, now: Duration) -> Option<Transition> {
+    fn unreachable(&mut self, failure: Failure, reason: &str, now: Duration) -> Option<Transition> {
         if self.rules.failures == 0 || self.state == State::Down {
             return None;
         }
-        Some(self.hold_out(reason.to_owned(), now))
+        Some(self.hold_out(Cause::Request(failure), reason.to_owned(), now))
     }
 
-    fn request_failed(&mut self, failure: &dyn fmt::Display, now: Duration) -> Option<Transition> {
+    /// This needs no second witness either, and probes may say at once that there is somebody again: requests
+    /// only found out what is known now. Without probes `hold` is the time that a new process gets to start.
+    fn process_ended(&mut self, how: String, now: Duration) -> Option<Transition> {
+        let hold = if self.rules.probing { Duration::ZERO } else { self.rules.hold() };
+        self.held_until = now.saturating_add(hold);
+        if self.state == State::Down {
+            self.reason = how;
+            (self.good, self.bad) = (0, 0);
+            return None;
+        }
+        Some(self.go_out(Cause::Process, how, now))
+    }
+
+    fn request_failed(
+        &mut self,
+        cause: Cause,
+        failure: &dyn fmt::Display,
+        now: Duration,
+    ) -> Option<Transition> {
         let (failures, window) = (self.rules.failures, self.rules.window());
         if failures == 0 || self.state == State::Down {
             return None;
@@ -340,20 +360,21 @@ impl Health {
         if self.failed.len() < failures {
             return None;
         }
-        Some(self.hold_out(format!("{failures} requests failed within {window:?}, the last: {failure}"), now))
+        let reason = format!("{failures} requests failed within {window:?}, the last: {failure}");
+        Some(self.hold_out(cause, reason, now))
     }
 
     /// Takes the server out on the word of requests.
-    fn hold_out(&mut self, reason: String, now: Duration) -> Transition {
+    fn hold_out(&mut self, cause: Cause, reason: String, now: Duration) -> Transition {
         self.held_until = now.saturating_add(self.rules.hold());
-        self.go_out(reason, now)
+        self.go_out(cause, reason, now)
     }
 
-    fn go_out(&mut self, reason: String, now: Duration) -> Transition {
+    fn go_out(&mut self, cause: Cause, reason: String, now: Duration) -> Transition {
         if matches!(self.state, State::Up | State::Unstable) {
             self.penalty.add(&self.rules.damping, now);
         }
-        self.enter(State::Down, reason, now)
+        Transition { cause: Some(cause), ..self.enter(State::Down, reason, now) }
     }
 
     /// Brings the server in, unless it has come and gone too often.
@@ -383,7 +404,7 @@ impl Health {
         self.good = 0;
         self.bad = 0;
         self.failed.clear();
-        Transition { from, to, reason }
+        Transition { from, to, reason, cause: None }
     }
 }
 

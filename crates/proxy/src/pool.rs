@@ -222,3 +222,6 @@ impl Drop for Permit {
         self.pool.balancer.release(self.index);
     }
 }
+
+#[cfg(test)]
+mod tests;

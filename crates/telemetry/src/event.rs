@@ -49,6 +49,8 @@ pub enum Event {
         server: ServerRef,
         /// Why, in words for an operator.
         reason: String,
+        /// Why, in a word that programs can compare.
+        cause: &'static str,
     },
     /// A server gets traffic again.
     ServerUp {

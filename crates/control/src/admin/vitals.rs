@@ -88,6 +88,9 @@ struct HistoryEntry {
     /// Of a probe: the status that came back.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    /// Of a bad probe: what was wrong, in a word (`probe_timeout`, `probe_status`, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     /// What was wrong, or why the verdict changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -130,10 +133,10 @@ fn trend(trend: Trend) -> ProbeTrend {
 }
 
 fn entry(entry: &Entry, started: SystemTime) -> HistoryEntry {
-    let (what, from, to) = match entry.what() {
-        Happened::ProbeOk => ("probe_ok", None, None),
-        Happened::ProbeFailed => ("probe_failed", None, None),
-        Happened::Changed { from, to } => ("changed", Some(from.name()), Some(to.name())),
+    let (what, from, to, cause) = match entry.what() {
+        Happened::ProbeOk => ("probe_ok", None, None, None),
+        Happened::ProbeFailed(fault) => ("probe_failed", None, None, Some(fault.code())),
+        Happened::Changed { from, to } => ("changed", Some(from.name()), Some(to.name()), None),
     };
     HistoryEntry {
         at: rfc3339(started + entry.at()),
@@ -142,6 +145,7 @@ fn entry(entry: &Entry, started: SystemTime) -> HistoryEntry {
         to,
         latency: entry.latency().map(millis),
         status: entry.status(),
+        cause,
         reason: entry.reason().map(str::to_owned),
     }
 }

@@ -135,7 +135,7 @@ pub(super) fn judge_headers(headers: &Headers, expected: &[(String, String)]) ->
             several if several.contains(&value.as_bytes()) => continue,
             [first, ..] => format!("the header {name} is {:?}", shown(first)),
         };
-        return Err(ProbeFailure::BadAnswer(problem));
+        return Err(ProbeFailure::Header(problem));
     }
     Ok(())
 }
@@ -179,7 +179,7 @@ impl<'p> Finder<'p> {
                 (good, format!("nothing in the body matches {expression:?}"))
             }
         };
-        if good { Ok(()) } else { Err(ProbeFailure::BadAnswer(problem)) }
+        if good { Ok(()) } else { Err(ProbeFailure::Body(problem)) }
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn ask(check: &HealthCheck, pool: &Arc<str>, server: &Server) -
             let words = ending.in_words(&program, check.timeout);
             let last: String = output.lines().last().unwrap_or_default().chars().take(SHOWN).collect();
             let why = if last.is_empty() { words } else { format!("{words}: {last}") };
-            Err(ProbeFailure::BadAnswer(why))
+            Err(ProbeFailure::Program(why))
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn name(check: &HealthCheck, server: &Server) -> Result<ServerName<'s
     let host = check.host.as_deref().map_or(server.host.as_str(), without_port);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(bare.to_owned())
-        .map_err(|_| ProbeFailure::BadAnswer(format!("TLS: no certificate can be for {bare}")))
+        .map_err(|_| ProbeFailure::Tls(format!("no certificate can be for {bare}")))
 }
 
 fn without_port(host: &str) -> &str {
@@ -82,7 +82,7 @@ pub(super) async fn open(
 ) -> Result<TlsStream<Stream>, ProbeFailure> {
     let opened = TlsConnector::from(settings).connect(name?, stream).await;
     // Somebody is there, so this is no failure to connect.
-    opened.map_err(|error| ProbeFailure::BadAnswer(format!("TLS: {error}")))
+    opened.map_err(|error| ProbeFailure::Tls(error.to_string()))
 }
 
 /// Takes any certificate, from whoever proves to hold its key.

@@ -67,6 +67,8 @@ pub(super) enum News {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Circuit {
     failures: u32,
+    /// The last answer was that it does not want the message.
+    refused: bool,
     open: bool,
     told: bool,
 }
@@ -87,7 +89,7 @@ impl Circuit {
                 return (Verdict::Done, std::mem::take(&mut self.told).then_some(News::Recovered));
             }
             Outcome::Refused => {
-                (self.failures, self.open) = (0, false);
+                (self.failures, self.open, self.refused) = (0, false, true);
                 *tries += 1;
                 if *tries >= limit.min(REFUSED_ATTEMPTS) {
                     Verdict::GiveUp(Duration::ZERO)
@@ -124,7 +126,7 @@ impl Circuit {
         match self {
             Self { open: true, .. } => "open",
             Self { told: true, .. } => "failing",
-            Self { .. } if self.failures > 0 => "retrying",
+            Self { failures: 1.., .. } | Self { refused: true, .. } => "retrying",
             Self { .. } => "ok",
         }
     }

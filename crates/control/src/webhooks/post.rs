@@ -173,8 +173,9 @@ async fn beginning(response: &mut Response) -> String {
 /// Seconds or a date (RFC 9110, section 10.2.3).
 fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than fits is as long as can be.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let at = DateTimeParser::new().parse_timestamp(text).ok()?;
     Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
@@ -212,6 +213,8 @@ mod tests {
             ("120", Some(120)),
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("", None),
             ("soon", None),
             ("-1", None),
         ] {

@@ -82,7 +82,12 @@ fn hook(origin: &Origin) -> Webhook {
 
 fn down(pool: &str, id: usize) -> Event {
     let server = ServerRef { id: format!("s{id}").into(), address: format!("10.0.0.{id}:80") };
-    Event::ServerDown { pool: pool.into(), server, reason: "connection refused".into() }
+    Event::ServerDown {
+        pool: pool.into(),
+        server,
+        reason: "connection refused".into(),
+        cause: "connect_refused",
+    }
 }
 
 fn reverted(version: u64) -> Event {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::State;
+use super::observation::ProbeFault;
 
 /// Entries that are kept of a server.
 pub const HISTORY: usize = 200;
@@ -41,7 +42,7 @@ pub enum Happened {
     /// A good probe.
     ProbeOk,
     /// A bad probe.
-    ProbeFailed,
+    ProbeFailed(ProbeFault),
     /// The verdict changed.
     Changed {
         /// What was believed.
@@ -65,7 +66,7 @@ impl Entry {
     /// How long the probe took, to the microsecond; none of a transition.
     pub fn latency(&self) -> Option<Duration> {
         match self.what {
-            Happened::ProbeOk | Happened::ProbeFailed => Some(Duration::from_micros(self.latency.into())),
+            Happened::ProbeOk | Happened::ProbeFailed(_) => Some(Duration::from_micros(self.latency.into())),
             Happened::Changed { .. } => None,
         }
     }
@@ -120,14 +121,14 @@ impl History {
 
     pub(super) fn probe_failed(
         &mut self,
-        reason: &str,
+        (fault, reason): (ProbeFault, &str),
         latency: Duration,
         status: Option<u16>,
         now: Duration,
     ) {
         let text = Some(self.text(reason));
-        let (at, latency) = (micros(now), short(latency));
-        self.push(Entry { at, text, latency, status: status.unwrap_or(0), what: Happened::ProbeFailed });
+        let (at, latency, what) = (micros(now), short(latency), Happened::ProbeFailed(fault));
+        self.push(Entry { at, text, latency, status: status.unwrap_or(0), what });
     }
 
     pub(super) fn changed(&mut self, from: State, to: State, reason: &str, now: Duration) {

@@ -28,9 +28,11 @@ pub enum Observation {
     RequestFailed(Failure),
     /// An attempt was answered with this status; it counts if `passiveHealth.onStatus` lists it.
     StatusFailed(u16),
+    /// The server is a process of ours that ended, and this is how: nobody is there, whatever requests saw.
+    ProcessEnded(String),
 }
 
-/// What was wrong with a probe. `Display` is the text for the operator.
+/// What was wrong with a probe. `Display` is the text for the operator, [`ProbeFailure::fault`] the word for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeFailure {
     /// No connection, for the reason that the system gave.
@@ -48,8 +50,98 @@ pub enum ProbeFailure {
     },
     /// An answer that is no HTTP, or none that we can read.
     BadAnswer(String),
+    /// A body without what `healthCheck.expectBody` asks for.
+    Body(String),
+    /// A header that `healthCheck.expectHeaders` asks for is missing, or has another value.
+    Header(String),
+    /// The program of an `exec` probe did not exit with 0, or could not be started.
+    Program(String),
+    /// Somebody is there and TLS with them failed, for the reason that is given.
+    Tls(String),
     /// The server's name has no address.
     Resolve(String),
+}
+
+/// What was wrong with a probe, in a word that programs can compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProbeFault {
+    /// See [`ProbeFailure::Connect`].
+    Connect,
+    /// See [`ProbeFailure::Resolve`].
+    Resolve,
+    /// See [`ProbeFailure::Timeout`].
+    Timeout,
+    /// See [`ProbeFailure::Slow`].
+    Slow,
+    /// See [`ProbeFailure::Tls`].
+    Tls,
+    /// See [`ProbeFailure::BadAnswer`].
+    Answer,
+    /// See [`ProbeFailure::Status`].
+    Status,
+    /// See [`ProbeFailure::Header`].
+    Header,
+    /// See [`ProbeFailure::Body`].
+    Body,
+    /// See [`ProbeFailure::Program`].
+    Program,
+}
+
+impl ProbeFault {
+    /// Every one, in the order of the documentation.
+    pub const ALL: [Self; 10] = [
+        Self::Connect,
+        Self::Resolve,
+        Self::Timeout,
+        Self::Slow,
+        Self::Tls,
+        Self::Answer,
+        Self::Status,
+        Self::Header,
+        Self::Body,
+        Self::Program,
+    ];
+
+    /// The word.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Connect => "probe_connect",
+            Self::Resolve => "probe_resolve",
+            Self::Timeout => "probe_timeout",
+            Self::Slow => "probe_slow",
+            Self::Tls => "probe_tls",
+            Self::Answer => "probe_answer",
+            Self::Status => "probe_status",
+            Self::Header => "probe_header",
+            Self::Body => "probe_body",
+            Self::Program => "probe_program",
+        }
+    }
+}
+
+/// What took a server out, in a word that programs can compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Probes.
+    Probe(ProbeFault),
+    /// An attempt, or several.
+    Request(Failure),
+    /// Answers with a status that `passiveHealth.onStatus` lists.
+    Status,
+    /// Its process ended.
+    Process,
+}
+
+impl Cause {
+    /// The word: that of the probe, the failure's code, `request_status`, `process_ended`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Probe(fault) => fault.code(),
+            Self::Request(failure) => failure.code(),
+            Self::Status => "request_status",
+            Self::Process => "process_ended",
+        }
+    }
 }
 
 /// Whether anybody is there who could take a request.
@@ -64,6 +156,7 @@ impl Observation {
     pub(super) fn presence(&self) -> Option<Presence> {
         match self {
             Self::ProbeFailed { failure: ProbeFailure::Connect(_) | ProbeFailure::Resolve(_), .. }
+            | Self::ProcessEnded(_)
             | Self::ConnectRefused
             | Self::RequestFailed(
                 Failure::ConnectRefused | Failure::ConnectFailed | Failure::ResolveFailed,
@@ -82,9 +175,31 @@ impl ProbeFailure {
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::Status(status) => Some(*status),
-            Self::Connect(_) | Self::Timeout | Self::Slow { .. } | Self::BadAnswer(_) | Self::Resolve(_) => {
-                None
-            }
+            Self::Connect(_)
+            | Self::Timeout
+            | Self::Slow { .. }
+            | Self::BadAnswer(_)
+            | Self::Body(_)
+            | Self::Header(_)
+            | Self::Program(_)
+            | Self::Tls(_)
+            | Self::Resolve(_) => None,
+        }
+    }
+
+    /// The word for it.
+    pub const fn fault(&self) -> ProbeFault {
+        match self {
+            Self::Connect(_) => ProbeFault::Connect,
+            Self::Timeout => ProbeFault::Timeout,
+            Self::Status(_) => ProbeFault::Status,
+            Self::Slow { .. } => ProbeFault::Slow,
+            Self::BadAnswer(_) => ProbeFault::Answer,
+            Self::Body(_) => ProbeFault::Body,
+            Self::Header(_) => ProbeFault::Header,
+            Self::Program(_) => ProbeFault::Program,
+            Self::Tls(_) => ProbeFault::Tls,
+            Self::Resolve(_) => ProbeFault::Resolve,
         }
     }
 }
@@ -97,6 +212,8 @@ impl fmt::Display for ProbeFailure {
             Self::Status(status) => write!(f, "answered with status {status}"),
             Self::Slow { latency, limit } => write!(f, "took {latency:?}, allowed are {limit:?}"),
             Self::BadAnswer(cause) => write!(f, "bad answer: {cause}"),
+            Self::Body(problem) | Self::Header(problem) | Self::Program(problem) => f.write_str(problem),
+            Self::Tls(cause) => write!(f, "TLS: {cause}"),
             Self::Resolve(cause) => write!(f, "name cannot be resolved: {cause}"),
         }
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use loadweaver_config::{FlapDamping, HealthCheck, PassiveHealth, ProbeKind, StatusRange};
 use proptest::prelude::*;
 
-use super::{Health, Observation, ProbeFailure, State, Transition};
+use super::{Cause, Health, Observation, ProbeFailure, ProbeFault, State, Transition};
 use crate::failure::{Blame, Failure};
 
+mod causes;
 mod flapping;
 mod memory;
 mod pace;
@@ -82,7 +83,8 @@ fn start_down_means_nothing_where_no_probe_could_bring_the_server_in() {
 fn first_good_probe_brings_an_unknown_server_up() {
     let mut health = health(|_, _| ());
     let change = health.observe(OK, s(7));
-    let expected = Transition { from: Unknown, to: Up, reason: "first probe succeeded".to_owned() };
+    let expected =
+        Transition { from: Unknown, to: Up, reason: "first probe succeeded".to_owned(), cause: None };
     assert_eq!(change, Some(expected));
     assert_eq!((health.since(), health.reason()), (s(7), "first probe succeeded"));
 }

@@ -1,5 +1,7 @@
 //! What is believed of a server, and how that changes.
 
+use super::observation::Cause;
+
 /// What is believed of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
@@ -28,7 +30,7 @@ impl State {
     }
 }
 
-/// A change of a verdict: one log line and one event.
+/// A change of a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
     /// What was believed.
@@ -37,4 +39,6 @@ pub struct Transition {
     pub to: State,
     /// Why, for the operator.
     pub reason: String,
+    /// What took the server out; none of a change for the better.
+    pub cause: Option<Cause>,
 }

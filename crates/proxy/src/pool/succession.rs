@@ -76,6 +76,7 @@ impl PoolState {
             }
             if !(at_home && same_rules) {
                 self.judge_anew(&mut verdicts, index, now);
+                self.tell_of_amnesty(&mut verdicts, index);
             }
         }
         if let Some(old) = &old_verdicts {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loadweaver_config::{Server, ServerState as Wanted};
 use loadweaver_policy::admission::{Admission, Standing, admit};
 use loadweaver_policy::balance::FULL_SHARE;
-use loadweaver_policy::health::{Health, Observation, State, Transition};
+use loadweaver_policy::health::{Cause, Health, Observation, State, Transition};
 use loadweaver_policy::slow_start;
 use loadweaver_telemetry::event::Event;
 
@@ -25,11 +25,33 @@ pub(super) struct Verdicts {
     growing: bool,
 }
 
+/// What is known of a server, and what was told of it.
 #[derive(Debug)]
 struct Seat {
     health: Health,
     /// Since when its share grows, where it has not all of it yet.
     grows_from: Option<Duration>,
+    /// What everybody was told last. An episode is told once, though a changed check may judge anew within it.
+    told: Option<Told>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Up,
+    Down,
+    Unstable,
+}
+
+impl Told {
+    fn is_out(self) -> bool {
+        matches!(self, Self::Down | Self::Unstable)
+    }
+}
+
+impl Seat {
+    fn new(health: Health) -> Self {
+        Self { health, grows_from: None, told: None }
+    }
 }
 
 /// What is known of a server's health.
@@ -47,7 +69,7 @@ pub struct HealthView {
 
 impl Verdicts {
     pub(super) fn new(healths: Vec<Health>) -> Self {
-        let seats = healths.into_iter().map(|health| Seat { health, grows_from: None }).collect();
+        let seats = healths.into_iter().map(Seat::new).collect();
         Self { seats, down: false, panic: false, growing: false }
     }
 
@@ -55,7 +77,7 @@ impl Verdicts {
     pub(super) fn take(&mut self, server: usize, from: &mut Self, place: usize) {
         if let (Some(seat), Some(known)) = (self.seats.get_mut(server), from.seats.get_mut(place)) {
             std::mem::swap(&mut seat.health, &mut known.health);
-            seat.grows_from = known.grows_from;
+            (seat.grows_from, seat.told) = (known.grows_from, known.told);
         }
     }
 
@@ -196,22 +218,45 @@ impl PoolState {
         self.started.elapsed()
     }
 
-    /// Tells of one server's new verdict.
+    /// Tells of one server's new verdict, if it is news.
     fn turn(&self, verdicts: &mut Verdicts, index: usize, transition: &Transition) {
         let (Some(server), Some(seat)) = (self.servers.get(index), verdicts.seats.get_mut(index)) else {
             return;
         };
-        let (pool, server) = (self.config.name.clone(), server.reference());
-        let reason = transition.reason.clone();
-        match transition.to {
-            State::Down => self.bus.emit(Event::ServerDown { pool, server, reason }),
-            State::Unstable => self.bus.emit(Event::ServerUnstable { pool, server, reason }),
-            State::Up | State::Unknown => {
-                if matches!(transition.from, State::Down | State::Unstable) {
-                    seat.grows_from = Some(self.now());
-                }
-                self.bus.emit(Event::ServerUp { pool, server, reason });
+        let told = match transition.to {
+            State::Down => Told::Down,
+            State::Unstable => Told::Unstable,
+            State::Up | State::Unknown => Told::Up,
+        };
+        let before = seat.told.replace(told);
+        // One that comes back starts slowly, and so does a newcomer that had to wait for its first good probe.
+        let waited = transition.from == State::Unknown && seat.grows_from.is_some() && !server.is_eligible();
+        if told == Told::Up && (before.is_some_and(Told::is_out) || waited) {
+            seat.grows_from = Some(self.now());
+        }
+        if before == Some(told) {
+            return;
+        }
+        let (pool, server, reason) =
+            (self.config.name.clone(), server.reference(), transition.reason.clone());
+        self.bus.emit(match told {
+            Told::Down => {
+                let cause = transition.cause.map_or("", Cause::code);
+                Event::ServerDown { pool, server, reason, cause }
             }
+            Told::Unstable => Event::ServerUnstable { pool, server, reason },
+            Told::Up => Event::ServerUp { pool, server, reason },
+        });
+    }
+
+    /// Tells that a server is in again, where no probe will: a change of the configuration took its probes away.
+    pub(super) fn tell_of_amnesty(&self, verdicts: &mut Verdicts, index: usize) {
+        let Some(seat) = verdicts.seats.get(index) else { return };
+        let health = &seat.health;
+        if health.state() == State::Unknown && health.eligible() && seat.told.is_some_and(Told::is_out) {
+            let reason = health.reason().to_owned();
+            let change = Transition { from: State::Unknown, to: State::Unknown, reason, cause: None };
+            self.turn(verdicts, index, &change);
         }
     }
 

@@ -62,6 +62,7 @@ impl Event {
     /// What only this kind of event has; null for nothing.
     fn details(&self) -> Value {
         match self {
+            Self::ServerDown { cause, .. } => json!({"cause": cause}),
             Self::PanicStarted { healthy, total, .. } => json!({"healthy": healthy, "total": total}),
             Self::RecoveryStarted { attempt, action, .. } => json!({"attempt": attempt, "action": action}),
             Self::RecoverySucceeded { attempt, took, .. } => {
@@ -82,8 +83,7 @@ impl Event {
             }
             Self::TaskDied { task, .. } => json!({"task": task}),
             Self::ShutdownFinished { cut } => json!({"cut": cut}),
-            Self::ServerDown { .. }
-            | Self::ServerUp { .. }
+            Self::ServerUp { .. }
             | Self::ServerUnstable { .. }
             | Self::ServerAdded { .. }
             | Self::ServerRemoved { .. }

@@ -7,8 +7,8 @@ impl Event {
     /// Writes the line: one arm for each event, so that a new one has to say what operators read of it.
     pub(super) fn log(&self) {
         match self {
-            Self::ServerDown { pool, server, reason } => {
-                tracing::warn!(target: log::HEALTH, %pool, server = %server.id, address = server.address, reason, "server is down");
+            Self::ServerDown { pool, server, reason, cause } => {
+                tracing::warn!(target: log::HEALTH, %pool, server = %server.id, address = server.address, reason, cause, "server is down");
             }
             Self::ServerUp { pool, server, reason } => {
                 tracing::info!(target: log::HEALTH, %pool, server = %server.id, address = server.address, reason, "server is up");

@@ -8,7 +8,12 @@ fn server(id: &str) -> ServerRef {
 }
 
 fn down(id: &str) -> Event {
-    Event::ServerDown { pool: "app".into(), server: server(id), reason: "connection refused".into() }
+    Event::ServerDown {
+        pool: "app".into(),
+        server: server(id),
+        reason: "connection refused".into(),
+        cause: "connect_refused",
+    }
 }
 
 fn applied(version: u64) -> Event {
@@ -21,7 +26,12 @@ fn all() -> Vec<Event> {
     let (server, reason) = (server("app-1"), "because".to_owned());
     let took = Duration::from_millis(1500);
     vec![
-        Event::ServerDown { pool: pool.clone(), server: server.clone(), reason: reason.clone() },
+        Event::ServerDown {
+            pool: pool.clone(),
+            server: server.clone(),
+            reason: reason.clone(),
+            cause: "connect_refused",
+        },
         Event::ServerUp { pool: pool.clone(), server: server.clone(), reason: reason.clone() },
         Event::ServerUnstable { pool: pool.clone(), server: server.clone(), reason: reason.clone() },
         Event::ServerAdded { pool: pool.clone(), server: server.clone() },

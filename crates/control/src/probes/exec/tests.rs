@@ -24,11 +24,11 @@ async fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {
     let script = "echo first; echo \"$LOADWEAVER_SERVER_PORT lags {port}\" >&2; exit 2";
     assert_eq!(
         probe(&["/bin/sh", "-c", script]).await,
-        Err("bad answer: /bin/sh exited with status 2: 3001 lags 3001".to_owned())
+        Err("/bin/sh exited with status 2: 3001 lags 3001".to_owned())
     );
     assert_eq!(
         probe(&["/bin/sh", "-c", "kill -9 $$"]).await,
-        Err("bad answer: /bin/sh was killed by signal 9".to_owned())
+        Err("/bin/sh was killed by signal 9".to_owned())
     );
     let missing = probe(&["/nowhere/x"]).await.unwrap_err();
     assert!(missing.contains("cannot start /nowhere/x"), "{missing}");

@@ -103,11 +103,11 @@ async fn headers_are_expected_to_be_there_with_their_values() {
     assert_eq!(probe(&origin, &expecting("x-ready", "yes")).await, Ok(200));
     assert_eq!(
         probe(&origin, &expecting("x-role", "primary")).await,
-        Err("bad answer: the header x-role is \"standby\"".to_owned())
+        Err("the header x-role is \"standby\"".to_owned())
     );
     assert_eq!(
         probe(&origin, &expecting("x-other", "1")).await,
-        Err("bad answer: the header x-other is missing".to_owned())
+        Err("the header x-other is missing".to_owned())
     );
 }
 
@@ -123,11 +123,11 @@ async fn a_body_is_judged_however_it_is_framed() {
         assert_eq!(probe(&origin, &matching("^all .* well$")).await, Ok(200), "{answer}");
         assert_eq!(
             probe(&origin, &containing("is bad")).await,
-            Err("bad answer: the body does not contain \"is bad\"".to_owned())
+            Err("the body does not contain \"is bad\"".to_owned())
         );
         assert_eq!(
             probe(&origin, &matching("^well")).await,
-            Err("bad answer: nothing in the body matches \"^well\"".to_owned())
+            Err("nothing in the body matches \"^well\"".to_owned())
         );
     }
 }
@@ -176,7 +176,7 @@ async fn a_body_that_never_ends_is_judged_by_what_came() {
     let short = |check| HealthCheck { timeout: Duration::from_millis(200), ..check };
     assert_eq!(probe(&origin, &short(matching("well$"))).await, Ok(200));
     let refused = probe(&origin, &short(containing("bad"))).await.unwrap_err();
-    assert_eq!(refused, "bad answer: the body does not contain \"bad\"");
+    assert_eq!(refused, "the body does not contain \"bad\"");
 }
 
 #[tokio::test]

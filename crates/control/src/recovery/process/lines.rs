@@ -12,7 +12,7 @@ use tokio::process::{ChildStderr, ChildStdout};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::program::{Tail, harmless};
+use crate::program::{READ, Tail, breathe, harmless};
 use crate::target::Target;
 
 /// Longest line that is logged in one piece; the rest of it is the next line.
@@ -46,15 +46,16 @@ pub(super) fn follow(
 }
 
 async fn read(mut output: impl AsyncRead + Unpin, tail: Tail, mut lines: Lines) {
-    let mut buffer = vec![0; LINE];
+    let mut buffer = vec![0; READ];
     while let Ok(count) = output.read(&mut buffer).await
         && count > 0
     {
         let news = buffer.get(..count).unwrap_or_default();
         tail.add(news);
-        lines.add(news);
+        lines.add(news, Instant::now());
+        breathe(count).await;
     }
-    lines.finish();
+    lines.finish(Instant::now());
 }
 
 struct Lines {
@@ -65,31 +66,50 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, news: &[u8]) {
-        for piece in news.split_inclusive(|byte| *byte == b'\n') {
+    fn add(&mut self, news: &[u8], now: Instant) {
+        let mut rest = news;
+        while !rest.is_empty() {
+            let room = LINE.saturating_sub(self.line.len()).min(rest.len());
+            let begin = rest.get(..room).unwrap_or_default();
+            let end = begin.iter().position(|byte| *byte == b'\n').map_or(room, |at| at + 1);
+            let (piece, behind) = rest.split_at(end);
             self.line.extend_from_slice(piece);
-            if self.line.ends_with(b"\n") || self.line.len() >= LINE {
-                self.finish();
+            rest = behind;
+            let whole = self.line.ends_with(b"\n") || self.line.len() >= LINE;
+            if whole && !self.finish(now) {
+                return self.leave_out(rest);
             }
         }
     }
 
-    fn finish(&mut self) {
+    /// What comes in the same moment as a line that is left out is left out too: to look at each line of a flood
+    /// would take more time than the flood is worth.
+    fn leave_out(&mut self, rest: &[u8]) {
+        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let (lines, begun) = rest.split_at(whole);
+        let count = lines.split(|byte| *byte == b'\n').count().saturating_sub(1);
+        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        allowance.left_out += u64::try_from(count).unwrap_or(u64::MAX);
+        self.line.extend(begun.iter().take(LINE - 1));
+    }
+
+    /// Logs the line; false if that was one too many.
+    fn finish(&mut self, now: Instant) -> bool {
         let bytes = std::mem::take(&mut self.line);
+        if bytes.trim_ascii().is_empty() {
+            return true;
+        }
+        let allowed = self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        let Some(left_out) = allowed else { return false };
         let text = harmless(&String::from_utf8_lossy(&bytes));
         let text = text.trim_end();
-        if text.is_empty() {
-            return;
-        }
         let (pool, server, stream) = (&self.target.pool, &self.target.server, self.stream);
-        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        match allowance.take(Instant::now()) {
-            None => {}
-            Some(0) => tracing::info!(target: log::RECOVERY, %pool, %server, stream, "{text}"),
-            Some(left_out) => {
-                tracing::info!(target: log::RECOVERY, %pool, %server, stream, left_out, "{text}");
-            }
+        if left_out == 0 {
+            tracing::info!(target: log::RECOVERY, %pool, %server, stream, "{text}");
+        } else {
+            tracing::info!(target: log::RECOVERY, %pool, %server, stream, left_out, "{text}");
         }
+        true
     }
 }
 
@@ -126,7 +146,34 @@ impl Allowance {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn lines() -> Lines {
+        let target = Target { pool: "app".into(), server: "a".into(), host: "127.0.0.1".to_owned(), port: 1 };
+        let allowance = Arc::new(Mutex::new(Allowance::new(Instant::now())));
+        Lines { target, stream: "stdout", allowance, line: Vec::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_in_one_piece_costs_the_lines_that_may_be_logged_and_no_more() {
+        let mut lines = lines();
+        lines.add(&b"y\n".repeat(5_000), Instant::now());
+        lines.add(b"begun", Instant::now());
+        assert_eq!((lines.allowance.lock().unwrap().left_out, lines.line.as_slice()), (4_800, &b"begun"[..]));
+        lines.add(b" and ended\n", Instant::now());
+        assert_eq!((lines.allowance.lock().unwrap().left_out, lines.line.len()), (4_801, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_without_an_end_is_logged_in_pieces_and_never_kept_whole() {
+        let mut lines = lines();
+        for _ in 0..100 {
+            lines.add(&[b'x'; READ], Instant::now());
+            assert!(lines.line.capacity() <= 2 * LINE);
+        }
+        assert_eq!(lines.allowance.lock().unwrap().lines, 0);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_counted_and_left_out() {

@@ -11,7 +11,12 @@ fn stamped(event: Event) -> Arc<StampedEvent> {
 
 fn down(pool: &str, id: &str) -> Arc<StampedEvent> {
     let server = ServerRef { id: id.into(), address: "10.0.0.1:80".into() };
-    stamped(Event::ServerDown { pool: pool.into(), server, reason: "<refused> & gone".into() })
+    stamped(Event::ServerDown {
+        pool: pool.into(),
+        server,
+        reason: "<refused> & gone".into(),
+        cause: "connect_refused",
+    })
 }
 
 fn json_of(taken: &Taken) -> (Message, Value) {
@@ -41,7 +46,7 @@ fn a_body_has_all_keys_in_the_order_of_the_contract() {
     assert_eq!((&json["event"], &json["pool"]), (&json!("server_down"), &json!("app")));
     assert_eq!(json["server"], json!({"id": "app-1", "address": "10.0.0.1:80"}));
     assert_eq!((&json["reason"], &json["node"]), (&json!("<refused> & gone"), &json!("lb-1")));
-    assert_eq!((&json["id"], &json["details"]), (&json!(&*message.id), &json!({})));
+    assert_eq!((&json["id"], &json["details"]), (&json!(&*message.id), &json!({"cause": "connect_refused"})));
     let (_, json) = json_of(&Taken::Event(stamped(Event::ShutdownStarted), 0));
     assert!(keys.iter().all(|key| json.get(key).is_some()), "{json}");
     assert_eq!((&json["pool"], &json["server"], &json["reason"]), (&Value::Null, &Value::Null, &Value::Null));

@@ -8,7 +8,12 @@ fn server(id: usize) -> ServerRef {
 }
 
 fn down(pool: &str, id: usize) -> Event {
-    Event::ServerDown { pool: pool.into(), server: server(id), reason: "refused".into() }
+    Event::ServerDown {
+        pool: pool.into(),
+        server: server(id),
+        reason: "refused".into(),
+        cause: "connect_refused",
+    }
 }
 
 fn up(pool: &str, id: usize) -> Event {

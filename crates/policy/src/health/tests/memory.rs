@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::admission::Standing;
-use crate::health::{HISTORY, Happened, Window};
+use crate::health::{HISTORY, Happened, ProbeFault, Window};
 
 #[test]
 fn history_holds_probes_and_transitions_together() {
@@ -16,7 +16,7 @@ fn history_holds_probes_and_transitions_together() {
         [
             (s(1), Happened::ProbeOk, Some(200)),
             (s(1), changed(Unknown, Up), None),
-            (s(2), Happened::ProbeFailed, Some(503)),
+            (s(2), Happened::ProbeFailed(ProbeFault::Status), Some(503)),
             (s(2), changed(Up, Down), None),
         ]
     );
@@ -32,7 +32,7 @@ fn a_slow_probe_is_a_bad_one_in_the_history_too() {
     let entry = health.history().last().unwrap();
     assert_eq!(
         (entry.what(), entry.latency(), entry.status()),
-        (Happened::ProbeFailed, Some(s(2)), Some(200))
+        (Happened::ProbeFailed(ProbeFault::Slow), Some(s(2)), Some(200))
     );
     assert_eq!(entry.reason(), Some("took longer than 1s"));
     assert_eq!(health.trend(), None);

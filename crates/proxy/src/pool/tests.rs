@@ -1,0 +1,123 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::time::Duration;
+
+use loadweaver_policy::health::ProbeFailure;
+
+use super::*;
+
+/// A pool with servers `a` and, if there are two, `b`; `more` are further keys of it.
+fn config(servers: usize, more: &str) -> Pool {
+    let servers: Vec<String> = ["a", "b"][..servers]
+        .iter()
+        .zip(1..)
+        .map(|(id, port)| format!(r#"{{"id": "{id}", "host": "127.0.0.1", "port": {port}}}"#))
+        .collect();
+    let text = format!(
+        r#"{{"listeners": {{"web": {{"bind": "127.0.0.1:0"}}}}, "pools": {{"app": {{"servers": [{}], {more}}}}}}}"#,
+        servers.join(",")
+    );
+    let config = loadweaver_config::parse(text.as_bytes(), &|_: &str| None).unwrap().config;
+    config.pools.into_iter().next().unwrap()
+}
+
+fn check(path: &str, more: &str) -> String {
+    format!(r#""healthCheck": {{"type": "http", "path": "{path}", "rise": 1, "fall": 1 {more}}}"#)
+}
+
+struct Story {
+    bus: EventBus,
+    started: Instant,
+    pool: Arc<PoolState>,
+}
+
+impl Story {
+    fn begin(config: Pool) -> Self {
+        let (bus, started) = (EventBus::of_node("n", 16), Instant::now());
+        Self { pool: PoolState::build(config, bus.clone(), started), bus, started }
+    }
+
+    /// Changes the configuration; servers are the same by their ids. The clock goes forward by so much.
+    fn change_to(&mut self, config: Pool, later: Duration) {
+        self.started -= later;
+        let old = Arc::clone(&self.pool);
+        let before =
+            |server: &Arc<loadweaver_config::Server>| Some((Arc::clone(&old), old.place_of(&server.id)?));
+        let before = config.servers.iter().map(before).collect();
+        self.pool = PoolState::succeed(Some(&old), config, before, (self.bus.clone(), self.started));
+        self.pool.take_over(Some(&old));
+    }
+
+    fn well(&self, server: usize) {
+        self.pool.observe(server, Observation::ProbeOk { latency: Duration::ZERO, status: Some(200) });
+    }
+
+    fn sick(&self, server: usize) {
+        let failure = ProbeFailure::Status(500);
+        self.pool.observe(server, Observation::ProbeFailed { failure, latency: Duration::ZERO });
+    }
+
+    /// What was told, oldest first, but for panic.
+    fn told(&self) -> Vec<&'static str> {
+        let names = self.bus.since(0).into_iter().map(|each| each.event.name());
+        names.filter(|name| !name.starts_with("panic")).collect()
+    }
+}
+
+const NO_TIME: Duration = Duration::ZERO;
+
+#[test]
+fn an_episode_is_told_once_though_the_check_changes_within_it() {
+    let mut story = Story::begin(config(1, &check("/a", "")));
+    story.well(0);
+    story.sick(0);
+    for path in ["/b", "/c"] {
+        story.change_to(config(1, &check(path, "")), NO_TIME);
+        story.sick(0);
+    }
+    let one = ["server_up", "server_down", "pool_down"];
+    assert_eq!(story.told(), one);
+    story.change_to(config(1, &check("/d", "")), NO_TIME);
+    story.well(0);
+    assert_eq!(story.told()[3..], ["server_up", "pool_up"]);
+    // One that was well is not told to be so again.
+    story.change_to(config(1, &check("/e", "")), NO_TIME);
+    story.well(0);
+    assert_eq!(story.told().len(), 5);
+}
+
+#[test]
+fn a_server_that_comes_back_under_a_changed_check_starts_slowly() {
+    let with = |path: &str| config(2, &format!(r#"{}, "slowStart": "10m""#, check(path, "")));
+    let mut story = Story::begin(with("/a"));
+    story.well(0);
+    story.well(1);
+    story.sick(0);
+    story.change_to(with("/b"), NO_TIME);
+    story.well(0);
+    assert_eq!(story.pool.health(0).share, 100);
+}
+
+#[test]
+fn a_server_that_was_out_is_told_to_be_in_when_its_probes_are_taken_away() {
+    let mut story = Story::begin(config(1, &check("/a", "")));
+    story.sick(0);
+    story.change_to(config(1, r#""healthCheck": {"type": "off"}"#), NO_TIME);
+    assert_eq!(story.told(), ["server_down", "pool_down", "server_up", "pool_up"]);
+}
+
+#[test]
+fn a_newcomer_that_waits_for_its_first_probe_starts_slowly_from_there() {
+    let with = |servers| {
+        config(servers, &format!(r#"{}, "slowStart": "10m""#, check("/", r#", "startDown": true"#)))
+    };
+    let mut story = Story::begin(with(1));
+    story.well(0);
+    assert_eq!(story.pool.health(0).share, 1000, "at the start all are new together");
+    story.change_to(with(2), NO_TIME);
+    let mut later = with(2);
+    Arc::make_mut(&mut later.servers[0]).weight = 2;
+    story.change_to(later, Duration::from_hours(1));
+    story.well(1);
+    assert_eq!(story.pool.health(1).share, 100);
+}

@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use super::*;
 
+mod changes;
 mod page;
 mod secure;
+mod trouble;
 
 /// Small enough that a test waits for nothing.
 const PAUSES: Pauses = Pauses {
@@ -168,154 +170,6 @@ async fn only_what_is_asked_for_is_told() {
 }
 
 #[tokio::test]
-async fn a_target_that_answers_500_for_a_while_gets_all_of_it_later_and_in_order() {
-    let origin = numbered(|number| reply(if number < 7 { 500 } else { 200 }, "not now"));
-    let setting = Setting::new(&[hook(&origin)]);
-    for version in 1..=20 {
-        setting.bus.emit(reverted(version));
-    }
-    // Twenty, and that the target failed and recovered.
-    setting.until("all is delivered", |view| view.delivered == 22).await;
-    let told = origin.requests();
-    assert_eq!(versions(&told[7..]), (1..=20).collect::<Vec<u64>>());
-    // What is sent again is the same to the byte.
-    assert!(told[..7].iter().all(|each| each.body == told[7].body));
-    let id = |request: &Request| request.fields.get("x-loadweaver-delivery").unwrap().to_owned();
-    assert!(told[..7].iter().all(|each| id(each) == id(&told[7])));
-    let view = setting.view();
-    assert_eq!((view.failed, view.dropped, view.state), (0, 0, "ok"));
-    assert_eq!(view.last_error.as_deref(), Some("answered with status 500: not now"));
-    let first = view.deliveries.last().unwrap();
-    assert_eq!((first.attempts, first.state), (8, "delivered"));
-    assert_eq!((setting.told("webhook_failing"), setting.told("webhook_recovered")), (1, 1));
-}
-
-#[tokio::test]
-async fn a_message_is_given_up_after_its_attempts_and_the_next_one_goes_on() {
-    let origin = numbered(|number| reply(if number < 3 { 500 } else { 200 }, ""));
-    let setting = Setting::new(&[Webhook { attempts: 3, ..hook(&origin) }]);
-    setting.bus.emit(reverted(1));
-    setting.bus.emit(reverted(2));
-    setting.until("the second is delivered", |view| view.delivered >= 1).await;
-    let view = setting.view();
-    assert_eq!(view.failed, 1);
-    assert_eq!(
-        (view.deliveries.last().unwrap().state, view.deliveries.last().unwrap().attempts),
-        ("failed", 3)
-    );
-    assert_eq!(versions(&origin.requests()[..4]), [1, 1, 1, 2]);
-}
-
-#[tokio::test]
-async fn a_dead_target_costs_no_message_and_gets_one_trial_at_a_time() {
-    let origin = Origin::answering(reply(200, ""));
-    origin.refuse();
-    let setting = Setting::new(&[Webhook { attempts: 6, ..hook(&origin) }]);
-    for version in 1..=50 {
-        setting.bus.emit(reverted(version));
-    }
-    let trials = |view: &WebhookView| view.deliveries.first().map_or(0, |each| each.attempts);
-    setting.until("more trials than attempts", |view| trials(view) > 12).await;
-    let view = setting.view();
-    assert_eq!((view.state, view.failed, view.deliveries.len()), ("open", 0, 1));
-    // Fifty, and that it is failing.
-    assert_eq!(view.waiting, 51);
-    assert!(view.last_error.as_deref().is_some_and(|error| error.contains("connection refused")), "{view:?}");
-    assert_eq!(setting.told("webhook_failing"), 1);
-    origin.come_back();
-    setting.until("all is delivered", |view| view.delivered == 52).await;
-    assert_eq!(versions(&origin.requests()), (1..=50).collect::<Vec<u64>>());
-    assert_eq!(setting.view().state, "ok");
-}
-
-#[tokio::test]
-async fn a_target_that_hangs_or_resets_is_tried_again() {
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let origin =
-        Origin::start(move |connection| match next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-            0 => {
-                connection.read_request()?;
-                connection.hang()
-            }
-            1 => {
-                connection.read_request()?;
-                connection.reset()
-            }
-            2 => {
-                connection.read_request()?;
-                connection.write("HTTP/1.1 20");
-                Ok(())
-            }
-            _ => loop {
-                connection.read_request()?;
-                connection.write(reply(200, ""));
-            },
-        });
-    let setting = Setting::new(&[Webhook { timeout: Duration::from_millis(150), ..hook(&origin) }]);
-    setting.bus.emit(reverted(1));
-    setting.until("the time is over", |view| view.last_error.is_some()).await;
-    assert_eq!(setting.view().last_error.unwrap(), "no answer within 150ms");
-    setting.until("it is delivered", |view| view.delivered == 1).await;
-    assert_eq!(versions(&origin.requests()), [1, 1, 1, 1]);
-    assert_eq!(setting.view().deliveries[0].attempts, 4);
-}
-
-#[tokio::test]
-async fn a_redirect_is_not_followed() {
-    let elsewhere = Origin::answering(reply(200, ""));
-    let location = format!("Location: http://{}/", elsewhere.address());
-    let origin = Origin::answering(reply_with(307, &[&location], ""));
-    let setting = Setting::new(&[hook(&origin)]);
-    setting.bus.emit(reverted(1));
-    setting.until("it is given up", |view| view.failed == 1).await;
-    let view = setting.view();
-    let delivery = view.deliveries.iter().find(|each| each.event == "config_reverted").unwrap();
-    assert_eq!((delivery.attempts, delivery.status, delivery.state), (3, Some(307), "failed"));
-    assert_eq!(delivery.last_error.as_deref(), Some("answered with status 307; redirects are not followed"));
-    assert_eq!(elsewhere.accepted(), 0);
-}
-
-#[tokio::test]
-async fn a_target_that_asks_for_time_gets_it_within_reason() {
-    let origin = numbered(|number| match number {
-        0 => reply_with(429, &["Retry-After: 3600"], "slow down"),
-        _ => reply(200, ""),
-    });
-    let setting = Setting::new(&[hook(&origin)]);
-    let before = Instant::now();
-    setting.bus.emit(reverted(1));
-    setting.until("it is refused", |view| view.last_error.is_some()).await;
-    assert!(setting.view().next_attempt_at.is_some());
-    setting.until("it is delivered", |view| view.delivered == 1).await;
-    // An hour is what it asked for, 400 ms are allowed here; the pause of a first failure would be 5 ms.
-    assert!((PAUSES.longest_asked_for..PATIENCE).contains(&before.elapsed()), "{:?}", before.elapsed());
-}
-
-#[tokio::test]
-async fn when_too_many_wait_the_oldest_go_and_the_next_message_says_so() {
-    let origin = numbered(|number| reply(if number == 0 { 503 } else { 200 }, ""));
-    let pauses = Pauses { first: Duration::from_mins(1), longest: Duration::from_mins(1), ..PAUSES };
-    let setting = Setting::within(&[hook(&origin)], 10, pauses);
-    setting.bus.emit(reverted(1));
-    setting.until("the first waits for another attempt", |view| view.state == "retrying").await;
-    for version in 2..=31 {
-        setting.bus.emit(reverted(version));
-    }
-    setting.until("twenty are lost", |view| view.dropped == 20).await;
-    assert_eq!(setting.view().waiting, 11);
-    // An operator who looks whether it works again gets everything going.
-    let id = setting.webhooks.test("ops").unwrap();
-    setting.until("the rest is delivered", |view| view.delivered == 12).await;
-    let told = origin.requests();
-    assert_eq!(versions(&told[1..]), [vec![1], (22..=31).collect()].concat());
-    let missed: Vec<Option<u64>> = told.iter().map(|each| json(each)["details"]["missed"].as_u64()).collect();
-    assert_eq!(missed[3], Some(20));
-    assert_eq!(missed.iter().flatten().count(), 1);
-    assert_eq!(json(&told[2])["id"], id);
-    assert_eq!(json(&told[2])["event"], "webhook_test");
-}
-
-#[tokio::test]
 async fn five_hundred_servers_at_once_make_few_messages_and_none_is_missing() {
     let origin = Origin::answering(reply(200, ""));
     let setting = Setting::new(&[hook(&origin)]);
@@ -369,37 +223,6 @@ async fn a_delivery_of_the_past_is_sent_again_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_stays_keeps_what_waits_through_changes_of_the_configuration() {
-    let (origin, other) = (Origin::answering(reply(200, "")), Origin::answering(reply(200, "")));
-    origin.refuse();
-    let pauses = Pauses { first: Duration::from_mins(1), longest: Duration::from_mins(1), ..PAUSES };
-    let setting = Setting::within(&[hook(&origin)], 100, pauses);
-    setting.bus.emit(reverted(1));
-    setting.bus.emit(reverted(2));
-    setting.until("it is tried", |view| view.state == "retrying").await;
-    let kept = hook(&origin);
-    let new = Webhook { name: "new".into(), url: format!("http://{}/", other.address()), ..kept.clone() };
-    setting.apply(&[new.clone(), kept.clone()]);
-    setting.bus.emit(reverted(3));
-    // What happened before it was there is nothing to it.
-    assert_eq!(versions(&requests(&other, 1).await), [3]);
-    let view = setting.webhooks.views().remove(1);
-    assert_eq!((view.name.as_str(), view.waiting, view.deliveries[0].attempts), ("ops", 3, 1));
-    origin.come_back();
-    // Another secret and name: what waits is signed with the new one, at once.
-    let changed = Webhook { name: "renamed".into(), secret: Some(Secret::new("other")), ..kept };
-    setting.apply(&[changed]);
-    let told = requests(&origin, 3).await;
-    assert_eq!(versions(&told), [1, 2, 3]);
-    let expected = signature::of(&Secret::new("other"), &told[0].body);
-    assert_eq!(told[0].fields.get("x-loadweaver-signature"), Some(expected.as_str()));
-    // The one that is gone hears nothing more.
-    setting.bus.emit(reverted(4));
-    requests(&origin, 4).await;
-    assert_eq!(versions(&other.requests()), [3]);
-}
-
-#[tokio::test]
 async fn two_webhooks_do_not_wait_for_each_other() {
     let (dead, well) =
         (Origin::start(loadweaver_testkit::OriginConnection::hang), Origin::answering(reply(200, "")));
@@ -410,62 +233,6 @@ async fn two_webhooks_do_not_wait_for_each_other() {
     }
     assert_eq!(versions(&requests(&well, 5).await), [1, 2, 3, 4, 5]);
     assert_eq!(setting.webhooks.views()[0].waiting, 5);
-}
-
-#[tokio::test]
-async fn the_end_delivers_what_waits() {
-    let origin = Origin::answering(reply(200, ""));
-    let setting = Setting::new(&[hook(&origin)]);
-    for id in 0..100 {
-        setting.bus.emit(down("app", id));
-    }
-    setting.bus.emit(Event::ShutdownFinished { cut: 0 });
-    setting.webhooks.close().await;
-    let told = origin.requests();
-    assert_eq!(json(told.last().unwrap())["event"], "shutdown_finished");
-    assert_eq!(setting.view().waiting, 0);
-}
-
-#[tokio::test]
-async fn the_end_does_not_wait_for_a_target_that_is_dead_or_silent() {
-    let (dead, silent) =
-        (Origin::answering(reply(200, "")), Origin::start(loadweaver_testkit::OriginConnection::hang));
-    dead.refuse();
-    let pauses = Pauses { first: Duration::from_mins(1), longest: Duration::from_mins(1), ..PAUSES };
-    let setting = Setting::within(&[hook(&dead)], 100, pauses);
-    setting.bus.emit(reverted(1));
-    setting.until("it is tried", |view| view.state == "retrying").await;
-    let before = Instant::now();
-    setting.webhooks.close().await;
-    assert!(before.elapsed() < CLOSE_PATIENCE, "{:?}", before.elapsed());
-    let setting = Setting::new(&[hook(&silent)]);
-    setting.bus.emit(reverted(1));
-    until("the target is told", || silent.connections() == 1).await;
-    let before = Instant::now();
-    setting.webhooks.close_within(Duration::from_millis(100)).await;
-    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
-}
-
-#[tokio::test]
-async fn what_cannot_be_used_is_said_for_each_and_changes_nothing() {
-    let origin = Origin::answering(reply(200, ""));
-    let setting = Setting::new(&[hook(&origin)]);
-    let empty = std::env::temp_dir().join(format!("loadweaver-empty-{}.pem", std::process::id()));
-    std::fs::write(&empty, "nothing").unwrap();
-    let wrong = [
-        Webhook { name: "a".into(), ca_file: Some("/proc/nowhere".into()), ..hook(&origin) },
-        hook(&origin),
-        Webhook { name: "b".into(), headers: vec![("x".into(), "a\nb".into())], ..hook(&origin) },
-        Webhook { name: "c".into(), ca_file: Some(empty.clone()), ..hook(&origin) },
-    ];
-    let Err(errors) = setting.webhooks.prepare(&wrong) else { panic!("three are wrong") };
-    let _ = std::fs::remove_file(empty);
-    let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    assert_eq!(words.len(), 3);
-    assert!(words[0].starts_with("webhook a: its caFile /proc/nowhere cannot be used"), "{words:?}");
-    assert_eq!(words[1], "webhook b: its header \"x\" cannot be sent");
-    assert!(words[2].starts_with("webhook c: its caFile"), "{words:?}");
-    assert_eq!(setting.webhooks.views().len(), 1);
 }
 
 #[tokio::test]

@@ -11,11 +11,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use loadweaver_config::{Pool, RecoveryAction, Server, ServerState};
-use loadweaver_policy::health::{Observation, State as Verdict};
+use loadweaver_config::{Pool, Server, ServerState};
+use loadweaver_policy::health::State as Verdict;
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::event::{Event, EventBus};
 use tokio::sync::{Notify, oneshot};
@@ -23,18 +23,21 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::jitter::Jitter;
-use crate::target::Target;
-use process::{Charge, Keeper};
+use process::Keeper;
 use ward::{Seat, Ward};
 
 /// The action `http`.
 mod call;
 /// One server's case.
 mod case;
+/// Which processes run.
+mod children;
 /// What an attempt does.
 mod deed;
 /// Between LoadWeaver and a server that it runs.
 pub mod guard;
+/// Servers that go to another pool.
+mod moves;
 /// What a ward orders, carried out.
 mod orders;
 /// The action `process`.
@@ -79,6 +82,8 @@ struct Care {
     /// What was ended and may take a moment; waited for by its successor, and by the end.
     leaving: HashMap<(Key, Kind), JoinHandle<()>>,
     wards: u64,
+    /// How many keepers there ever were.
+    kept: u64,
     closed: bool,
 }
 
@@ -110,7 +115,7 @@ impl Recoveries {
         if care.closed {
             return;
         }
-        let mut orders = Vec::new();
+        let (mut orders, mut moved) = moves::out(&mut care, snapshot, now);
         let gone: Vec<Arc<str>> = care.pools.keys().cloned().collect();
         let heal = |pool: &&Arc<PoolState>| heals(&pool.config);
         for name in gone {
@@ -131,7 +136,7 @@ impl Recoveries {
                 .entry(pool.config.name.clone())
                 .or_insert_with(|| (Ward::new(first + 1, Jitter::from_system()), Arc::clone(pool)));
             let before = std::mem::replace(known, Arc::clone(pool));
-            ward.apply(seats(&pool.config), now);
+            ward.apply(seats(&pool.config), moved.remove(&pool.config.name).unwrap_or_default(), now);
             look(ward, pool, now);
             // What is dropped is told as it was called before.
             orders.push((before, ward.decide(now)));
@@ -259,64 +264,18 @@ impl Recoveries {
         // A little late, so that it is not early by the rounding of a timer.
         wakes.min().map(|wake| wake.saturating_sub(now) + Duration::from_millis(1))
     }
-
-    /// Starts and ends processes, so that those run that the configuration names.
-    fn keep(&self, care: &mut Care, snapshot: &Snapshot) {
-        let mut wanted: HashMap<Key, Charge> = HashMap::new();
-        for pool in &snapshot.pools {
-            for server in &pool.config.servers {
-                if let Some(charge) = charge(&pool.config, server) {
-                    wanted.insert((pool.config.name.clone(), server.id.clone()), charge);
-                }
-            }
-        }
-        let stays = |key: &Key, keeper: &mut Keeper| wanted.get(key) == Some(&keeper.charge);
-        let ending: Vec<(Key, Keeper)> = care.keepers.extract_if(|key, keeper| !stays(key, keeper)).collect();
-        for (key, keeper) in ending {
-            care.leave(key, Kind::Process, keeper.stop());
-        }
-        for (key, charge) in wanted {
-            if !care.keepers.contains_key(&key) {
-                let previous = care.leaving.remove(&(key.clone(), Kind::Process));
-                let ended = self.ended(&key, &charge);
-                let keeper = Keeper::start(charge, self.shared.guard.clone(), previous, ended);
-                care.keepers.insert(key, keeper);
-            }
-        }
-    }
-
-    /// What a keeper calls when its process ended. It does not keep us alive: we keep it.
-    fn ended(&self, key: &Key, charge: &Charge) -> impl Fn(String, String) + Send + 'static {
-        let (shared, key, charge): (Weak<Shared>, _, _) =
-            (Arc::downgrade(&self.shared), key.clone(), charge.clone());
-        move |how, output| {
-            if let Some(shared) = shared.upgrade() {
-                Self { shared }.process_ended(&key, &charge, (how, output));
-            }
-        }
-    }
-
-    fn process_ended(&self, (pool, server): &Key, charge: &Charge, how: (String, String)) {
-        let current = {
-            let care = self.lock();
-            let keeper = care.keepers.get(&(Arc::clone(pool), Arc::clone(server)));
-            keeper.is_some_and(|keeper| keeper.charge == *charge)
-        };
-        if !current {
-            return;
-        }
-        // Nobody listens there any more; no request has to find that out.
-        let state = self.lock().pools.get(pool).map(|(_, pool)| Arc::clone(pool));
-        if let Some(state) = state
-            && let Some(place) = state.place_of(server)
-        {
-            state.observe(place, Observation::ProcessEnded(how.0.clone()));
-        }
-        self.with(pool, |ward, now| ward.process_ended(server, how, now));
-    }
 }
 
 impl Care {
+    /// What has to be gone before the next of its kind for this server begins: a child holds the port, and an action
+    /// called off may still be at work. A server of that id in another pool is looked at too, since it may be this one.
+    fn predecessor(&mut self, key: &Key, kind: Kind) -> Option<JoinHandle<()>> {
+        let same = |left: &&(Key, Kind)| left.1 == kind && left.0.1 == key.1;
+        let own = self.leaving.get_key_value(&(key.clone(), kind)).map(|(own, _)| own);
+        let found = own.or_else(|| self.leaving.keys().find(same)).cloned()?;
+        self.leaving.remove(&found)
+    }
+
     /// Remembers what is on its way out, and forgets what is gone.
     fn leave(&mut self, key: Key, kind: Kind, task: JoinHandle<()>) {
         self.leaving.retain(|_, task| !task.is_finished());
@@ -336,18 +295,6 @@ fn seats(pool: &Pool) -> Vec<Seat> {
         rules: server.recovery.as_ref().or(pool.recovery.as_ref()).cloned(),
     };
     pool.servers.iter().map(|server| seat(server)).collect()
-}
-
-/// The process that is to run for a server, if one is.
-fn charge(pool: &Pool, server: &Server) -> Option<Charge> {
-    match &server.recovery.as_ref().or(pool.recovery.as_ref())?.action {
-        RecoveryAction::Process { command, stop_timeout } => {
-            let target = Target::of(&pool.name, server);
-            let program = target.program(command);
-            Some(Charge { target, program, stop_timeout: *stop_timeout })
-        }
-        RecoveryAction::Command(_) | RecoveryAction::Http(_) => None,
-    }
 }
 
 /// Tells a ward the verdicts as they are. One that is not known yet is no news.

@@ -28,6 +28,9 @@ pub(crate) enum Writing {
 }
 
 impl Target {
+    /// The variable that tells a program the pool.
+    pub(crate) const POOL: &str = "LOADWEAVER_POOL";
+
     pub(crate) fn of(pool: &Arc<str>, server: &Server) -> Self {
         Self { pool: pool.clone(), server: server.id.clone(), host: server.host.clone(), port: server.port }
     }
@@ -54,7 +57,7 @@ impl Target {
     pub(crate) fn program(&self, command: &HostCommand) -> Program {
         let fill = |text: &String| self.fill(text, Writing::Plain);
         let told = [
-            ("LOADWEAVER_POOL", self.pool.to_string()),
+            (Self::POOL, self.pool.to_string()),
             ("LOADWEAVER_SERVER_ID", self.server.to_string()),
             ("LOADWEAVER_SERVER_HOST", self.host.clone()),
             ("LOADWEAVER_SERVER_PORT", self.port.to_string()),

@@ -39,7 +39,7 @@ impl Recoveries {
     ) {
         let key = (pool.config.name.clone(), Arc::clone(server));
         let Some(deed) = deed::of(care, &key, (number, reason)) else { return };
-        let previous = care.leaving.remove(&(key.clone(), Kind::Action));
+        let previous = care.predecessor(&key, Kind::Action);
         let (called_off, told) = oneshot::channel();
         let (us, mine) = (self.clone(), key.clone());
         let task = tokio::spawn(async move {

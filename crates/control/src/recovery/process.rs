@@ -29,12 +29,37 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How an action ended, and the end of what it had to say.
 pub(super) type Acted = (Result<(), String>, String);
 
-/// What is run, and for whom. Equal ones are the same child.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is run, and for whom.
+#[derive(Debug, Clone)]
 pub(super) struct Charge {
     pub(super) target: Target,
     pub(super) program: Program,
     pub(super) stop_timeout: Duration,
+}
+
+impl Charge {
+    /// Whether the child that runs for one may go on for the other: the same program for the same server. The pool may
+    /// be another one, as long as the program is not told of it by its configuration; `LOADWEAVER_POOL` then says in
+    /// which one it was started.
+    pub(super) fn is_of_same_child(&self, other: &Self) -> bool {
+        let told = |charge: &Self| {
+            let env = charge.program.env.iter().filter(|(name, _)| name != Target::POOL);
+            env.cloned().collect::<Vec<_>>()
+        };
+        let server =
+            |charge: &Self| (charge.target.server.clone(), charge.target.host.clone(), charge.target.port);
+        server(self) == server(other)
+            && self.program.argv == other.program.argv
+            && self.program.directory == other.program.directory
+            && told(self) == told(other)
+    }
+}
+
+/// A charge that may change while its child runs.
+pub(super) type Shared = Arc<Mutex<Charge>>;
+
+fn now(charge: &Shared) -> Charge {
+    charge.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// What can be seen of a child.
@@ -50,7 +75,9 @@ pub(super) struct Seen {
 /// Keeps one child. Dropped, it ends the child beside whatever else goes on; [`Keeper::stop`] waits for that.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    pub(super) charge: Charge,
+    /// Tells it from every other one.
+    pub(super) number: u64,
+    charge: Shared,
     asks: mpsc::Sender<oneshot::Sender<Acted>>,
     task: JoinHandle<()>,
     seen: Arc<Mutex<Seen>>,
@@ -59,14 +86,16 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Starts the child once `previous` is done. `ended` is told each exit that nobody asked for.
     pub(super) fn start(
-        charge: Charge,
+        (number, charge): (u64, Charge),
         guard: Option<PathBuf>,
         previous: Option<JoinHandle<()>>,
         ended: impl Fn(String, String) + Send + 'static,
     ) -> Self {
         let (asks, asked) = mpsc::channel(1);
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let duty = Duty { charge: charge.clone(), guard, seen: Arc::clone(&seen), tail: Tail::default() };
+        let charge = Arc::new(Mutex::new(charge));
+        let duty =
+            Duty { charge: Arc::clone(&charge), guard, seen: Arc::clone(&seen), tail: Tail::default() };
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
                 // Its port is free only when it is gone.
@@ -74,7 +103,17 @@ impl Keeper {
             }
             duty.run(asked, ended).await;
         });
-        Self { charge, asks, task, seen }
+        Self { number, charge, asks, task, seen }
+    }
+
+    /// Whether its child can go on for this charge.
+    pub(super) fn suits(&self, charge: &Charge) -> bool {
+        now(&self.charge).is_of_same_child(charge)
+    }
+
+    /// Goes on for this charge.
+    pub(super) fn take_up(&self, charge: Charge) {
+        *self.charge.lock().unwrap_or_else(PoisonError::into_inner) = charge;
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -103,7 +142,7 @@ impl Keeper {
 
 /// What the task is given.
 struct Duty {
-    charge: Charge,
+    charge: Shared,
     guard: Option<PathBuf>,
     seen: Arc<Mutex<Seen>>,
     tail: Tail,
@@ -145,7 +184,8 @@ impl Duty {
                     if let Some(running) = running.take() {
                         self.bury(running).await;
                     }
-                    tracing::warn!(target: log::RECOVERY, pool = %self.charge.target.pool, server = %self.charge.target.server, how, "the server's process ended");
+                    let Charge { target, .. } = now(&self.charge);
+                    tracing::warn!(target: log::RECOVERY, pool = %target.pool, server = %target.server, how, "the server's process ended");
                     ended(how, self.tail.text());
                 }
             }
@@ -153,7 +193,7 @@ impl Duty {
     }
 
     fn spawn(&mut self) -> Result<Running, String> {
-        let Charge { target, program, stop_timeout } = &self.charge;
+        let Charge { target, program, stop_timeout } = now(&self.charge);
         let mut command = match &self.guard {
             None => program.command(),
             Some(guard) => {
@@ -174,15 +214,15 @@ impl Duty {
         self.see(|seen| *seen = Seen { pid, started: Some(SystemTime::now()), starts: seen.starts + 1 });
         self.tail = Tail::default();
         let (life, stdout, stderr) = group.pipes();
-        let readers = lines::follow(target, &self.tail, stdout, stderr);
+        let readers = lines::follow(&self.charge, &self.tail, stdout, stderr);
         Ok(Running { group, readers, _life: life })
     }
 
     /// Ends a child as it was asked for.
     async fn end(&self, mut running: Running) {
-        let target = &self.charge.target;
+        let Charge { target, stop_timeout, .. } = now(&self.charge);
         tracing::info!(target: log::RECOVERY, pool = %target.pool, server = %target.server, "ending the server's process");
-        running.group.end(self.charge.stop_timeout).await;
+        running.group.end(stop_timeout).await;
         self.bury(running).await;
     }
 

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use std::path::Path;
 
-use loadweaver_config::{Config, HealthCheck, HostCommand, HttpCall, PassiveHealth, Recovery};
-use loadweaver_policy::health::ProbeFailure;
+use loadweaver_config::{
+    Config, HealthCheck, HostCommand, HttpCall, PassiveHealth, Recovery, RecoveryAction,
+};
+use loadweaver_policy::health::{Observation, ProbeFailure};
 use loadweaver_telemetry::event::Receiver;
 use loadweaver_testkit::Origin;
 use loadweaver_testkit::origin::reply;

@@ -16,11 +16,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadweaver_config::Recovery;
+use loadweaver_config::{Recovery, RecoveryAction};
 
-use super::case::{Case, Cause, Outcome, Phase, Stage, Totals, UnderWay};
+use super::case::{Case, Cause, Phase, Stage, Totals, UnderWay};
 use crate::jitter::Jitter;
 
+/// How attempts end.
+mod endings;
+/// When everything waits.
 mod storm;
 
 pub(super) use storm::Hold;
@@ -105,8 +108,10 @@ impl Ward {
 
     /// Takes in what the configuration says now. What stays as it is goes on undisturbed; an attempt for a server
     /// that is gone, out of service, or has another recovery is cut short.
-    pub(super) fn apply(&mut self, seats: Vec<Seat>, now: Duration) {
+    /// `moved` are the cases that come with their servers from other pools.
+    pub(super) fn apply(&mut self, seats: Vec<Seat>, mut moved: BTreeMap<Arc<str>, Case>, now: Duration) {
         let mut before = std::mem::take(&mut self.cases);
+        before.append(&mut moved);
         for seat in seats {
             let case = match before.remove(&seat.id) {
                 Some(case) if case.address == seat.address => self.go_on(case, &seat, now),
@@ -123,6 +128,17 @@ impl Ward {
             self.cut_short(&id, &mut case, "the server was removed", now);
         }
         self.look_for_an_end_of_the_hold(now);
+    }
+
+    /// Gives away the case of a server that goes to another pool.
+    pub(super) fn let_go(&mut self, id: &Arc<str>, now: Duration) -> Option<Case> {
+        let mut case = self.cases.remove(id)?;
+        let waits = matches!(case.phase, Phase::Waiting { .. } | Phase::GivenUp);
+        if !waits {
+            self.cut_short(id, &mut case, "the server is in another pool now", now);
+            self.plan(id, &mut case, now);
+        }
+        Some(case)
     }
 
     /// Health says that a server is down.
@@ -268,6 +284,11 @@ impl Ward {
         std::mem::take(&mut self.orders)
     }
 
+    /// Hands out what is to be done already; nothing begins.
+    pub(super) fn orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
     /// When [`Ward::decide`] has something to do next, if nothing else happens.
     pub(super) fn next_wake(&self, now: Duration) -> Option<Duration> {
         let wakes = self.cases.values().filter_map(|case| match &case.phase {
@@ -294,14 +315,21 @@ impl Ward {
             return case;
         }
         self.cut_short(&seat.id, &mut case, "its configuration changed", now);
+        let action = |rules: &Option<Recovery>| rules.as_ref().map(|rules| rules.action.clone());
+        let same_action = action(&case.rules) == action(&seat.rules);
         if rules_changed {
-            let action = |rules: &Option<Recovery>| rules.as_ref().map(|rules| rules.action.clone());
             // Another process was started when this change was put in force.
-            case.gone &= action(&case.rules) == action(&seat.rules);
+            case.gone &= same_action;
             case.made = 0;
         }
         (case.rules, case.active) = (seat.rules.clone(), seat.active);
         self.plan(&seat.id, &mut case, now);
+        // A process that was started this moment is not started anew before it had the time to get up.
+        if let (Some(rules), Phase::Waiting { until }, false) = (&case.rules, &mut case.phase, same_action)
+            && matches!(rules.action, RecoveryAction::Process { .. })
+        {
+            *until = (*until).max(now + rules.after);
+        }
         case
     }
 
@@ -324,78 +352,6 @@ impl Ward {
         let reason = case.reason.clone();
         self.orders.push(Order::Started { server: Arc::clone(id), number });
         self.orders.push(Order::Act { server: Arc::clone(id), ticket, number, reason });
-    }
-
-    fn end_watches(&mut self, now: Duration) {
-        let over: Vec<(Arc<str>, Duration, bool)> = self
-            .cases
-            .iter()
-            .filter_map(|(id, case)| match case.under_way()?.stage {
-                Stage::Watching { acted, until } if until <= now => Some((Arc::clone(id), acted, case.well)),
-                _ => None,
-            })
-            .collect();
-        for (id, acted, well) in over {
-            let Some((id, mut case)) = self.cases.remove_entry(&id) else { continue };
-            if well {
-                // It was never seen down, so it was well from the action's end on.
-                self.succeed(&id, &mut case, acted, now);
-            } else {
-                let within = case.rules.as_ref().map_or(Duration::ZERO, |rules| rules.within);
-                let how = if case.unstable { "unstable" } else { "still down" };
-                let why = format!("{how} {within:?} after the action: {}", case.reason);
-                self.fail(&id, &mut case, why, now);
-            }
-            self.cases.insert(id, case);
-        }
-    }
-
-    /// `well_at` is when the server was well again, `now` when that became certain.
-    fn succeed(&mut self, id: &Arc<str>, case: &mut Case, well_at: Duration, now: Duration) {
-        let Some(UnderWay { number, began, .. }) = case.under_way().cloned() else { return };
-        let took = well_at.saturating_sub(began);
-        let out = well_at.saturating_sub(case.out_since.unwrap_or(began));
-        case.conclude(Outcome::Succeeded, took);
-        case.totals.out += out;
-        self.totals.successes += 1;
-        self.totals.out += out;
-        case.phase = Phase::Idle;
-        case.last_end = Some(now);
-        case.come_back(well_at);
-        self.orders.push(Order::Succeeded { server: Arc::clone(id), number, took });
-    }
-
-    fn fail(&mut self, id: &Arc<str>, case: &mut Case, mut reason: String, now: Duration) {
-        let Some(UnderWay { number, began, .. }) = case.under_way().cloned() else { return };
-        case.conclude(Outcome::Failed(reason.clone()), now.saturating_sub(began));
-        self.totals.failures += 1;
-        case.last_end = Some(now);
-        case.phase = Phase::Idle;
-        if (case.well || case.unstable) && !case.gone {
-            (case.well, case.unstable) = (true, false);
-            case.come_back(now);
-        } else if case.is_used_up() {
-            case.phase = Phase::GivenUp;
-            reason = format!("{reason}; giving up after {number} attempts");
-        } else {
-            self.plan(id, case, now);
-        }
-        self.orders.push(Order::Failed { server: Arc::clone(id), number, reason });
-    }
-
-    fn cut_short(&mut self, id: &Arc<str>, case: &mut Case, why: &str, now: Duration) {
-        if let Some(UnderWay { ticket, number, began, .. }) = case.under_way().cloned() {
-            case.conclude(Outcome::CutShort(why.to_owned()), now.saturating_sub(began));
-            case.last_end = Some(now);
-            self.orders.push(Order::Drop { server: Arc::clone(id), ticket });
-            let reason = format!("cut short: {why}");
-            self.orders.push(Order::Failed { server: Arc::clone(id), number, reason });
-        }
-        if std::mem::take(&mut case.unstable) {
-            case.well = true;
-            case.come_back(now);
-        }
-        case.phase = Phase::Idle;
     }
 
     /// Says when the next attempt is due for a server for which none is under way.

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 use crate::program::{READ, Tail, breathe, harmless};
 use crate::target::Target;
 
+use super::Shared;
+
 /// Longest line that is logged in one piece; the rest of it is the next line.
 const LINE: usize = 4 * 1024;
 /// Lines a second in the long run, and at once.
@@ -23,7 +25,7 @@ const AT_ONCE: u32 = 200;
 
 /// Reads both outputs to their ends.
 pub(super) fn follow(
-    target: &Target,
+    charge: &Shared,
     tail: &Tail,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
@@ -31,7 +33,7 @@ pub(super) fn follow(
     let allowance = Arc::new(Mutex::new(Allowance::new(Instant::now())));
     let mut readers = JoinSet::new();
     let lines = |stream| Lines {
-        target: target.clone(),
+        charge: Arc::clone(charge),
         stream,
         allowance: Arc::clone(&allowance),
         line: Vec::new(),
@@ -59,7 +61,7 @@ async fn read(mut output: impl AsyncRead + Unpin, tail: Tail, mut lines: Lines) 
 }
 
 struct Lines {
-    target: Target,
+    charge: Shared,
     stream: &'static str,
     allowance: Arc<Mutex<Allowance>>,
     line: Vec<u8>,
@@ -103,7 +105,7 @@ impl Lines {
         let Some(left_out) = allowed else { return false };
         let text = harmless(&String::from_utf8_lossy(&bytes));
         let text = text.trim_end();
-        let (pool, server, stream) = (&self.target.pool, &self.target.server, self.stream);
+        let (Target { pool, server, .. }, stream) = (super::now(&self.charge).target, self.stream);
         if left_out == 0 {
             tracing::info!(target: log::RECOVERY, %pool, %server, stream, "{text}");
         } else {
@@ -147,12 +149,16 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::Charge;
     use super::*;
+    use crate::program::Program;
 
     fn lines() -> Lines {
         let target = Target { pool: "app".into(), server: "a".into(), host: "127.0.0.1".to_owned(), port: 1 };
         let allowance = Arc::new(Mutex::new(Allowance::new(Instant::now())));
-        Lines { target, stream: "stdout", allowance, line: Vec::new() }
+        let program = Program { argv: Vec::new(), env: Vec::new(), directory: None };
+        let charge = Charge { target, program, stop_timeout: Duration::ZERO };
+        Lines { charge: Arc::new(Mutex::new(charge)), stream: "stdout", allowance, line: Vec::new() }
     }
 
     #[tokio::test(start_paused = true)]

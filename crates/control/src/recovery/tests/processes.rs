@@ -99,6 +99,36 @@ async fn a_change_touches_only_the_processes_that_it_names() {
 }
 
 #[tokio::test]
+async fn a_process_goes_on_with_its_server_in_another_pool_and_with_another_stop_timeout() {
+    let folder = Scratch::new();
+    let mut nursing = Nursing::of(1, sleeper(&folder));
+    until("it runs", || pids(&folder).len() == 1).await;
+    nursing.comes_up(0);
+    kill(&pids(&folder)[0]);
+    until("it runs again", || pids(&folder).len() == 2).await;
+    nursing.until_state(0, "watching").await;
+    nursing.comes_up(0);
+    nursing.until_state(0, "idle").await;
+    let mut recovery = sleeper(&folder);
+    if let RecoveryAction::Process { stop_timeout, .. } = &mut recovery.action {
+        *stop_timeout = Duration::from_secs(7);
+    }
+    nursing.change_to(Pool { name: "other".into(), ..pool(1, recovery) });
+    let view = nursing.view(0);
+    assert_eq!((view.totals.attempts, view.totals.successes), (1, 1), "its story goes with it");
+    assert_eq!(view.process.unwrap().starts, 2);
+    assert!(lives(&pids(&folder)[1]));
+    // Who ended is told in the pool where it is now.
+    nursing.comes_up(0);
+    kill(&pids(&folder)[1]);
+    until("it runs again", || pids(&folder).len() == 3).await;
+    nursing.until_state(0, "watching").await;
+    assert_eq!((nursing.view(0).totals.attempts, nursing.recoveries.views()[0].pool.as_str()), (2, "other"));
+    nursing.recoveries.stop().await;
+    assert!(pids(&folder).iter().all(|pid| !lives(pid)));
+}
+
+#[tokio::test]
 async fn a_process_that_does_not_heed_sigterm_is_killed_with_its_group() {
     let folder = Scratch::new();
     let script = format!(

@@ -106,12 +106,12 @@ fn feed(play: &mut Play, input: &Input, most: &mut u32) {
                 seat.active = bit(*active, index);
             }
             let kept = all.into_iter().enumerate().filter(|(index, _)| bit(*there, *index));
-            ward.apply(kept.map(|(_, seat)| seat).collect(), now);
+            ward.apply(kept.map(|(_, seat)| seat).collect(), BTreeMap::new(), now);
         }
         Input::Retune(places) => {
             *most = u32::try_from(*places).unwrap();
             let seats = seats("a b c d e", &Recovery { max_concurrent: *most, ..rules() });
-            ward.apply(seats, now);
+            ward.apply(seats, BTreeMap::new(), now);
         }
     }
 }

@@ -44,7 +44,8 @@ impl Story {
         let before =
             |server: &Arc<loadweaver_config::Server>| Some((Arc::clone(&old), old.place_of(&server.id)?));
         let before = config.servers.iter().map(before).collect();
-        self.pool = PoolState::succeed(Some(&old), config, before, (self.bus.clone(), self.started));
+        let shared = (self.bus.clone(), self.started);
+        self.pool = PoolState::succeed(config, (Some(&old), before), &Leavers::default(), shared);
         self.pool.take_over(Some(&old));
     }
 

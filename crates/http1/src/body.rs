@@ -21,6 +21,10 @@ enum State {
     // Boxed: few bodies are chunked, and the decoder is far larger than a length.
     Chunked(Box<Chunked>),
     UntilClose,
+    /// All input is data, and somebody else knows its end; `left` of it was announced.
+    Streamed {
+        left: Option<u64>,
+    },
 }
 
 /// What stands at the start of the input.
@@ -57,6 +61,12 @@ impl Body {
         Self { state }
     }
 
+    /// A reader for a body whose end is told by [`Body::end_of_input`], as a stream of HTTP/2 has it: all input is
+    /// data. A `length` that was announced is held to, both ways.
+    pub fn streamed(length: Option<u64>) -> Self {
+        Self { state: State::Streamed { left: length } }
+    }
+
     /// Reads the next piece of `input`.
     #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Piece, BodyError> {
@@ -74,20 +84,30 @@ impl Body {
                 Ok(Piece::Data { skip: 0, len })
             }
             State::Chunked(chunked) => chunked.decode(input),
-            State::UntilClose if input.is_empty() => Ok(Piece::NeedMore { consumed: 0 }),
-            State::UntilClose => Ok(Piece::Data { skip: 0, len: input.len() }),
+            State::UntilClose | State::Streamed { .. } if input.is_empty() => {
+                Ok(Piece::NeedMore { consumed: 0 })
+            }
+            State::UntilClose | State::Streamed { left: None } => {
+                Ok(Piece::Data { skip: 0, len: input.len() })
+            }
+            State::Streamed { left: Some(left) } => {
+                *left = left.checked_sub(input.len() as u64).ok_or(BodyError::TooLong)?;
+                Ok(Piece::Data { skip: 0, len: input.len() })
+            }
         }
     }
 
-    /// The connection has ended: right for a body that ends with it, a cut for every other.
+    /// The connection, or the stream, has ended: right for a body that ends with it, a cut for every other.
     pub fn end_of_input(&mut self) -> Result<(), BodyError> {
         match self.state {
             _ if self.is_done() => Ok(()),
-            State::UntilClose => {
+            State::UntilClose | State::Streamed { left: None | Some(0) } => {
                 self.state = State::Done;
                 Ok(())
             }
-            State::Done | State::Length { .. } | State::Chunked(_) => Err(BodyError::Cut),
+            State::Done | State::Length { .. } | State::Chunked(_) | State::Streamed { .. } => {
+                Err(BodyError::Cut)
+            }
         }
     }
 
@@ -106,6 +126,7 @@ impl Body {
     pub fn length_left(&self) -> Option<u64> {
         match self.state {
             State::Length { left } => Some(left),
+            State::Streamed { left } => left,
             State::Done => Some(0),
             State::Chunked(_) | State::UntilClose => None,
         }
@@ -117,7 +138,7 @@ impl Body {
         match &self.state {
             State::Done => true,
             State::Chunked(chunked) => chunked.is_done(),
-            State::Length { .. } | State::UntilClose => false,
+            State::Length { .. } | State::UntilClose | State::Streamed { .. } => false,
         }
     }
 
@@ -125,7 +146,36 @@ impl Body {
     pub fn trailers(&self) -> Option<&Headers> {
         match &self.state {
             State::Chunked(chunked) => Some(chunked.trailers()).filter(|trailers| !trailers.is_empty()),
-            State::Done | State::Length { .. } | State::UntilClose => None,
+            State::Done | State::Length { .. } | State::UntilClose | State::Streamed { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_streamed_body_ends_when_it_is_told_to() {
+        let mut body = Body::streamed(None);
+        assert_eq!(body.decode(b""), Ok(Piece::NeedMore { consumed: 0 }));
+        assert_eq!(body.decode(b"abc"), Ok(Piece::Data { skip: 0, len: 3 }));
+        assert!(!body.is_done());
+        assert_eq!(body.length_left(), None);
+        assert_eq!(body.end_of_input(), Ok(()));
+        assert!(body.is_done());
+    }
+
+    #[test]
+    fn a_streamed_body_is_held_to_its_length_both_ways() {
+        let mut body = Body::streamed(Some(3));
+        assert_eq!(body.decode(b"ab"), Ok(Piece::Data { skip: 0, len: 2 }));
+        assert_eq!(body.length_left(), Some(1));
+        assert_eq!(body.clone().end_of_input(), Err(BodyError::Cut));
+        assert_eq!(body.clone().decode(b"cd"), Err(BodyError::TooLong));
+        assert_eq!(body.decode(b"c"), Ok(Piece::Data { skip: 0, len: 1 }));
+        assert!(!body.is_done(), "the end is yet to be told");
+        assert_eq!(body.end_of_input(), Ok(()));
+        assert!(body.is_done());
     }
 }

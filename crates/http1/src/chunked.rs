@@ -9,7 +9,6 @@ use crate::error::BodyError;
 use crate::headers::Headers;
 use crate::limits::MAX_FIELDS;
 use crate::lines;
-use crate::name::Name;
 
 /// Bytes of chunk extensions in one body. Unbounded ones let a client keep a server busy with bytes that no body
 /// limit counts (CVE-2023-39326 in Go's reader).
@@ -161,12 +160,7 @@ impl Chunked {
             }
             _ => return Err(BodyError::Trailers),
         }
-        self.trailers.retain(|known, _| {
-            !known.is_hop_by_hop()
-                && !known.is_protected()
-                && !matches!(known, Name::Expect | Name::Date | Name::Lookalike | Name::Spoofable)
-                && !matches!(known, Name::XLoadweaverFailure)
-        });
+        self.trailers.retain(|known, _| known.may_be_trailer());
         Ok(())
     }
 }

@@ -73,4 +73,7 @@ pub enum BodyError {
     /// The connection ended before the body did.
     #[error("connection ended before the body did")]
     Cut,
+    /// More data than was announced, in a protocol that ends bodies by other means than their length.
+    #[error("more data than announced")]
+    TooLong,
 }

@@ -29,6 +29,23 @@ struct Field {
     live: bool,
     /// The block has `name: value CRLF` from `name_start` on, to the byte.
     canonical: bool,
+    /// Must never enter a compression table, neither ours nor that of anybody after us (RFC 7541 section 7.1.3).
+    secret: bool,
+}
+
+/// One live field, with what an encoder of HTTP/2 wants to know of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The name, recognised.
+    pub known: Name,
+    /// The name as it was written.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// The whole of `name: value CRLF`, where it stands in the block in just that form.
+    pub whole: Option<&'a [u8]>,
+    /// The field came as one that no compression table may hold.
+    pub secret: bool,
 }
 
 impl Field {
@@ -67,6 +84,34 @@ impl Headers {
         self.block.extend_from_slice(value);
         self.block.extend_from_slice(b"\r\n");
         self.index(Name::of(name), (name_start, name.len()), (value_start, value.len()), true);
+    }
+
+    /// Appends a field whose line `name: value CRLF` the caller has already made, and whose name it knows: one copy.
+    /// `secret` fields stay out of compression tables wherever they go.
+    #[inline]
+    pub fn append_line(&mut self, known: Name, line: &[u8], name_len: usize, secret: bool) {
+        let start = self.block.len();
+        self.block.extend_from_slice(line);
+        let value_len = line.len().saturating_sub(name_len + 4);
+        self.index(known, (start, name_len), (start + name_len + 2, value_len), true);
+        if secret && let Some(field) = self.fields.last_mut() {
+            field.secret = true;
+        }
+    }
+
+    /// The live fields in order, each as its line.
+    #[inline]
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.fields.iter().filter(|field| field.live).map(|field| Line {
+            known: field.name,
+            name: self.name_of(field),
+            value: self.value_of(field),
+            whole: field.canonical.then(|| {
+                let start = field.name_start as usize;
+                self.bytes(start, field.line_end() - start)
+            }),
+            secret: field.secret,
+        })
     }
 
     /// The live fields in order, as they were written.
@@ -190,6 +235,13 @@ impl Headers {
         out.extend_from_slice(self.bytes(start, end - start));
     }
 
+    /// Puts bytes into the block that belong to no field; says where they stand.
+    pub(crate) fn keep_bytes(&mut self, bytes: &[u8]) -> (usize, usize) {
+        let start = self.block.len();
+        self.block.extend_from_slice(bytes);
+        (start, bytes.len())
+    }
+
     /// Takes over the bytes of a received head; [`Headers::index`] then says where its fields are.
     pub(crate) fn load(&mut self, head: &[u8], fields: usize) {
         self.clear();
@@ -215,6 +267,7 @@ impl Headers {
             name,
             live: true,
             canonical,
+            secret: false,
         });
     }
 

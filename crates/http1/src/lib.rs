@@ -20,12 +20,13 @@ pub mod request;
 pub mod response;
 pub mod target;
 
+mod connection;
 mod lines;
 
 pub use body::{Body, Piece};
 pub use error::{BodyError, RequestError, ResponseError};
 pub use framing::Framing;
-pub use headers::Headers;
+pub use headers::{Headers, Line};
 pub use limits::HeadLimits;
 pub use name::Name;
 pub use request::{Method, RequestHead, Version};

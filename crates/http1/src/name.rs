@@ -135,6 +135,17 @@ impl Name {
         )
     }
 
+    /// Whether the field may come behind a body: those that frame, route, or speak for us come too late there
+    /// (RFC 9110 section 6.5.1).
+    pub fn may_be_trailer(self) -> bool {
+        !self.is_hop_by_hop()
+            && !self.is_protected()
+            && !matches!(
+                self,
+                Name::Expect | Name::Date | Name::Lookalike | Name::Spoofable | Name::XLoadweaverFailure
+            )
+    }
+
     /// The bit of this name in a set of names.
     pub(crate) fn bit(self) -> u32 {
         1 << (self as u8)

@@ -1,5 +1,6 @@
 //! Request heads.
 
+use crate::connection::{MAX_OPTIONS, SPEAKS_OF_CONNECTION, read_connection, strip_hop_by_hop};
 use crate::error::RequestError;
 use crate::framing::{self, Framing};
 use crate::headers::Headers;
@@ -7,6 +8,8 @@ use crate::limits::{HeadLimits, MAX_METHOD};
 use crate::lines::{self, list};
 use crate::name::Name;
 use crate::target::{self, Form};
+
+mod composed;
 
 /// The protocol version of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -16,6 +19,8 @@ pub enum Version {
     /// HTTP/1.1
     #[default]
     Http11,
+    /// HTTP/2: its heads are composed of fields, not parsed.
+    Http2,
 }
 
 /// A method, as far as a proxy must tell methods apart.
@@ -55,9 +60,12 @@ pub struct RequestHead {
     method: Method,
     version: Version,
     framing: Option<Framing>,
-    method_len: usize,
+    /// Where the method stands in the header block, if it is none of those that have a name here.
+    method_at: (usize, usize),
     /// Where the path stands in the header block.
     path: (usize, usize),
+    /// Where the `:protocol` of an extended CONNECT stands; no length where there is none.
+    protocol: (usize, usize),
     /// An absolute target without a path means `/` (RFC 9112 section 3.2.1), or `*` for OPTIONS.
     path_prefix: &'static str,
     options: Options,
@@ -119,7 +127,7 @@ impl RequestHead {
         lines::take_fields(&mut self.headers, head, parsed.headers).map_err(|_| RequestError::Header)?;
         self.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
         self.method = Method::of(method.as_bytes());
-        self.method_len = method.len();
+        self.method_at = (0, method.len());
         self.check_target(path.as_bytes())?;
         self.framing = Some(framing::of_request(&self.headers, self.version)?);
         self.read_options()?;
@@ -138,7 +146,7 @@ impl RequestHead {
             Method::Head => "HEAD",
             Method::Options => "OPTIONS",
             Method::Connect => "CONNECT",
-            Method::Other => text(self.headers.bytes(0, self.method_len)),
+            Method::Other => text(self.headers.bytes(self.method_at.0, self.method_at.1)),
         }
     }
 
@@ -179,6 +187,12 @@ impl RequestHead {
         if self.options.upgrade { self.headers.get(Name::Upgrade) } else { None }
     }
 
+    /// The protocol that an extended CONNECT asks for (RFC 8441); the target is a path then.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        let (start, len) = self.protocol;
+        if len == 0 { None } else { Some(self.headers.bytes(start, len)) }
+    }
+
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub fn expects_continue(&self) -> bool {
         self.options.expects_continue
@@ -200,7 +214,8 @@ impl RequestHead {
         self.method = Method::default();
         self.version = Version::default();
         self.framing = None;
-        self.method_len = 0;
+        self.method_at = (0, 0);
+        self.protocol = (0, 0);
         self.path = (0, 0);
         self.path_prefix = "";
         self.options = Options::default();
@@ -208,7 +223,7 @@ impl RequestHead {
 
     fn check_target(&mut self, target: &[u8]) -> Result<(), RequestError> {
         let form = target::form(target, self.method).ok_or(RequestError::Target)?;
-        let start = self.method_len + 1;
+        let start = self.method_at.1 + 1;
         self.path_prefix = "/";
         self.path = (start, target.len());
         self.check_hosts()?;
@@ -278,71 +293,6 @@ impl RequestHead {
         self.options = options;
         Ok(())
     }
-}
-
-/// Names whose presence makes a second look necessary.
-const HOP_BY_HOP: u32 = 1 << Name::Connection as u32
-    | 1 << Name::KeepAlive as u32
-    | 1 << Name::ProxyConnection as u32
-    | 1 << Name::Upgrade as u32
-    | 1 << Name::Te as u32
-    | 1 << Name::TransferEncoding as u32
-    | 1 << Name::Http2Settings as u32;
-
-const SPEAKS_OF_CONNECTION: u32 = HOP_BY_HOP | 1 << Name::Expect as u32;
-
-/// Options that a `Connection` may have. Each may name a field to be removed, so their number times that of the fields
-/// is work that a peer could have us do; nobody has more than a handful.
-pub(crate) const MAX_OPTIONS: usize = 32;
-
-/// What the `Connection` fields of a message say.
-#[derive(Debug, Default, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules out another")]
-pub(crate) struct Connection {
-    close: bool,
-    keep: bool,
-    pub(crate) upgrade: bool,
-    /// Names fields beyond the ones that are removed anyway.
-    pub(crate) others: bool,
-    /// How many options there are.
-    pub(crate) options: usize,
-}
-
-impl Connection {
-    pub(crate) fn keep_alive(self, version: Version) -> bool {
-        !self.close && (version == Version::Http11 || self.keep)
-    }
-}
-
-pub(crate) fn read_connection(headers: &Headers) -> Connection {
-    let mut connection = Connection::default();
-    for item in headers.get_all(Name::Connection).flat_map(list) {
-        connection.options += 1;
-        if item.eq_ignore_ascii_case(b"close") {
-            connection.close = true;
-        } else if item.eq_ignore_ascii_case(b"keep-alive") {
-            connection.keep = true;
-        } else if item.eq_ignore_ascii_case(b"upgrade") {
-            connection.upgrade = true;
-        } else {
-            connection.others = true;
-        }
-    }
-    connection
-}
-
-pub(crate) fn strip_hop_by_hop(headers: &mut Headers, names_others: bool) {
-    if headers.names() & HOP_BY_HOP == 0 {
-        return;
-    }
-    if !names_others {
-        return headers.retain_known(|known| !known.is_hop_by_hop());
-    }
-    let named: Vec<Vec<u8>> = headers.get_all(Name::Connection).flat_map(list).map(<[u8]>::to_vec).collect();
-    headers.retain(|known, name| {
-        !known.is_hop_by_hop()
-            && (known.is_protected() || !named.iter().any(|option| option.eq_ignore_ascii_case(name)))
-    });
 }
 
 /// Bytes of empty lines before the request line. RFC 9112 section 2.2 wants at least one to be ignored; more than

@@ -1,12 +1,15 @@
 //! Answer heads.
 
+use crate::connection::{MAX_OPTIONS, read_connection, strip_hop_by_hop};
 use crate::error::ResponseError;
 use crate::framing::{self, Framing};
 use crate::headers::Headers;
 use crate::limits::HeadLimits;
 use crate::lines;
 use crate::name::Name;
-use crate::request::{MAX_OPTIONS, Method, Version, read_connection, strip_hop_by_hop};
+use crate::request::{Method, Version};
+
+mod composed;
 
 /// A checked answer head; reused from exchange to exchange like [`crate::RequestHead`].
 #[derive(Debug, Default, Clone)]

@@ -100,7 +100,7 @@ fn is_port(port: &[u8]) -> bool {
 
 /// Whether two spellings of `host[:port]` name the same place: case does not count, nor does a port that is the
 /// default of plain HTTP or empty.
-pub(crate) fn same_host(one: &[u8], other: &[u8]) -> bool {
+pub fn same_host(one: &[u8], other: &[u8]) -> bool {
     fn bare(host: &[u8]) -> &[u8] {
         host.strip_suffix(b":80").or_else(|| host.strip_suffix(b":")).unwrap_or(host)
     }

@@ -191,7 +191,11 @@ fn via(headers: &mut Headers, pseudonym: &str, version: loadweaver_http1::Versio
         all.extend_from_slice(value);
         all.extend_from_slice(b", ");
     }
-    let received = if version == loadweaver_http1::Version::Http10 { "1.0 " } else { "1.1 " };
+    let received = match version {
+        loadweaver_http1::Version::Http10 => "1.0 ",
+        loadweaver_http1::Version::Http11 => "1.1 ",
+        loadweaver_http1::Version::Http2 => "2 ",
+    };
     all.extend_from_slice(received.as_bytes());
     all.extend_from_slice(pseudonym.as_bytes());
     headers.set(Name::Via, b"via", &all);

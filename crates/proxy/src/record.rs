@@ -87,7 +87,11 @@ fn write(x: &Exchange<'_>, log: &mut loadweaver_telemetry::access_log::AccessLog
         client_ip: x.client_ip,
         method: if known { request.method_text() } else { &method },
         target: if known { request.target() } else { &target },
-        version: if request.version() == Version::Http10 { HttpVersion::Http10 } else { HttpVersion::Http11 },
+        version: match request.version() {
+            Version::Http10 => HttpVersion::Http10,
+            Version::Http11 => HttpVersion::Http11,
+            Version::Http2 => HttpVersion::Http2,
+        },
         host: if known { request.host() } else { "" },
         user_agent: value(Name::UserAgent),
         referer: value(Name::Referer),

@@ -64,6 +64,8 @@ pub enum HttpVersion {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 impl HttpVersion {
@@ -72,6 +74,7 @@ impl HttpVersion {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
         }
     }
 }

@@ -260,7 +260,7 @@ impl Talk {
         }
         self.rearm = true;
         // HTTP/1.0 has no interim answers (RFC 9110 section 15.2).
-        if x.heads.request.version() == Version::Http11 {
+        if x.heads.request.version() != Version::Http10 {
             let head = &mut x.heads.response;
             head.strip_hop_by_hop();
             head.headers.remove(Name::ContentLength);

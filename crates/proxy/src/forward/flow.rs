@@ -390,8 +390,10 @@ fn poll_source(cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<usize, 
 fn broken(error: BodyError) -> Broken {
     match error {
         BodyError::Cut => Broken::SourceCut,
-        BodyError::ChunkSize | BodyError::ChunkExtension | BodyError::ChunkEnd | BodyError::Trailers => {
-            Broken::Malformed
-        }
+        BodyError::ChunkSize
+        | BodyError::ChunkExtension
+        | BodyError::ChunkEnd
+        | BodyError::Trailers
+        | BodyError::TooLong => Broken::Malformed,
     }
 }

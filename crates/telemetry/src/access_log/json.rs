@@ -38,6 +38,7 @@ fn request(out: &mut Vec<u8>, record: &Record<'_>) {
     out.extend_from_slice(match record.version {
         HttpVersion::Http10 => b"\",\"version\":\"1.0",
         HttpVersion::Http11 => b"\",\"version\":\"1.1",
+        HttpVersion::Http2 => b"\",\"version\":\"2",
     });
     text(out, b"\",\"host\":\"", record.host);
     for (name, value) in

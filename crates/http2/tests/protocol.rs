@@ -1,0 +1,11 @@
+//! The engine from outside: raw frames in, frames and events out.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::useless_vec, missing_docs)]
+
+#[path = "protocol/both_ends.rs"]
+mod both_ends;
+#[path = "protocol/messages.rs"]
+mod messages;
+#[path = "protocol/rules.rs"]
+mod rules;
+#[path = "protocol/wire.rs"]
+mod wire;

@@ -45,7 +45,7 @@ fn config(script: &std::path::Path, hook: &Origin) -> Value {
             "healthCheck": {"type": "http", "path": "/", "interval": "100ms", "fastInterval": "50ms",
                             "timeout": "1s", "rise": 1, "fall": 2, "startDown": true},
             "passiveHealth": {"hold": "100ms"},
-            "recovery": {"action": "process", "command": ["/usr/bin/env", "python3", script, port.to_string()], "after": "50ms",
+            "recovery": {"action": "process", "command": ["/usr/bin/env", "python3", script, port.to_string()], "after": "1m",
                          "backoff": "100ms", "within": "20s", "stopTimeout": "5s"},
         }},
         "webhooks": [{"name": "ops", "url": format!("http://{}/hook", hook.address()), "events": ["*"],
@@ -108,8 +108,8 @@ fn a_process_that_is_killed_is_back_by_itself_and_everybody_is_told() {
     let script = scratch.file("server.py", SERVER);
     let mut balancer = Balancer::start(BINARY, &config(&script, &hook));
     let first = process_of(&balancer);
-    // It may have been waited for when it was started, which is a recovery of its own.
     let before = counts(&balancer);
+    assert_eq!(before[..2], [0, 0]);
     kill_process(Pid::from_raw(first).unwrap(), Signal::KILL).unwrap();
     let mut second = first;
     eventually("another process answers", || {
@@ -136,10 +136,45 @@ fn a_process_that_is_killed_is_back_by_itself_and_everybody_is_told() {
     assert_eq!((number("pool_down"), number("pool_up")), (before[2] + 1, before[2] + 1), "{of_server:?}");
     let succeeded = told.iter().rfind(|event| event["event"] == "recovery_succeeded").unwrap();
     assert_eq!((&succeeded["pool"], &succeeded["server"]["id"]), (&json!("app"), &json!("own")));
+    story_of_one_attempt(&balancer, succeeded);
     // It is our child, so it ends with us.
     balancer.terminate();
     assert!(balancer.wait_for_exit(loadweaver_testkit::eventually::PATIENCE).unwrap().success());
     eventually("the child is gone", || !lives(second));
+}
+
+/// What the API has to say of the attempt that `succeeded` told of: how many there were, how they went, how long this
+/// one took, and the same events in the same order.
+fn story_of_one_attempt(balancer: &Balancer, succeeded: &Value) {
+    let api = balancer.operator().must(200, "GET", "/api/recoveries", &Value::Null);
+    let pool = &api["data"][0];
+    let server = &pool["servers"][0];
+    for counted in [pool, server] {
+        assert_eq!((&counted["attempts"], &counted["successes"]), (&json!(1), &json!(1)), "{api}");
+        assert_eq!((&counted["failures"], &counted["successRate"]), (&json!(0), &json!(1.0)), "{api}");
+    }
+    let last = &server["lastAttempts"][0];
+    assert_eq!((&last["outcome"], &last["cause"]), (&json!("succeeded"), &json!("exit")), "{api}");
+    assert_eq!(last["reason"], "the process was killed by signal 9");
+    // From the attempt's begin to the server being up; the mean counts from its going down, which was before.
+    let took = last["took"].as_f64().unwrap();
+    let told = succeeded["details"]["tookMs"].as_f64().unwrap();
+    assert_eq!(succeeded["details"]["attempt"], 1);
+    assert!(
+        (took - told).abs() < 1.0 && took > 0.0 && server["meanTimeToRecover"].as_f64().unwrap() > 0.0,
+        "{api}"
+    );
+    let events = balancer.operator().must(200, "GET", "/api/events?server=own&limit=4", &Value::Null);
+    let events = events["data"].as_array().unwrap();
+    let names: Vec<_> = events.iter().rev().map(|event| event["event"].as_str().unwrap()).collect();
+    let back_and_told =
+        |names: &[&str]| names.contains(&"server_up") && names.contains(&"recovery_succeeded");
+    assert_eq!(names[..2], ["server_down", "recovery_started"], "{names:?}");
+    assert!(back_and_told(&names[2..]), "{names:?}");
+    let down = &events[3];
+    // A request that found the port closed may have been a little faster than the news of the exit.
+    let cause = down["details"]["cause"].as_str().unwrap();
+    assert!(["process_ended", "connect_refused"].contains(&cause), "{down}");
 }
 
 #[test]

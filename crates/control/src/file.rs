@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use loadweaver_config::MAX_CONFIG_BYTES;
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 /// Earlier texts that are kept beside the file: `config.json.1` is the one before, and so on.
@@ -24,7 +25,29 @@ pub struct Unreadable {
 
 /// Reads a configuration file. One that is too big is refused without reading all of it.
 pub fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    let file = File::open(path).map_err(|error| explain(&error))?;
+    read_whole(File::open(path).map_err(|error| explain(&error))?)
+}
+
+/// Reads it while the process runs. What was a pipe at the start says nothing a second time, and one that somebody has
+/// put in the file's place would be waited for until somebody writes into it.
+pub(crate) fn read_again(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let mut options = OpenOptions::new();
+    // Of no meaning for regular files; others are opened without waiting for their other end.
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path).map_err(|error| explain(&error))?;
+    let about = file.metadata().map_err(|error| explain(&error))?;
+    if about.is_dir() {
+        return Err(explain(&ErrorKind::IsADirectory.into()));
+    }
+    if !about.is_file() {
+        return Err(Unreadable { why: NO_FILE.to_owned(), help: "put a regular file in its place" });
+    }
+    read_whole(file)
+}
+
+const NO_FILE: &str = "is a pipe or a device";
+
+fn read_whole(file: File) -> Result<Vec<u8>, Unreadable> {
     let mut text = Vec::new();
     let limit = MAX_CONFIG_BYTES as u64 + 1;
     match file.take(limit).read_to_end(&mut text) {
@@ -83,7 +106,7 @@ impl Stamp {
 
 /// [`replace`], unless somebody has changed the file by hand since it said `known`.
 pub(crate) fn replace_known(path: &Path, known: &str, text: &str) -> io::Result<()> {
-    if read(path).is_ok_and(|now| now != known.as_bytes()) {
+    if read_again(path).is_ok_and(|now| now != known.as_bytes()) {
         return Err(io::Error::other("the file was changed by hand meanwhile"));
     }
     replace(path, text.as_bytes())
@@ -96,6 +119,9 @@ pub(crate) fn replace_known(path: &Path, known: &str, text: &str) -> io::Result<
 pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let about = fs::metadata(&path)?;
+    if !about.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "there is no regular file in its place"));
+    }
     if about.permissions().readonly() || OpenOptions::new().append(true).open(&path).is_err() {
         return Err(io::Error::new(ErrorKind::PermissionDenied, "the file may not be written"));
     }
@@ -115,7 +141,10 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 fn write_whole(path: &Path, text: &[u8], like: &fs::Metadata) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    // What a crash has left there, or a link that somebody has laid there to have us write elsewhere.
+    let _ = fs::remove_file(path);
+    // Nobody may open it before it has the permissions of the old one.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.set_permissions(like.permissions())?;
     // Only the superuser may give files away; a file that stays ours is no reason to fail.
     let _ = std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()));

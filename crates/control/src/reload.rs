@@ -77,7 +77,7 @@ impl Eyes {
         let stamp = self.look();
         let Some(path) = self.path.clone() else { return };
         let known =
-            move || file::read(&path).is_ok_and(|now| texts.iter().any(|text| text.as_bytes() == now));
+            move || file::read_again(&path).is_ok_and(|now| texts.iter().any(|text| text.as_bytes() == now));
         if spawn_blocking(known).await.unwrap_or(true) {
             self.taken = stamp;
         }

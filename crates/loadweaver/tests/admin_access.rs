@@ -187,6 +187,21 @@ fn a_listener_that_is_open_to_others_is_never_without_a_guard() {
 }
 
 #[test]
+fn a_listener_that_the_configuration_does_not_name_any_more_is_for_nobody() {
+    let balancer = balancer(&json!({"tokens": tokens()}));
+    let nobody = balancer.operator();
+    let writer = nobody.clone().with_token(WRITE);
+    let mut config = writer.data("/api/config");
+    config.as_object_mut().unwrap().remove("admin");
+    writer.must(200, "PUT", "/api/config", &config);
+    for operator in [&nobody, &writer] {
+        let (status, answer) = operator.get("/api/config");
+        assert_eq!((status, &answer["error"]["code"]), (403, &json!("no_admin")));
+    }
+    assert_eq!(nobody.ask("GET", "/readyz", "", "").status, 200);
+}
+
+#[test]
 fn edits_stay_in_memory_where_the_file_says_so() {
     let balancer = balancer(&json!({"persist": false}));
     let before = balancer.config_text();

@@ -58,7 +58,7 @@ impl Caller {
         let admin = snapshot.config.admin.as_ref();
         match self.proof {
             Some(proof) => admin.is_some_and(|admin| role_of(admin, &proof).is_some()),
-            None => admin.is_none_or(|admin| admin.tokens.is_empty()),
+            None => admin.is_some_and(|admin| admin.tokens.is_empty()),
         }
     }
 }
@@ -118,6 +118,11 @@ fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, 
         let message =
             "the configuration has no tokens any more, and this listener is open to others: start anew";
         return Err(Denied::new(StatusCode::FORBIDDEN, "no_tokens", message));
+    }
+    if admin.is_none() && !needs_no_token {
+        // Whoever took the section out, tokens and all, did not mean to let everybody in until the next start.
+        let message = "the configuration has no admin listener any more; it is closed by the next start";
+        return Err(Denied::new(StatusCode::FORBIDDEN, "no_admin", message));
     }
     let Some(admin) = admin.filter(|admin| !admin.tokens.is_empty() && !needs_no_token) else {
         return Ok(Caller { name: None, proof: None });

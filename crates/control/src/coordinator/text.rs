@@ -14,7 +14,7 @@ impl State {
     /// Takes in what somebody wrote into the file by hand and nobody told us about.
     pub(super) async fn hear_the_file(&mut self) -> Result<(), Refusal> {
         let Some(path) = self.source.path.clone() else { return Ok(()) };
-        let read = spawn_blocking(move || file::read(&path)).await;
+        let read = spawn_blocking(move || file::read_again(&path)).await;
         // A file that is gone or unreadable is no change by hand; saving will say what is the matter.
         let Ok(Ok(bytes)) = read else { return Ok(()) };
         if bytes == self.on_disk.as_bytes() {
@@ -64,7 +64,7 @@ impl State {
             ));
         };
         let shown = path.display().to_string();
-        let bytes = match spawn_blocking(move || file::read(&path)).await {
+        let bytes = match spawn_blocking(move || file::read_again(&path)).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(unreadable)) => return Err(Refusal::File(format!("{shown}: {unreadable}"))),
             Err(_) => return Err(Refusal::Busy),

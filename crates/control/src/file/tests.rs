@@ -46,6 +46,27 @@ fn a_file_without_write_permission_stays_as_it_is() {
 }
 
 #[test]
+fn a_link_in_the_place_of_the_fresh_file_leads_nowhere() {
+    let scratch = Scratch::new();
+    let (path, victim) = (scratch.file("config.json", "old"), scratch.file("victim", "precious"));
+    symlink(&victim, beside(&path, ".new")).unwrap();
+    replace(&path, b"new").unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_file_is_not_waited_for() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("config.json");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from(0o600)).unwrap();
+    assert_eq!(read_again(&path).unwrap_err().why, NO_FILE);
+    assert_eq!(replace_known(&path, "old", "new").unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(read_again(scratch.path()).unwrap_err().why, "is a directory");
+}
+
+#[test]
 fn a_stamp_tells_a_file_that_was_renamed_over_or_reached_by_another_link() {
     let scratch = Scratch::new();
     let at = |name: &str| scratch.path().join(name);

@@ -164,6 +164,8 @@ impl Desk {
     /// Runs for ever.
     pub(crate) async fn run(self) -> Infallible {
         let mut state = self.0.lock().await;
+        // One that was started again after a death shows what it knows.
+        state.show();
         loop {
             let until = state.trial.as_ref().map(|trial| trial.until);
             let due = state.departed.due();
@@ -253,15 +255,12 @@ impl State {
         // A rollback may be tried while another change is. What nobody has confirmed is never gone back to.
         let before = self.trial.as_ref().map_or(&self.text, |trial| &trial.before).clone();
         let mut told = self.outcome(built.next.version, &built, Saved::NotNeeded);
-        self.put_in_force(built, &origin)?;
-        if way == Way::In {
-            self.on_disk = Arc::clone(&self.text);
-        }
-        self.trial = confirm.map(|time| Trial {
+        let trial = confirm.map(|time| Trial {
             until: Instant::now() + time,
             until_time: SystemTime::now() + time,
             before,
         });
+        self.put_in_force(built, &origin, (way, trial))?;
         told.saved = self.save(&origin, confirm.is_some()).await;
         Ok(told)
     }
@@ -298,3 +297,6 @@ impl State {
         self.current.load().version
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,9 @@ use thiserror::Error;
 /// Earlier texts that are kept beside the file: `config.json.1` is the one before, and so on.
 const KEPT: usize = 5;
 
+/// Bytes of certificates that a `caFile` may have: the system's own collection is a quarter of a mebibyte.
+pub(crate) const MAX_CERTIFICATES_BYTES: usize = 4 * 1024 * 1024;
+
 /// Why a file cannot be read, and what to do about it.
 #[derive(Debug, Error)]
 #[error("{why}")]
@@ -23,41 +26,46 @@ pub struct Unreadable {
     pub help: &'static str,
 }
 
-/// Reads a configuration file. One that is too big is refused without reading all of it.
+/// Reads a configuration file for a process that has nothing to do before. It may be a pipe, too, as in
+/// `check /dev/stdin`, and then this waits for whoever writes to it. One that is too big is refused without reading all
+/// of it.
 pub fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    read_whole(File::open(path).map_err(|error| explain(&error))?)
+    let file = File::open(path).map_err(|error| explain(&error))?;
+    read_whole(file, MAX_CONFIG_BYTES).map_err(|error| explain(&error))
 }
 
 /// Reads it while the process runs. What was a pipe at the start says nothing a second time, and one that somebody has
 /// put in the file's place would be waited for until somebody writes into it.
 pub(crate) fn read_again(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    read_regular(path, MAX_CONFIG_BYTES).map_err(|error| explain(&error))
+}
+
+/// Reads a regular file of `most` bytes at the most.
+pub(crate) fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
     // Of no meaning for regular files; others are opened without waiting for their other end.
     options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    let file = options.open(path).map_err(|error| explain(&error))?;
-    let about = file.metadata().map_err(|error| explain(&error))?;
-    if about.is_dir() {
-        return Err(explain(&ErrorKind::IsADirectory.into()));
+    let file = options.open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
     }
-    if !about.is_file() {
-        return Err(Unreadable { why: NO_FILE.to_owned(), help: "put a regular file in its place" });
+    if !kind.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, NO_FILE));
     }
-    read_whole(file)
+    read_whole(file, most)
 }
 
 const NO_FILE: &str = "is a pipe or a device";
 
-fn read_whole(file: File) -> Result<Vec<u8>, Unreadable> {
+fn read_whole(file: File, most: usize) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    let limit = MAX_CONFIG_BYTES as u64 + 1;
-    match file.take(limit).read_to_end(&mut text) {
-        Ok(_) if text.len() > MAX_CONFIG_BYTES => Err(Unreadable {
-            why: format!("is larger than {} MiB", MAX_CONFIG_BYTES / (1024 * 1024)),
-            help: "this is probably not the file that was meant",
-        }),
-        Ok(_) => Ok(text),
-        Err(error) => Err(explain(&error)),
+    file.take(most as u64 + 1).read_to_end(&mut text)?;
+    if text.len() > most {
+        let why = format!("is larger than {} MiB", most / (1024 * 1024));
+        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
     }
+    Ok(text)
 }
 
 fn explain(error: &io::Error) -> Unreadable {
@@ -71,6 +79,8 @@ fn explain(error: &io::Error) -> Unreadable {
             "may not be read by this user".to_owned(),
             "change the file's permissions, or run as a user who may",
         ),
+        ErrorKind::FileTooLarge => (error.to_string(), "this is probably not the file that was meant"),
+        ErrorKind::InvalidInput => (error.to_string(), "put a regular file in its place"),
         _ => (format!("cannot be read: {error}"), "make it a readable file"),
     };
     Unreadable { why, help }
@@ -120,7 +130,7 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let about = fs::metadata(&path)?;
     if !about.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "there is no regular file in its place"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file any more"));
     }
     if about.permissions().readonly() || OpenOptions::new().append(true).open(&path).is_err() {
         return Err(io::Error::new(ErrorKind::PermissionDenied, "the file may not be written"));

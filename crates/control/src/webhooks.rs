@@ -17,6 +17,7 @@ use reqwest::Client;
 use thiserror::Error;
 use tokio::time::timeout;
 
+use crate::file;
 use crate::supervisor::Supervisor;
 
 /// What becomes of a message, and how long a target is left alone.
@@ -206,7 +207,8 @@ impl Shared {
     fn client(&self, webhook: &Webhook) -> Result<Client, String> {
         if let Some(path) = &webhook.ca_file {
             let wrong = |error: String| format!("its caFile {} cannot be used: {error}", path.display());
-            let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+            let pem = file::read_regular(path, file::MAX_CERTIFICATES_BYTES)
+                .map_err(|error| wrong(error.to_string()))?;
             return post::client(Trust::Only(pem)).map_err(wrong);
         }
         if webhook.url.starts_with("http:") {

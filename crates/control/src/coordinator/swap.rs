@@ -12,7 +12,7 @@ use crate::followers::{Files, Followers, Prepared};
 use crate::resolver;
 
 use super::command::{Origin, Refusal, Reserved, Version, Way};
-use super::{State, VERSIONS, farewell};
+use super::{State, Trial, VERSIONS, farewell};
 
 /// A change that nothing can stop any more but a listener's address.
 pub(super) struct Built {
@@ -57,22 +57,26 @@ impl State {
         Ok(built)
     }
 
-    /// The swap, and what follows it at once.
-    pub(super) fn put_in_force(&mut self, built: Built, origin: &Origin) -> Result<(), Refusal> {
+    /// The swap, and what follows it at once. `trial` is how it may be undone.
+    ///
+    /// First all that says what is in force, with nothing between that could die; then those who follow and are told.
+    /// A coordinator that dies over one of them and is started again knows what it did.
+    pub(super) fn put_in_force(
+        &mut self,
+        built: Built,
+        origin: &Origin,
+        (way, trial): (Way, Option<Trial>),
+    ) -> Result<(), Refusal> {
         let before = self.current.load();
+        let changes = built.change.sentences();
         self.proxy.apply(Arc::clone(&built.next)).map_err(Refusal::Bind)?;
         self.current.set(Arc::clone(&built.next));
-        self.followers.apply(built.prepared, &built.next);
         self.text = Arc::clone(&built.text);
+        if way == Way::In {
+            self.on_disk = Arc::clone(&built.text);
+        }
         self.refused = None;
-        self.trial = None;
-        let changes = built.change.sentences();
-        self.followers.bus.emit(Event::ConfigApplied {
-            version: built.next.version,
-            origin: origin.to_string(),
-            summary: changes.join("; "),
-        });
-        farewell::tell(&before, &built.next, &self.followers.bus);
+        self.trial = trial;
         self.departed.follow(&before, &built.next);
         if self.versions.len() >= VERSIONS {
             self.versions.pop_front();
@@ -81,9 +85,16 @@ impl State {
             number: built.next.version,
             origin: origin.clone(),
             at: SystemTime::now(),
-            changes,
+            changes: changes.clone(),
             text: Arc::clone(&built.text),
         });
+        self.followers.apply(built.prepared, &built.next);
+        self.followers.bus.emit(Event::ConfigApplied {
+            version: built.next.version,
+            origin: origin.to_string(),
+            summary: changes.join("; "),
+        });
+        farewell::tell(&before, &built.next, &self.followers.bus);
         Ok(())
     }
 }

@@ -84,3 +84,20 @@ fn a_stamp_tells_a_file_that_was_renamed_over_or_reached_by_another_link() {
     fs::remove_file(at("b")).unwrap();
     assert_eq!(Stamp::of(&at("link")), None);
 }
+
+#[test]
+fn a_device_or_a_socket_is_not_read() {
+    let scratch = Scratch::new();
+    let socket = scratch.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert_eq!(read_again(Path::new("/dev/zero")).unwrap_err().why, NO_FILE);
+    assert!(read_again(&socket).unwrap_err().why.contains("cannot be read"));
+}
+
+#[test]
+fn a_huge_file_is_refused_without_being_read() {
+    let scratch = Scratch::new();
+    let path = scratch.file("config.json", "");
+    File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    assert_eq!(read_again(&path).unwrap_err().why, "is larger than 16 MiB");
+}

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::VERSION;
+use crate::file;
 use crate::program::Tail;
 use crate::target::{Target, Writing};
 
@@ -61,7 +62,8 @@ fn client(ca_file: Option<&Path>) -> Result<Client, String> {
         .pool_max_idle_per_host(0);
     if let Some(path) = ca_file {
         let shown = path.display();
-        let pem = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+        let pem = file::read_regular(path, file::MAX_CERTIFICATES_BYTES)
+            .map_err(|error| format!("cannot read {shown}: {error}"))?;
         let certificates = Certificate::from_pem_bundle(&pem)
             .map_err(|error| format!("{shown} holds something else than certificates: {}", causes(&error)))?;
         if certificates.is_empty() {

@@ -42,7 +42,7 @@ pub(super) struct PoolView {
 }
 
 impl PoolView {
-    fn of(pool: &PoolState) -> Self {
+    pub(super) fn of(pool: &PoolState) -> Self {
         Self {
             name: pool.config.name.to_string(),
             algorithm: pool.config.algorithm.name(),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,7 +22,7 @@ const SEATS: usize = 64;
 /// Longest silence on a connection, between requests or in the middle of one; also of a client that does not take
 /// what it asked for.
 const IDLE: Duration = Duration::from_mins(1);
-/// Longest time from the first byte of a request to the first byte of its answer. Whoever sends a byte now and then is
+/// Longest time from the first byte of a request, or from the connection before it, to the first byte of its answer. Whoever sends a byte now and then is
 /// never silent, and needs no token to keep a seat from those that have one.
 const REQUEST: Duration = Duration::from_secs(30);
 
@@ -46,8 +47,13 @@ impl Listener for Seats {
         // The semaphore is never closed.
         let seat = Arc::clone(&self.free).acquire_owned().await.ok();
         let (stream, peer) = Listener::accept(&mut self.listener).await;
+        // The kernel takes megabytes for a client that reads nothing, and to us that looks like progress.
+        let unread = u32::try_from(IDLE.as_millis()).unwrap_or(u32::MAX);
+        let _ = sockopt::set_tcp_user_timeout(&stream, unread);
         let stream = Wire::new(stream, self.identity.acceptor().as_ref());
-        (Seated { stream, patience: Box::pin(sleep(IDLE)), asked: None, _seat: seat }, peer)
+        // Whoever connects has something to ask.
+        let (patience, asked) = (Box::pin(sleep(REQUEST)), Some(Instant::now()));
+        (Seated { stream, patience, asked, _seat: seat }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -120,7 +126,7 @@ impl AsyncWrite for Seated {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -163,6 +169,8 @@ mod tests {
         let mut seats = Seats::new(listener, Identity::default());
         let _client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
         let (mut seated, _) = seats.accept().await;
+        let Wire::Plain(stream) = &seated.stream else { panic!("there is no TLS") };
+        assert_eq!(sockopt::tcp_user_timeout(stream).unwrap(), 60_000);
         let endless = vec![b'x'; 64 * 1024 * 1024];
         assert_eq!(seated.write_all(&endless).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }

@@ -16,6 +16,7 @@ use crate::coordinator::View;
 use crate::plane::{Sight, Watched};
 
 use super::answer::Issue;
+use super::pools::PoolView;
 
 /// Events shown, the newest first.
 const RECENT_EVENTS: usize = 50;
@@ -100,18 +101,9 @@ struct AccessLog {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
 struct Pool {
-    name: String,
-    algorithm: &'static str,
-    /// Servers that may have new traffic.
-    up: usize,
-    total: usize,
-    requests: u64,
-    failures: u64,
-    retries: u64,
-    retry_budget_exhausted: u64,
-    fallbacks: u64,
+    #[serde(flatten)]
+    pool: PoolView,
     servers: Vec<Server>,
 }
 
@@ -210,15 +202,7 @@ fn node(counters: &ProxyCounters) -> Node {
 fn pool(watched: &Watched, pool: &PoolState) -> Pool {
     let servers = pool.servers.iter().enumerate();
     Pool {
-        name: pool.config.name.to_string(),
-        algorithm: pool.config.algorithm.name(),
-        up: pool.up_count(),
-        total: pool.servers.len(),
-        requests: pool.counters.requests.get(),
-        failures: pool.counters.failures.get(),
-        retries: pool.counters.retries.get(),
-        retry_budget_exhausted: pool.counters.retry_budget_exhausted.get(),
-        fallbacks: pool.counters.fallbacks.get(),
+        pool: PoolView::of(pool),
         servers: servers.map(|(index, each)| server(watched, pool, index, each)).collect(),
     }
 }

@@ -3,11 +3,12 @@
 //! A program is started without a shell, with an environment of its own, no standard input, and no descriptor but its
 //! output. It leads a process group, and whatever has to end ends as a group: SIGTERM, a while to tidy up, SIGKILL.
 //! A program that exits by itself may leave others of its group behind; they are what it was run for, as often as
-//! not (a script that starts a server). Their output goes on being read, and is thrown away, because a pipe that
+//! not (a script that starts a server); only a probe has nothing to leave behind. Their output goes on being read, and is thrown away, because a pipe that
 //! nobody reads would kill them at their next word.
 //!
 //! Who leaves the group (`setsid`, a service manager) is out of reach, on purpose.
 
+use std::future::pending;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -53,6 +54,13 @@ pub(crate) struct Program {
     pub(crate) directory: Option<PathBuf>,
 }
 
+/// What becomes of those whom a program leaves behind in its group.
+#[derive(Debug, Clone, Copy)]
+enum Leftovers {
+    GoOn,
+    AreKilled,
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
@@ -81,9 +89,24 @@ impl Ending {
 }
 
 impl Program {
-    /// Runs it to its end, or until the time is up or `called_off` is. Dropping the future kills the group.
+    /// Runs it to its end, or until the time is up or `called_off` is; what it leaves behind goes on. Dropping the
+    /// future kills the group.
     pub(crate) async fn run(
         &self,
+        limit: Duration,
+        called_off: impl Future<Output = ()>,
+    ) -> (Ending, String) {
+        self.run_with(Leftovers::GoOn, limit, called_off).await
+    }
+
+    /// The same for a program that has nothing to leave behind: whoever is left of its group is killed.
+    pub(crate) async fn run_alone(&self, limit: Duration) -> (Ending, String) {
+        self.run_with(Leftovers::AreKilled, limit, pending()).await
+    }
+
+    async fn run_with(
+        &self,
+        leftovers: Leftovers,
         limit: Duration,
         called_off: impl Future<Output = ()>,
     ) -> (Ending, String) {
@@ -99,7 +122,13 @@ impl Program {
         let mut readers = listen(&mut group, &tail, permit);
         let ending = tokio::select! {
             status = group.wait() => match status {
-                Ok(status) => { group.let_be(); Ending::Exited(status) }
+                Ok(status) => {
+                    match leftovers {
+                        Leftovers::GoOn => group.let_be(),
+                        Leftovers::AreKilled => group.kill(),
+                    }
+                    Ending::Exited(status)
+                }
                 Err(error) => Ending::NotStarted(error),
             },
             () = sleep(limit) => Ending::OutOfTime,

@@ -9,6 +9,8 @@ use tracing_subscriber::EnvFilter;
 
 /// What is logged of the categories that `LOADWEAVER_LOG` does not name.
 const DEFAULT_LEVEL: &str = "info";
+/// Our crates' targets, and all categories, begin with it.
+const OURS: &str = "loadweaver";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Sets the log up for the whole process. The error is for the operator: `LOADWEAVER_LOG` makes no sense.
@@ -48,7 +50,9 @@ fn directives(text: &str) -> Result<String, String> {
             },
         }
     }
-    named.insert(0, default.to_owned());
+    // Libraries are silent: what they say has no category, repeats what we say ourselves, and nobody has looked whether
+    // it holds secrets.
+    named.insert(0, format!("off,{OURS}={default}"));
     Ok(named.join(","))
 }
 
@@ -90,13 +94,13 @@ mod tests {
     #[test]
     fn bare_categories_become_targets_and_the_default_stays() {
         for (text, filter) in [
-            ("", "info"),
-            ("debug", "debug"),
-            ("WARN", "warn"),
-            ("health=debug", "info,loadweaver::health=debug"),
-            ("health", "info,loadweaver::health=trace"),
-            ("health=debug, error ,", "error,loadweaver::health=debug"),
-            ("off,loadweaver::admin=info", "off,loadweaver::admin=info"),
+            ("", "off,loadweaver=info"),
+            ("debug", "off,loadweaver=debug"),
+            ("WARN", "off,loadweaver=warn"),
+            ("health=debug", "off,loadweaver=info,loadweaver::health=debug"),
+            ("health", "off,loadweaver=info,loadweaver::health=trace"),
+            ("health=debug, error ,", "off,loadweaver=error,loadweaver::health=debug"),
+            ("off,loadweaver::admin=info", "off,loadweaver=off,loadweaver::admin=info"),
         ] {
             assert_eq!(directives(text).unwrap(), filter, "{text}");
         }

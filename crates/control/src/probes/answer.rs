@@ -211,6 +211,7 @@ fn not_http(error: ResponseError) -> ProbeFailure {
     })
 }
 
-fn shown(value: &[u8]) -> String {
+/// The beginning of a header's value, for operators.
+pub(super) fn shown(value: &[u8]) -> String {
     harmless(&String::from_utf8_lossy(value)).chars().take(SHOWN).collect()
 }

@@ -1,6 +1,5 @@
 //! A program that says by its exit whether a server is well.
 
-use std::future::pending;
 use std::sync::Arc;
 
 use loadweaver_config::{HealthCheck, HostCommand, Server};
@@ -12,11 +11,12 @@ use crate::target::Target;
 /// Characters of the program's last line that an operator is shown.
 const SHOWN: usize = 200;
 
-/// Runs the program, within the time that the check allows. Exit status 0 is well.
+/// Runs the program, within the time that the check allows. Exit status 0 is well. Nobody is left of it: a probe that
+/// leaves one process behind each time would fill the machine.
 pub(super) async fn ask(check: &HealthCheck, pool: &Arc<str>, server: &Server) -> Result<(), ProbeFailure> {
     let command = HostCommand { argv: check.command.clone(), env: Vec::new(), directory: None };
     let program = Target::of(pool, server).program(&command);
-    let (ending, output) = program.run(check.timeout, pending()).await;
+    let (ending, output) = program.run_alone(check.timeout).await;
     match &ending {
         Ending::Exited(status) if status.success() => Ok(()),
         Ending::OutOfTime => Err(ProbeFailure::Timeout),

@@ -10,12 +10,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use loadweaver_config::{HealthCheck, Server};
-use loadweaver_http1::Method;
+use loadweaver_http1::{Headers, Method};
 use loadweaver_policy::health::ProbeFailure;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answer::{Incoming, judge_headers};
+use super::answer::{Incoming, judge_headers, shown};
 use super::tcp::{cause, connect};
 use super::tls;
 use crate::VERSION;
@@ -62,6 +62,8 @@ pub(super) fn request(check: &HealthCheck, server: &Server) -> String {
         ("Host", authority(check, server)),
         ("User-Agent", format!("loadweaver/{VERSION}")),
         ("Accept", "*/*".to_owned()),
+        // Without it any encoding would be welcome (RFC 9110, 12.5.3), and the body is read as it is.
+        ("Accept-Encoding", "identity".to_owned()),
     ];
     let ours = |name: &str| check.headers.iter().all(|(own, _)| !own.eq_ignore_ascii_case(name));
     let standard =
@@ -105,9 +107,21 @@ pub(super) async fn ask(
     }
     judge_headers(&head.headers, &check.expect_headers)?;
     if let Some(pattern) = &check.expect_body {
-        incoming.judge_body(head.framing(), pattern, until).await?;
+        let judged = incoming.judge_body(head.framing(), pattern, until).await;
+        judged.map_err(|failure| named_encoding(failure, &head.headers))?;
     }
     Ok(Answer { status, stream: incoming.stream })
+}
+
+/// A body that was packed in spite of what was asked for holds nothing that anybody expects: that is worth a word.
+fn named_encoding(failure: ProbeFailure, headers: &Headers) -> ProbeFailure {
+    let encoding = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
+    match (failure, encoding) {
+        (ProbeFailure::Body(problem), Some((_, value))) if !value.eq_ignore_ascii_case(b"identity") => {
+            ProbeFailure::Body(format!("{problem}; it is encoded: {}", shown(value)))
+        }
+        (failure, _) => failure,
+    }
 }
 
 /// What the request is for: the configured host, else the server's own name, and the port unless that goes without

@@ -1,5 +1,4 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-use std::future::pending;
 use std::time::Instant;
 
 use loadweaver_testkit::eventually::{eventually, holds_within};

@@ -193,6 +193,12 @@ fn words(error: &reqwest::Error) -> String {
         }
         cause = next.source();
     }
+    if text.contains("CaUsedAsEndEntity") {
+        // What `openssl req -x509` makes unless it is told otherwise, so many will meet it.
+        return "the target's certificate is that of an authority and not of a server (self-signed? it needs \
+                basicConstraints=CA:FALSE)"
+            .to_owned();
+    }
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),
         None if text.is_empty() && error.is_connect() => "no connection".to_owned(),

@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use std::path::Path;
 use std::time::Duration;
 
 use loadweaver_config::ProbeKind;
+use loadweaver_testkit::eventually;
+use loadweaver_testkit::scratch::Scratch;
 
 use crate::fixture;
 
@@ -37,4 +40,17 @@ async fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {
 #[tokio::test]
 async fn a_program_that_does_not_end_is_ended() {
     assert_eq!(probe(&["/bin/sleep", "600"]).await, Err("no answer in time".to_owned()));
+}
+
+#[tokio::test]
+async fn nobody_is_left_of_a_program_that_said_its_word() {
+    let folder = Scratch::new();
+    let path = folder.path().join("pid");
+    let script = format!("sleep 600 > /dev/null 2>&1 & echo $! > {}", path.display());
+    assert_eq!(probe(&["/bin/sh", "-c", &script]).await, Ok(()));
+    let pid = std::fs::read_to_string(path).unwrap();
+    let stat = Path::new("/proc").join(pid.trim()).join("stat");
+    // Whoever inherits orphans may take a moment to bury this one.
+    let gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    eventually("the sleeper is gone", gone);
 }

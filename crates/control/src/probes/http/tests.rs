@@ -230,3 +230,14 @@ async fn statuses_are_judged_first() {
     let origin = Origin::answering(reply(503, "well"));
     assert_eq!(probe(&origin, &containing("well")).await, Err("answered with status 503".to_owned()));
 }
+
+#[tokio::test]
+async fn a_body_that_was_packed_all_the_same_is_said_to_be() {
+    let origin =
+        saying("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\u{1f}zip", CLOSE);
+    assert_eq!(
+        probe(&origin, &containing("well")).await,
+        Err("the body does not contain \"well\"; it is encoded: gzip".to_owned())
+    );
+    assert_eq!(origin.requests()[0].fields.get("accept-encoding"), Some("identity"));
+}

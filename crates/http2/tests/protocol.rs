@@ -1,6 +1,8 @@
 //! The engine from outside: raw frames in, frames and events out.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::useless_vec, missing_docs)]
 
+#[path = "protocol/attacks.rs"]
+mod attacks;
 #[path = "protocol/both_ends.rs"]
 mod both_ends;
 #[path = "protocol/messages.rs"]

@@ -15,6 +15,9 @@ mod server;
 mod shadow;
 mod webhook;
 
+pub(crate) use cross::is_circle;
+pub(crate) use server::{server_alone, server_pointer, servers_pointer, without_weight};
+
 use crate::document::Node;
 use crate::expand::Env;
 use crate::issue::{Fault, Report};

@@ -19,7 +19,7 @@ use crate::issue::{Fault, Issues, Report, shown};
 pub(crate) const MAX_DEPTH: usize = 32;
 
 /// Most values in one file: room for 200,000 servers, at less than 200 MiB of memory.
-const MAX_VALUES: usize = 1_000_000;
+pub(crate) const MAX_VALUES: usize = 1_000_000;
 
 /// One JSON value.
 #[derive(Debug)]
@@ -60,6 +60,19 @@ pub(crate) fn read(text: &[u8], report: &mut Report) -> Result<Node, Issues> {
             None => Issues::one("", syntax_fault(text, &error)),
         }
     })
+}
+
+/// Reads a list of so many levels within a document; nothing where anything is the matter with it.
+pub(crate) fn read_list(text: &str, depth: usize) -> Option<Vec<Node>> {
+    let mut report = Report::default();
+    let mut progress = Progress { report: &mut report, pointer: String::new(), values: 0, stopped: None };
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let seed = Value { progress: &mut progress, depth };
+    let node = seed.deserialize(&mut reader).and_then(|node| reader.end().map(|()| node)).ok()?;
+    match node {
+        Node::List(list) if report.is_empty() => Some(list),
+        _ => None,
+    }
 }
 
 /// Adds one step to a JSON pointer (RFC 6901, section 3).

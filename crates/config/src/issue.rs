@@ -67,11 +67,15 @@ impl Fault {
     pub(crate) fn new(problem: impl Into<String>, help: impl Into<String>) -> Self {
         Self { problem: problem.into(), help: help.into() }
     }
+
+    pub(crate) fn at(self, at: String) -> Issue {
+        Issue { at, problem: self.problem, help: self.help }
+    }
 }
 
 /// Most issues that are kept, and most warnings: a generated file of 16 MiB can be wrong a million times, and
 /// nobody reads past the first thousand.
-const MAX_KEPT: usize = 1_000;
+pub(crate) const MAX_KEPT: usize = 1_000;
 
 /// Gathers what the checks find.
 #[derive(Debug, Default)]
@@ -89,6 +93,11 @@ impl Report {
 
     pub(crate) fn warn(&mut self, at: &str, fault: Fault) {
         keep(&mut self.warnings, &mut self.warnings_left_out, at, fault);
+    }
+
+    /// Whether there is nothing to say.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.issues.is_empty() && self.warnings.is_empty()
     }
 
     pub(crate) fn has_issues(&self) -> bool {

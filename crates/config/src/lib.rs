@@ -65,6 +65,9 @@ mod raw;
 /// Edits of the text that turn one document into another.
 mod rewrite;
 
+/// A text and what it says, taken up again when the next one differs a little.
+mod reading;
+
 /// What changes between two configurations.
 mod change;
 
@@ -90,6 +93,7 @@ pub use model::recovery::{HostCommand, HttpCall, Recovery, RecoveryAction};
 pub use model::route::{HostPattern, PathPattern, Route, RouteMatch};
 pub use model::secret::Secret;
 pub use raw::document;
+pub use reading::{Reading, ServerEdit};
 pub use rewrite::rewrite;
 pub use schema::schema;
 pub use suggest::nearest;

@@ -10,7 +10,10 @@
 
 mod layout;
 mod pair;
-mod place;
+pub(crate) mod place;
+pub(crate) mod splice;
+
+use std::cell::OnceCell;
 
 use serde_json::Value;
 
@@ -31,8 +34,7 @@ pub fn rewrite(text: &str, to: &Value) -> Result<String, Issues> {
         return Ok(text.to_owned());
     }
     let root = place::find(text);
-    let mut writer =
-        Writer { text, layout: Layout::of(text, &root), out: String::with_capacity(text.len() + 256) };
+    let mut writer = Writer::new(text);
     writer.out.push_str(text.get(..root.start).unwrap_or_default());
     writer.value(&root, &from, to);
     writer.out.push_str(text.get(root.end..).unwrap_or_default());
@@ -47,7 +49,8 @@ pub fn rewrite(text: &str, to: &Value) -> Result<String, Issues> {
 
 struct Writer<'t> {
     text: &'t str,
-    layout: Layout,
+    /// Looked for when something new is written.
+    layout: OnceCell<Layout>,
     out: String,
 }
 
@@ -61,6 +64,24 @@ struct Part<'v> {
 }
 
 impl<'t> Writer<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, layout: OnceCell::new(), out: String::with_capacity(text.len() + 256) }
+    }
+
+    fn layout(&self) -> &Layout {
+        self.layout.get_or_init(|| Layout::of(self.text, &place::find(self.text)))
+    }
+
+    fn write(&mut self, value: &Value, indent: &str, shape: Shape) {
+        if value.is_object() || value.is_array() {
+            let mut out = std::mem::take(&mut self.out);
+            self.layout().write(&mut out, value, indent, shape);
+            self.out = out;
+        } else {
+            self.out.push_str(&value.to_string());
+        }
+    }
+
     fn value(&mut self, place: &Place<'t>, from: &Value, to: &Value) {
         if same(from, to) {
             self.out.push_str(self.text.get(place.start..place.end).unwrap_or_default());
@@ -88,7 +109,7 @@ impl<'t> Writer<'t> {
             }
             _ => {
                 let indent = indentation(self.text, place.start).to_owned();
-                self.layout.write(&mut self.out, to, &indent, Shape::Fitting);
+                self.write(to, &indent, Shape::Fitting);
             }
         }
     }
@@ -106,7 +127,7 @@ impl<'t> Writer<'t> {
                     let was = part.key.map_or_else(|| from.get(old), |key| from.get(key));
                     self.value(&entry.place, was.unwrap_or(&Value::Null), part.to);
                 }
-                None => self.new_entry(place, entries, parts, position),
+                None => self.new_entry(place.start, entries, parts, position),
             }
             if position + 1 == parts.len() {
                 self.out.push_str(entries.last().map_or("", |entry| entry.trail));
@@ -136,11 +157,11 @@ impl<'t> Writer<'t> {
         match entries.get(1) {
             Some(second) => layout::without_blank_lines(second.lead),
             None if first.contains('\n') => layout::without_blank_lines(first),
-            None => self.layout.after_comma.clone(),
+            None => self.layout().after_comma.clone(),
         }
     }
 
-    fn new_entry(&mut self, place: &Place<'t>, entries: &[Entry<'t>], parts: &[Part<'_>], position: usize) {
+    fn new_entry(&mut self, start: usize, entries: &[Entry<'t>], parts: &[Part<'_>], position: usize) {
         let Some(part) = parts.get(position) else { return };
         // The nearest entry that was there, before rather than after.
         let before = parts.get(..position).unwrap_or_default().iter().rev();
@@ -155,18 +176,18 @@ impl<'t> Writer<'t> {
         };
         let indent = match lead.rsplit_once('\n') {
             Some((_, indent)) => indent.to_owned(),
-            None => indentation(self.text, place.start).to_owned(),
+            None => indentation(self.text, start).to_owned(),
         };
         self.out.push_str(&lead);
         let sibling = neighbour.and_then(|old| entries.get(old)).or_else(|| entries.last());
         if let Some(key) = part.key {
             self.out.push_str(&Value::from(key).to_string());
-            self.out.push_str(
-                sibling.map_or(self.layout.colon.as_str(), |entry| entry.colon(&self.layout.colon)),
-            );
+            let usual = || self.layout().colon.as_str();
+            let colon = sibling.and_then(Entry::colon).unwrap_or_else(usual).to_owned();
+            self.out.push_str(&colon);
         }
         let shape = sibling.map_or(Shape::Fitting, |entry| Shape::like(self.text, &entry.place, part.to));
-        self.layout.write(&mut self.out, part.to, &indent, shape);
+        self.write(part.to, &indent, shape);
     }
 }
 

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use loadweaver_config::Reading;
 use loadweaver_proxy::Proxy;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -100,6 +101,8 @@ struct State {
     source: Source,
     /// The text in force; the file may say something else when it could not be written.
     text: Arc<str>,
+    /// That text as it was read; none until there was a change.
+    reading: Option<Arc<Reading>>,
     /// What the file said when it was last taken up or written. A text that was refused is not taken up: nothing may
     /// be written over it.
     on_disk: Arc<str>,
@@ -146,6 +149,7 @@ pub(crate) fn coordinator(
         requests: receiver,
         view,
         text: Arc::clone(&source.text),
+        reading: None,
         on_disk: Arc::clone(&source.text),
         source,
         versions: VecDeque::from([first]),
@@ -239,7 +243,7 @@ impl State {
         }
         if built.change.is_empty() {
             // Other words for the same: no version, and what is edited later are these words.
-            self.text = Arc::clone(&built.text);
+            self.take_up(&built.reading);
             self.refused = None;
             self.followers.renew(&built.prepared);
             if way == Way::In {

@@ -7,6 +7,8 @@ use crate::document::push_step;
 use crate::expand::Env;
 use crate::issue::{Fault, Report, shown};
 use crate::model::Config;
+use crate::model::listener::Listener;
+use crate::model::pool::Server;
 use crate::model::route::{Route, RouteMatch};
 use crate::spot::Section;
 use crate::suggest;
@@ -81,7 +83,21 @@ fn unused_pools(config: &Config, report: &mut Report) {
     }
 }
 
-fn pool_pointer(name: &str) -> String {
+/// Whether the server is a listener of the same file.
+pub(crate) fn is_circle(config: &Config, server: &Server) -> bool {
+    itself(config, server).is_some()
+}
+
+fn itself<'c>(config: &'c Config, server: &Server) -> Option<&'c Listener> {
+    let mut listeners = config.listeners.iter().filter(|listener| listener.bind.port() == server.port);
+    let address = server.host.parse::<IpAddr>().ok()?;
+    listeners.find(|listener| {
+        let bound = listener.bind.ip().to_canonical();
+        bound == address || bound.is_unspecified() && address.is_loopback()
+    })
+}
+
+pub(super) fn pool_pointer(name: &str) -> String {
     let mut pointer = "/pools".to_owned();
     push_step(&mut pointer, name);
     pointer
@@ -134,13 +150,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 fn loops(config: &Config, report: &mut Report) {
     for pool in &config.pools {
         for server in &pool.servers {
-            let Ok(address) = server.host.parse::<IpAddr>() else { continue };
-            let itself = config.listeners.iter().find(|listener| {
-                let bound = listener.bind.ip().to_canonical();
-                let here = bound == address || bound.is_unspecified() && address.is_loopback();
-                listener.bind.port() == server.port && here
-            });
-            if let Some(listener) = itself {
+            if let Some(listener) = itself(config, server) {
                 let problem = format!(
                     "the server {} is the listener {} of this file: requests would go in circles",
                     shown(&server.id),

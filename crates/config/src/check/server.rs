@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::bounds;
+use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
 use crate::model::pool::{Server, ServerState};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, syntax};
 
-use super::{probe, recovery};
+use super::{cross, probe, recovery};
 
 const EXAMPLE: &str = "{ \"host\": \"127.0.0.1\", \"port\": 3001 }";
 
@@ -38,8 +39,7 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> 
     } else {
         for (entry, server) in entries.iter().zip(&servers).filter(|(_, server)| whole && server.weight == 0)
         {
-            let problem = format!("the server {} has weight 0 and gets no new traffic", shown(&server.id));
-            report.warn(&entry.at, Fault::new(problem, "give it a weight, or take it out of the file"));
+            report.warn(&entry.at, without_weight(server));
         }
     }
     if whole && servers.iter().all(|server| server.state != ServerState::Active) {
@@ -47,6 +47,25 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> 
         report.warn(&spot.at, Fault::new(problem, "give one the state \"active\""));
     }
     servers
+}
+
+pub(crate) fn without_weight(server: &Server) -> Fault {
+    let problem = format!("the server {} has weight 0 and gets no new traffic", shown(&server.id));
+    Fault::new(problem, "give it a weight, or take it out of the file")
+}
+
+/// Where the servers of a pool stand in the document.
+pub(crate) fn servers_pointer(pool: &str) -> String {
+    format!("{}/servers", cross::pool_pointer(pool))
+}
+
+pub(crate) fn server_pointer(pool: &str, index: usize) -> String {
+    format!("{}/{index}", servers_pointer(pool))
+}
+
+/// One server by itself; what is said about it has no place.
+pub(crate) fn server_alone(node: &Node, report: &mut Report) -> Option<Server> {
+    server(&Spot { node, at: String::new() }, report)
 }
 
 fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {

@@ -99,7 +99,7 @@ impl<'t> Seen<'t> {
             slot.get_or_insert(first.lead);
         }
         if is_map && self.colon.is_none() {
-            self.colon = Some(first.colon("")).filter(|colon| !colon.is_empty());
+            self.colon = first.colon();
         }
         let within_line = || entries.iter().skip(1).map(|entry| entry.lead).find(|lead| !lead.contains('\n'));
         self.after_comma = self.after_comma.or_else(within_line);

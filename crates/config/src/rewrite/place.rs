@@ -1,13 +1,32 @@
 //! Where the values of a document stand in its text.
 
-/// A value's place: from its first byte to the one after its last.
-pub(super) struct Place<'t> {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) inside: Inside<'t>,
+/// From a value's first byte to the one after its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
-pub(super) enum Inside<'t> {
+impl Span {
+    pub(crate) fn moved(self, to: impl Fn(usize) -> usize) -> Self {
+        Self { start: to(self.start), end: to(self.end) }
+    }
+}
+
+impl Place<'_> {
+    pub(crate) fn span(&self) -> Span {
+        Span { start: self.start, end: self.end }
+    }
+}
+
+/// A value's place: from its first byte to the one after its last.
+pub(crate) struct Place<'t> {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) inside: Inside<'t>,
+}
+
+pub(crate) enum Inside<'t> {
     /// A text, a number, a word.
     Nothing,
     List(Vec<Entry<'t>>),
@@ -15,36 +34,53 @@ pub(super) enum Inside<'t> {
 }
 
 /// One element or member, between brackets and commas.
-pub(super) struct Entry<'t> {
+pub(crate) struct Entry<'t> {
     /// White space before it.
-    pub(super) lead: &'t str,
+    pub(crate) lead: &'t str,
     /// The key as it is meant, in an object.
-    pub(super) key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The key as it is written, with the colon and the white space around that; empty in a list.
-    pub(super) head: &'t str,
-    pub(super) place: Place<'t>,
+    pub(crate) head: &'t str,
+    pub(crate) place: Place<'t>,
     /// White space after it.
-    pub(super) trail: &'t str,
+    pub(crate) trail: &'t str,
 }
 
 impl<'t> Entry<'t> {
-    /// What stands between key and value; `otherwise` where that holds a line break.
-    pub(super) fn colon<'a>(&self, otherwise: &'a str) -> &'a str
-    where
-        't: 'a,
-    {
+    /// What stands between key and value; none where that holds a line break.
+    pub(crate) fn colon(&self) -> Option<&'t str> {
         let quoted = Cursor { text: self.head, at: 0 }.string();
         let colon = self.head.get(quoted.len()..).unwrap_or_default();
-        if colon.is_empty() || colon.contains('\n') { otherwise } else { colon }
+        (!colon.is_empty() && !colon.contains('\n')).then_some(colon)
     }
 }
 
 /// The places in a text that is known to be a JSON document, perhaps behind a byte order mark. In any other text the
 /// places mean nothing, but they lie within it.
-pub(super) fn find(text: &str) -> Place<'_> {
+pub(crate) fn find(text: &str) -> Place<'_> {
     let mut cursor = Cursor { text, at: text.len() - text.trim_start_matches('\u{feff}').len() };
     cursor.white();
     cursor.value()
+}
+
+/// The value that begins there.
+pub(crate) fn at(text: &str, start: usize) -> Place<'_> {
+    Cursor { text, at: start }.value()
+}
+
+/// The elements of a list that stand between two places of it.
+pub(crate) fn spans(text: &str, from: usize, to: usize) -> Vec<Span> {
+    let mut cursor = Cursor { text, at: from };
+    let mut spans = Vec::new();
+    loop {
+        cursor.white();
+        match cursor.next() {
+            Some(b',') => cursor.at += 1,
+            Some(b']') | None => return spans,
+            Some(_) if cursor.at >= to => return spans,
+            Some(_) => spans.push(cursor.value().span()),
+        }
+    }
 }
 
 struct Cursor<'t> {

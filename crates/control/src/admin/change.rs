@@ -1,10 +1,12 @@
 //! What an operator is told about a change that was asked for.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use loadweaver_config::Config;
+use loadweaver_config::{Config, ServerEdit};
 use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
 use serde_json::Value;
@@ -143,6 +145,15 @@ impl Wish {
             }
         });
         self.submit(terms, Edit::Document(edit)).await
+    }
+
+    /// Asks for an edit of one server, by values without variables: nobody looks whether those are new.
+    pub(super) async fn edit_server(
+        &self,
+        terms: Terms,
+        pick: impl FnOnce(&Config) -> Result<(Arc<str>, ServerEdit), EditError> + Send + 'static,
+    ) -> Result<ChangeDone, Denied> {
+        self.submit(terms, Edit::Server(Box::new(pick))).await
     }
 }
 

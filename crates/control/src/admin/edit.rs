@@ -70,9 +70,9 @@ pub(super) fn server<'c>(
 fn section<'d>(document: &'d mut Value, keys: &[&str]) -> Result<&'d mut Map<String, Value>, EditError> {
     let mut here = document;
     for key in keys {
-        here = here.get_mut(*key).ok_or_else(|| out_of_step(key))?;
+        here = here.get_mut(*key).ok_or_else(|| EditError::out_of_step(key))?;
     }
-    here.as_object_mut().ok_or_else(|| out_of_step(keys.last().unwrap_or(&"the file")))
+    here.as_object_mut().ok_or_else(|| EditError::out_of_step(keys.last().unwrap_or(&"the file")))
 }
 
 /// The same, made where it is missing.
@@ -80,16 +80,11 @@ fn section_or_new<'d>(
     within: &'d mut Map<String, Value>,
     key: &str,
 ) -> Result<&'d mut Map<String, Value>, EditError> {
-    within.entry(key).or_insert_with(|| json!({})).as_object_mut().ok_or_else(|| out_of_step(key))
+    within.entry(key).or_insert_with(|| json!({})).as_object_mut().ok_or_else(|| EditError::out_of_step(key))
 }
 
 fn list<'d>(within: &'d mut Map<String, Value>, key: &str) -> Result<&'d mut Vec<Value>, EditError> {
-    within.get_mut(key).and_then(Value::as_array_mut).ok_or_else(|| out_of_step(key))
-}
-
-/// The document does not look like the configuration that was made from it. Not expected; better said than guessed.
-fn out_of_step(what: &str) -> EditError {
-    EditError::Conflict(format!("{what} is not written in a way that can be edited piece by piece"))
+    within.get_mut(key).and_then(Value::as_array_mut).ok_or_else(|| EditError::out_of_step(key))
 }
 
 #[cfg(test)]

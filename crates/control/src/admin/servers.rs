@@ -7,8 +7,9 @@ use axum::response::Response;
 use loadweaver_config::{Server, ServerState};
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::rfc3339;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::SystemTime;
 use utoipa::ToSchema;
 
@@ -119,8 +120,19 @@ pub(super) async fn list(State(api): State<Api>, query: Query) -> Answer {
         return Err(Denied::not_found(format!("there is no pool \"{name}\"")));
     }
     let pools = snapshot.pools.iter().filter(|pool| wanted.is_none_or(|wanted| *pool.config.name == *wanted));
-    let views: Vec<ServerView> = pools.flat_map(|pool| api.views_of(pool)).collect();
-    Ok(succeeded(views))
+    Ok(succeeded(Views { api: &api, pools: pools.collect() }))
+}
+
+/// Each server of some pools, written down as it is looked at: thousands at once are more than a cache holds.
+pub(super) struct Views<'a> {
+    pub(super) api: &'a Api,
+    pub(super) pools: Vec<&'a Arc<PoolState>>,
+}
+
+impl Serialize for Views<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.pools.iter().flat_map(|pool| self.api.views_of(pool)))
+    }
 }
 
 impl Api {
@@ -172,7 +184,11 @@ pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
     let (pool, id) = (wanted.pool.clone(), wanted.id.clone());
     let (host, port) = (wanted.host.clone(), wanted.port);
     let new = wanted.into_new();
-    let applied = wish.edit(terms, |document, config| edit::add(document, config, new)).await?;
+    let applied = if new.is_plain() {
+        wish.edit_server(terms, |config| edit::add(config, new)).await?
+    } else {
+        wish.edit(terms, |document, config| edit::add_at_large(document, config, new)).await?
+    };
     if !applied.applied {
         return Ok(response(StatusCode::OK, applied));
     }
@@ -249,8 +265,8 @@ impl AddServer {
 pub(super) async fn remove(wish: Wish, Name(id): Name) -> Answer {
     let terms = wish.terms(&["pool"])?;
     let pool = wish.text("pool");
-    let remove = move |document: &Value, config: &_| edit::remove(document, config, &id, pool.as_deref());
-    changed(wish.edit(terms, remove).await)
+    let remove = move |config: &_| edit::remove(config, &id, pool.as_deref());
+    changed(wish.edit_server(terms, remove).await)
 }
 
 /// Sets a server's weight.
@@ -279,8 +295,6 @@ async fn set(
     (id, pool): (String, Option<String>),
     key_and_value: (&'static str, Value),
 ) -> Answer {
-    let set = move |document: &Value, config: &_| {
-        edit::set(document, config, (&id, pool.as_deref()), key_and_value)
-    };
-    changed(wish.edit(terms, set).await)
+    let set = move |config: &_| edit::set(config, (&id, pool.as_deref()), key_and_value);
+    changed(wish.edit_server(terms, set).await)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use loadweaver_config::{Issue, Issues};
+use loadweaver_config::{Config, Issue, Issues, ServerEdit};
 use loadweaver_proxy::StartError;
 use serde_json::Value;
 
@@ -39,6 +39,8 @@ pub(crate) enum Edit {
     Keep,
     /// Change the document, in which placeholders stand as they were written.
     Document(Rework),
+    /// Change one server, told from the configuration in force.
+    Server(Pick),
 }
 
 /// Which way a change goes: what is asked of it on the way depends on this.
@@ -63,13 +65,16 @@ impl Way {
             Edit::Rollback(_) => Self::Back,
             Edit::Undo => Self::Undoing,
             Edit::Keep => Self::Keeping,
-            Edit::Document(_) => Self::On,
+            Edit::Document(_) | Edit::Server(_) => Self::On,
         }
     }
 }
 
 /// Makes another document out of the one in force.
 pub(crate) type Rework = Box<dyn FnOnce(&Value) -> Result<Value, EditError> + Send>;
+
+/// Says which server of which pool is to become what.
+pub(crate) type Pick = Box<dyn FnOnce(&Config) -> Result<(Arc<str>, ServerEdit), EditError> + Send>;
 
 /// Why an edit does not fit the document that it was meant for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +108,14 @@ impl fmt::Display for Reserved {
             Self::Variables(names) => ("which variables are read, and for what, comes", names),
         };
         write!(f, "{what} from the file alone: {}", places.join(", "))
+    }
+}
+
+impl EditError {
+    /// The document does not look like the configuration that was made from it. Not expected; better said than
+    /// guessed.
+    pub(crate) fn out_of_step(what: &str) -> Self {
+        Self::Conflict(format!("{what} is not written in a way that can be edited piece by piece"))
     }
 }
 

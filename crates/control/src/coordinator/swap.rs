@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use loadweaver_config::{Change, Config, Parsed};
+use loadweaver_config::{Change, Config, Reading};
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::Event;
 use tokio::task::spawn_blocking;
@@ -16,8 +16,7 @@ use super::{State, Trial, VERSIONS, farewell};
 
 /// A change that nothing can stop any more but a listener's address.
 pub(super) struct Built {
-    pub(super) text: Arc<str>,
-    pub(super) parsed: Parsed,
+    pub(super) reading: Arc<Reading>,
     pub(super) change: Change,
     pub(super) next: Arc<Snapshot>,
     pub(super) prepared: Prepared,
@@ -37,19 +36,24 @@ impl State {
         let from_api = matches!(origin, Origin::Api(_));
         let followers = self.followers.clone();
         let before = Arc::clone(&running);
+        let known = self.reading.clone();
         let built = spawn_blocking(move || {
-            let parsed = loadweaver_config::parse(text.as_bytes(), &*environment).map_err(Refusal::Wrong)?;
-            let old: &Config = &running.config;
+            let reading = match known {
+                Some(known) => known.next(text, &*environment),
+                None => Reading::new(text, &*environment),
+            };
+            let reading = Arc::new(reading.map_err(Refusal::Wrong)?);
+            let (old, new): (&Config, _) = (&running.config, &reading.parsed().config);
             if from_api {
-                is_for_the_api(old, &parsed.config, way).map_err(Refusal::Reserved)?;
+                is_for_the_api(old, new, way).map_err(Refusal::Reserved)?;
             }
-            let change = Change::between(old, &parsed.config);
+            let change = Change::between(old, new);
             let files = if way == Way::In { Files::All } else { Files::WhereOthersAreNamed };
             let prepare = if dry_run { Followers::try_out } else { Followers::prepare };
-            let prepared = prepare(&followers, &parsed.config, files);
+            let prepared = prepare(&followers, new, files);
             let prepared = prepared.map_err(Refusal::Unusable)?;
-            let next = running.next(running.version + 1, parsed.config.clone());
-            Ok(Built { text, parsed, change, next, prepared })
+            let next = running.next(running.version + 1, new.clone());
+            Ok(Built { reading, change, next, prepared })
         });
         let built = built.await.unwrap_or(Err(Refusal::Busy))?;
         // A new server that is given by name is of no use before its name is resolved.
@@ -71,9 +75,9 @@ impl State {
         let changes = built.change.sentences();
         self.proxy.apply(Arc::clone(&built.next)).map_err(Refusal::Bind)?;
         self.current.set(Arc::clone(&built.next));
-        self.text = Arc::clone(&built.text);
+        self.take_up(&built.reading);
         if way == Way::In {
-            self.on_disk = Arc::clone(&built.text);
+            self.on_disk = Arc::clone(&self.text);
         }
         self.refused = None;
         self.trial = trial;
@@ -86,7 +90,7 @@ impl State {
             origin: origin.clone(),
             at: SystemTime::now(),
             changes: changes.clone(),
-            text: Arc::clone(&built.text),
+            text: Arc::clone(&self.text),
         });
         self.followers.apply(built.prepared, &built.next);
         self.followers.bus.emit(Event::ConfigApplied {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use loadweaver_config::Reading;
 use loadweaver_telemetry::event::Event;
+use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use crate::file;
 
 use super::State;
-use super::command::{Command, Edit, Origin, Refusal, Saved};
+use super::command::{Command, Edit, EditError, Origin, Refusal, Rework, Saved};
 
 impl State {
     /// Takes in what somebody wrote into the file by hand and nobody told us about.
@@ -31,7 +33,7 @@ impl State {
         })
     }
 
-    pub(super) async fn text_after(&self, edit: Edit) -> Result<Arc<str>, Refusal> {
+    pub(super) async fn text_after(&mut self, edit: Edit) -> Result<Arc<str>, Refusal> {
         match edit {
             Edit::Reload => self.read_file().await,
             Edit::Rollback(number) => {
@@ -43,18 +45,56 @@ impl State {
                 let nothing = || Refusal::Unknown("no change waits for its confirmation".to_owned());
                 self.trial.as_ref().map(|trial| Arc::clone(&trial.before)).ok_or_else(nothing)
             }
-            Edit::Document(edit) => {
-                let text = Arc::clone(&self.text);
-                let document = loadweaver_config::document(text.as_bytes()).map_err(Refusal::Wrong)?;
-                let wanted = edit(&document).map_err(Refusal::Edit)?;
-                let rewritten = spawn_blocking(move || loadweaver_config::rewrite(&text, &wanted)).await;
-                match rewritten {
-                    Ok(Ok(text)) => Ok(text.into()),
-                    Ok(Err(issues)) => Err(Refusal::Wrong(issues)),
-                    Err(_) => Err(Refusal::Busy),
-                }
+            Edit::Document(edit) => self.rewritten(edit).await,
+            Edit::Server(pick) => {
+                let (pool, edit) = pick(&self.current.load().config).map_err(Refusal::Edit)?;
+                let reading = self.reading().await;
+                let edited = reading.and_then(|reading| reading.edited(&pool, &edit));
+                let edited = match edited {
+                    // Debug builds write it both ways.
+                    Some(text) if !cfg!(debug_assertions) => return Ok(text.into()),
+                    edited => edited,
+                };
+                let rework = move |document: &Value| {
+                    let mut document = document.clone();
+                    edit.apply(&mut document, &pool).map_err(|key| EditError::out_of_step(&key))?;
+                    Ok(document)
+                };
+                let text = self.rewritten(Box::new(rework)).await?;
+                debug_assert!(
+                    edited.is_none_or(|edited| *edited == *text),
+                    "spliced otherwise than rewritten"
+                );
+                Ok(text)
             }
         }
+    }
+
+    /// The text with as little of it changed as makes it another document.
+    async fn rewritten(&self, edit: Rework) -> Result<Arc<str>, Refusal> {
+        let text = Arc::clone(&self.text);
+        let rewritten = spawn_blocking(move || {
+            let document = loadweaver_config::document(text.as_bytes()).map_err(Refusal::Wrong)?;
+            let wanted = edit(&document).map_err(Refusal::Edit)?;
+            loadweaver_config::rewrite(&text, &wanted).map(Into::into).map_err(Refusal::Wrong)
+        });
+        rewritten.await.unwrap_or(Err(Refusal::Busy))
+    }
+
+    /// What is in force, as it was read.
+    async fn reading(&mut self) -> Option<Arc<Reading>> {
+        if self.reading.is_none() {
+            let (text, environment) = (Arc::clone(&self.text), Arc::clone(&self.source.environment));
+            let reading = spawn_blocking(move || Reading::new(text, &*environment)).await;
+            // Where a variable is gone by now, the checker says so.
+            self.reading = reading.ok().and_then(Result::ok).map(Arc::new);
+        }
+        self.reading.clone()
+    }
+
+    pub(super) fn take_up(&mut self, reading: &Arc<Reading>) {
+        self.text = Arc::clone(reading.text());
+        self.reading = Some(Arc::clone(reading));
     }
 
     pub(super) async fn read_file(&self) -> Result<Arc<str>, Refusal> {

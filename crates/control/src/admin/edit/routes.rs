@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::coordinator::command::EditError;
 
-use super::{Edited, list, out_of_step};
+use super::{Edited, list};
 
 /// Adds a route before the one of that name, or behind all others.
 pub(in crate::admin) fn add(document: &Value, config: &Config, route: Value, before: Option<&str>) -> Edited {
@@ -18,10 +18,10 @@ pub(in crate::admin) fn add(document: &Value, config: &Config, route: Value, bef
     let mut document = document.clone();
     // An implied route takes everything: behind it the new one would never match.
     let implied = write_down(&mut document, config)?;
-    let routes = list(document.as_object_mut().ok_or_else(|| out_of_step("the file"))?, "routes")?;
+    let routes = list(document.as_object_mut().ok_or_else(|| EditError::out_of_step("the file"))?, "routes")?;
     let place = place.unwrap_or(if implied { 0 } else { routes.len() });
     if place > routes.len() {
-        return Err(out_of_step("routes"));
+        return Err(EditError::out_of_step("routes"));
     }
     routes.insert(place, route);
     Ok(document)
@@ -32,8 +32,8 @@ pub(in crate::admin) fn replace(document: &Value, config: &Config, name: &str, r
     let place = place_of(config, name)?;
     let mut document = document.clone();
     write_down(&mut document, config)?;
-    let routes = list(document.as_object_mut().ok_or_else(|| out_of_step("the file"))?, "routes")?;
-    *routes.get_mut(place).ok_or_else(|| out_of_step("routes"))? = route;
+    let routes = list(document.as_object_mut().ok_or_else(|| EditError::out_of_step("the file"))?, "routes")?;
+    *routes.get_mut(place).ok_or_else(|| EditError::out_of_step("routes"))? = route;
     Ok(document)
 }
 
@@ -45,9 +45,9 @@ pub(in crate::admin) fn remove(document: &Value, config: &Config, name: &str) ->
         return Err(EditError::Conflict(format!("\"{name}\" is the last route: {why}")));
     }
     let mut document = document.clone();
-    let routes = list(document.as_object_mut().ok_or_else(|| out_of_step("the file"))?, "routes")?;
+    let routes = list(document.as_object_mut().ok_or_else(|| EditError::out_of_step("the file"))?, "routes")?;
     if place >= routes.len() {
-        return Err(out_of_step("routes"));
+        return Err(EditError::out_of_step("routes"));
     }
     routes.remove(place);
     Ok(document)
@@ -68,7 +68,7 @@ fn place_of(config: &Config, name: &str) -> Result<usize, EditError> {
 
 /// Writes the route down that a single pool implies; says whether there was one.
 pub(super) fn write_down(document: &mut Value, config: &Config) -> Result<bool, EditError> {
-    let file: &mut Map<_, _> = document.as_object_mut().ok_or_else(|| out_of_step("the file"))?;
+    let file: &mut Map<_, _> = document.as_object_mut().ok_or_else(|| EditError::out_of_step("the file"))?;
     let written = file.get("routes").and_then(Value::as_array).is_some_and(|routes| !routes.is_empty());
     if written {
         return Ok(false);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use loadweaver_config::{Config, ProbeKind, Server};
+use loadweaver_config::{Config, Pool, ProbeKind, Server, ServerEdit};
 use serde_json::{Map, Value, json};
 
 use crate::coordinator::command::EditError;
 
-use super::{Edited, list, out_of_step, pool, section, section_or_new, server};
+use super::{Edited, list, pool, section, section_or_new, server};
 
 /// A server that is to be added, key by key as the file has it, and the probe that it asks for.
 #[derive(Debug, Default)]
@@ -18,26 +18,49 @@ pub(in crate::admin) struct NewServer {
     pub(in crate::admin) probe_interval: Option<Value>,
 }
 
+/// A pool and what becomes of one of its servers.
+type Picked = Result<(Arc<str>, ServerEdit), EditError>;
+
+impl NewServer {
+    /// Whether it only adds a server, and says all of it in so many words.
+    pub(in crate::admin) fn is_plain(&self) -> bool {
+        let holds_variable = |value: &Value| value.as_str().is_some_and(|text| text.contains("${"));
+        self.probe_path.is_none() && self.probe_interval.is_none() && !self.keys.values().any(holds_variable)
+    }
+
+    /// The pool that it goes to.
+    fn pool<'c>(&self, config: &'c Config) -> Result<&'c Pool, EditError> {
+        let pool = pool(config, self.pool.as_deref())?;
+        let text = |key: &str| self.keys.get(key).and_then(Value::as_str);
+        let port = self.keys.get("port").and_then(Value::as_u64).unwrap_or_default();
+        let host = text("host").unwrap_or_default().trim_matches(['[', ']']);
+        let taken = |server: &&Arc<Server>| {
+            let same_place = || server.host.eq_ignore_ascii_case(host) && u64::from(server.port) == port;
+            text("id").map_or_else(same_place, |id| *server.id == *id)
+        };
+        if let Some(taken) = pool.servers.iter().find(taken) {
+            let (name, id) = (&pool.name, &taken.id);
+            return Err(EditError::Conflict(format!("the pool \"{name}\" has a server \"{id}\" already")));
+        }
+        if self.probe_path.is_some() && pool.health_check.kind != ProbeKind::Http {
+            let (name, kind) = (&pool.name, pool.health_check.kind.name());
+            return Err(EditError::Conflict(format!(
+                "the pool \"{name}\" probes by \"{kind}\", which has no path; change its healthCheck first"
+            )));
+        }
+        Ok(pool)
+    }
+}
+
 /// Adds a server at the end of its pool.
-pub(in crate::admin) fn add(document: &Value, config: &Config, new: NewServer) -> Edited {
-    let pool = pool(config, new.pool.as_deref())?;
-    let text = |key: &str| new.keys.get(key).and_then(Value::as_str);
-    let port = new.keys.get("port").and_then(Value::as_u64).unwrap_or_default();
-    let host = text("host").unwrap_or_default().trim_matches(['[', ']']);
-    let taken = |server: &&Arc<Server>| {
-        let same_place = || server.host.eq_ignore_ascii_case(host) && u64::from(server.port) == port;
-        text("id").map_or_else(same_place, |id| *server.id == *id)
-    };
-    if let Some(taken) = pool.servers.iter().find(taken) {
-        let (name, id) = (&pool.name, &taken.id);
-        return Err(EditError::Conflict(format!("the pool \"{name}\" has a server \"{id}\" already")));
-    }
-    if new.probe_path.is_some() && pool.health_check.kind != ProbeKind::Http {
-        let (name, kind) = (&pool.name, pool.health_check.kind.name());
-        return Err(EditError::Conflict(format!(
-            "the pool \"{name}\" probes by \"{kind}\", which has no path; change its healthCheck first"
-        )));
-    }
+pub(in crate::admin) fn add(config: &Config, new: NewServer) -> Picked {
+    let pool = new.pool(config)?;
+    Ok((Arc::clone(&pool.name), ServerEdit::Add(new.keys)))
+}
+
+/// The same, and sets how the pool is probed where that is asked for.
+pub(in crate::admin) fn add_at_large(document: &Value, config: &Config, new: NewServer) -> Edited {
+    let pool = new.pool(config)?;
     let mut document = document.clone();
     let section = section(&mut document, &["pools", &pool.name])?;
     list(section, "servers")?.push(Value::Object(new.keys));
@@ -50,7 +73,7 @@ pub(in crate::admin) fn add(document: &Value, config: &Config, new: NewServer) -
 }
 
 /// Takes a server out. The last one stays: a pool without servers is none.
-pub(in crate::admin) fn remove(document: &Value, config: &Config, id: &str, wanted: Option<&str>) -> Edited {
+pub(in crate::admin) fn remove(config: &Config, id: &str, wanted: Option<&str>) -> Picked {
     let (pool, place) = server(config, id, wanted)?;
     if pool.servers.len() == 1 {
         let name = &pool.name;
@@ -58,28 +81,17 @@ pub(in crate::admin) fn remove(document: &Value, config: &Config, id: &str, want
             "\"{id}\" is the last server of the pool \"{name}\"; add another one first, or delete the pool"
         )));
     }
-    let mut document = document.clone();
-    let servers = list(section(&mut document, &["pools", &pool.name])?, "servers")?;
-    if place >= servers.len() {
-        return Err(out_of_step("servers"));
-    }
-    servers.remove(place);
-    Ok(document)
+    Ok((Arc::clone(&pool.name), ServerEdit::Remove(place)))
 }
 
 /// Sets one key of a server.
 pub(in crate::admin) fn set(
-    document: &Value,
     config: &Config,
     (id, wanted): (&str, Option<&str>),
     (key, value): (&str, Value),
-) -> Edited {
+) -> Picked {
     let (pool, place) = server(config, id, wanted)?;
-    let mut document = document.clone();
-    let servers = list(section(&mut document, &["pools", &pool.name])?, "servers")?;
-    let entry = servers.get_mut(place).and_then(Value::as_object_mut);
-    entry.ok_or_else(|| out_of_step("servers"))?.insert(key.to_owned(), value);
-    Ok(document)
+    Ok((Arc::clone(&pool.name), ServerEdit::Set(place, key.to_owned(), value)))
 }
 
 /// Sets a pool's algorithm.

@@ -1,4 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use std::sync::Arc;
+
+use loadweaver_config::ServerEdit;
 use serde_json::{Value, json};
 
 use super::servers::NewServer;
@@ -29,6 +32,14 @@ fn new(host: &str, port: u16) -> NewServer {
     NewServer { keys, ..NewServer::default() }
 }
 
+/// The document with the edit that was picked.
+fn made(document: &Value, picked: Result<(Arc<str>, ServerEdit), EditError>) -> Edited {
+    let (pool, edit) = picked?;
+    let mut document = document.clone();
+    edit.apply(&mut document, &pool).map_err(|key| EditError::out_of_step(&key))?;
+    Ok(document)
+}
+
 fn is_conflict(edited: &Edited, text: &str) -> bool {
     matches!(edited, Err(EditError::Conflict(why)) if why.contains(text))
 }
@@ -37,31 +48,33 @@ fn is_conflict(edited: &Edited, text: &str) -> bool {
 fn a_server_is_found_by_what_its_placeholders_stand_for() {
     let document = one_pool();
     let config = config(&document);
-    let edited = servers::set(&document, &config, ("localhost:3002", None), ("weight", json!(3))).unwrap();
+    let edited =
+        made(&document, servers::set(&config, ("localhost:3002", None), ("weight", json!(3)))).unwrap();
     assert_eq!(
         edited["pools"]["app"]["servers"][1],
         json!({"host": "LOCALHOST", "port": "${PORT_TWO}", "weight": 3})
     );
-    let edited = servers::remove(&document, &config, "localhost:3002", None).unwrap();
+    let edited = made(&document, servers::remove(&config, "localhost:3002", None)).unwrap();
     assert_eq!(edited["pools"]["app"]["servers"], json!([{"host": "127.0.0.1", "port": 3001}]));
     assert!(is_conflict(
-        &servers::remove(&edited, &self::config(&edited), "127.0.0.1:3001", None),
+        &made(&edited, servers::remove(&self::config(&edited), "127.0.0.1:3001", None)),
         "last server"
     ));
-    assert!(is_conflict(&servers::add(&document, &config, new("localhost", 3002)), "already"));
+    assert!(is_conflict(&made(&document, servers::add(&config, new("localhost", 3002))), "already"));
 }
 
 #[test]
 fn where_several_could_be_meant_nobody_guesses() {
     let document = two_pools();
     let config = config(&document);
-    let twice = servers::set(&document, &config, ("127.0.0.1:3001", None), ("weight", json!(3)));
+    let twice = made(&document, servers::set(&config, ("127.0.0.1:3001", None), ("weight", json!(3))));
     assert!(is_conflict(&twice, "app, api"), "{twice:?}");
     let edited =
-        servers::set(&document, &config, ("127.0.0.1:3001", Some("api")), ("weight", json!(3))).unwrap();
+        made(&document, servers::set(&config, ("127.0.0.1:3001", Some("api")), ("weight", json!(3))))
+            .unwrap();
     assert_eq!(edited["pools"]["api"]["servers"][0]["weight"], 3);
     assert!(edited["pools"]["app"]["servers"][0].get("weight").is_none());
-    assert!(is_conflict(&servers::add(&document, &config, new("127.0.0.1", 3003)), "say which"));
+    assert!(is_conflict(&made(&document, servers::add(&config, new("127.0.0.1", 3003))), "say which"));
     assert!(matches!(
         servers::set_algorithm(&document, &config, "random", Some("none")),
         Err(EditError::NotFound(_))
@@ -73,7 +86,7 @@ fn a_probe_without_a_path_is_not_given_one() {
     let mut document = one_pool();
     document["pools"]["app"]["healthCheck"] = json!({"type": "tcp"});
     let with_path = NewServer { probe_path: Some("/up".to_owned()), ..new("127.0.0.1", 3003) };
-    assert!(is_conflict(&servers::add(&document, &config(&document), with_path), "tcp"));
+    assert!(is_conflict(&made(&document, servers::add(&config(&document), with_path)), "tcp"));
 }
 
 #[test]

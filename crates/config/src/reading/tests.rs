@@ -1,0 +1,214 @@
+//! What is read in parts against what is read whole, what is spliced against what is rewritten.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::{document, rewrite};
+
+fn env(name: &str) -> Option<String> {
+    (name == "PORT_A").then(|| "3001".to_owned())
+}
+
+fn read_whole(text: &str) -> Reading {
+    Reading::new(text.into(), &env).unwrap_or_else(|issues| panic!("{issues}\n{text}"))
+}
+
+/// Two pools around a listener, the first with servers of every spelling.
+const TEXT: &str = r#"{ "listeners": { "web": { "bind": "127.0.0.1:8080" } },
+  "pools": {
+    "app": { "fallback": { "body": "ü \\\" \"servers\": [ {} ]" }, "servers": [
+      { "id": "a", "host": "10.0.0.1", "port": 80 },
+
+      {"host":"10.0.0.2","port":"${PORT_A}", "weight": 2.0},
+      { "id": "]:[", "host": "10.0.0.3",
+        "port": 80 } , { "id": "d", "host": "10.0.0.4", "port": 80 }
+    ] },
+    "api": { "servers": [ { "host": "10.0.0.1", "port": 80 } ] }
+  },
+  "routes": [ { "match": { "path": "/api/" }, "pool": "api" }, { "pool": "app" } ] }"#;
+
+/// Whether the next text was read in parts, which must come to what the whole text says.
+fn is_read_in_parts(from: &Reading, text: &str) -> bool {
+    let parts = from.in_parts(&text.into(), &env);
+    match (&parts, Reading::new(text.into(), &env)) {
+        (Some(parts), Ok(whole)) => {
+            assert_eq!(parts.parsed, whole.parsed, "{text}");
+            assert_eq!(parts.lists, whole.lists, "{text}");
+        }
+        (Some(_), Err(issues)) => panic!("read in parts though {issues}\n{text}"),
+        (None, _) => {}
+    }
+    parts.is_some()
+}
+
+#[test]
+fn an_edit_of_one_server_is_read_in_parts() {
+    let from = read_whole(TEXT);
+    let text = &**from.text();
+    for (old, new) in [
+        ("10.0.0.4\", \"port\": 80", "10.0.0.4\", \"port\": 80, \"weight\": 7"),
+        ("2.0", "3"),
+        ("{ \"id\": \"a\", \"host\": \"10.0.0.1\", \"port\": 80 },", ""),
+        ("\"port\": 80 }\n    ] }", "\"port\": 80 }, {\"host\": \"new\", \"port\": 1}\n    ] }"),
+        ("[ { \"host\": \"10.0.0.1\"", "[ { \"host\": \"other\""),
+        ("\"10.0.0.2\"", "\"10.0.0.22\""),
+        (" , {", ",{"),
+    ] {
+        assert!(text.contains(old), "{old}");
+        assert!(is_read_in_parts(&from, &text.replacen(old, new, 1)), "{old} -> {new}");
+    }
+}
+
+#[test]
+fn what_is_not_plain_is_read_whole() {
+    let (text, from) = (TEXT, read_whole(TEXT));
+    for (old, new) in [
+        // Problems.
+        ("\"id\": \"d\"", "\"id\": \"a\""),
+        ("\"id\": \"d\", \"host\": \"10.0.0.4\"", "\"host\": \"10.0.0.1\""),
+        ("\"10.0.0.4\", \"port\": 80", "\"10.0.0.4\", \"port\": 80, \"port\": 80"),
+        ("\"port\": 80 }\n    ] }", "\"port\": 80, \"wait\": 1 }\n    ] }"),
+        ("\"port\": 80 }\n    ] }", "\"port\": 80 }, \"x\n    ] }"),
+        ("\"port\": 80 }\n    ] }", "\"port\": 80 } ]\n    ] }"),
+        ("\"port\": 80 }\n    ] }", "\"port\": 80 },\n    ] }"),
+        ("{ \"id\": \"a\", \"host\": \"10.0.0.1\", \"port\": 80 },", ", "),
+        // Warnings.
+        ("10.0.0.4\", \"port\": 80", "10.0.0.4\", \"port\": 80, \"weight\": 0"),
+        ("\"10.0.0.4\", \"port\": 80", "\"127.0.0.1\", \"port\": 8080"),
+        // Elsewhere, or in two places.
+        ("/api/", "/app/"),
+        ("\"api\": { \"servers\"", "\"api\": { \"algorithm\": \"random\", \"servers\""),
+    ] {
+        assert!(text.contains(old), "{old}");
+        assert!(!is_read_in_parts(&from, &text.replacen(old, new, 1)), "{old} -> {new}");
+    }
+    let both = text.replace("\"10.0.0.1\"", "\"10.0.0.9\"");
+    assert!(!is_read_in_parts(&from, &both));
+}
+
+#[test]
+fn what_a_variable_says_by_now_counts() {
+    let from = read_whole(TEXT);
+    let next: Arc<str> = TEXT.replace("\"id\": \"d\"", "\"id\": \"e\"").into();
+    let other = |name: &str| (name == "PORT_A").then(|| "4000".to_owned());
+    assert!(from.in_parts(&next, &env).is_some());
+    assert!(from.in_parts(&next, &other).is_none());
+    assert_eq!(from.next(next, &other).unwrap().parsed.config.pools[0].servers[1].port, 4000);
+}
+
+#[test]
+fn servers_without_weight_are_still_told_each_at_its_place() {
+    let light = TEXT.replace("2.0", "0");
+    let from = read_whole(&light);
+    assert_eq!(from.parsed.warnings.len(), 1);
+    let removed = from.edited("app", &ServerEdit::Remove(0)).unwrap();
+    assert!(is_read_in_parts(&from, &removed));
+    let both = from.edited("app", &ServerEdit::Set(3, "weight".to_owned(), json!(0))).unwrap();
+    assert!(is_read_in_parts(&from, &both));
+    let none = from.edited("app", &ServerEdit::Set(1, "weight".to_owned(), json!(1))).unwrap();
+    assert!(is_read_in_parts(&from, &none));
+}
+
+#[test]
+fn servers_that_stay_are_the_same_values() {
+    let from = read_whole(TEXT);
+    let text = from.edited("app", &ServerEdit::Set(1, "weight".to_owned(), json!(9))).unwrap();
+    let next = from.next(text.into(), &env).unwrap();
+    // In release builds; debug builds hold the whole text against it and keep what was read in parts.
+    let (before, after) = (&from.parsed.config.pools[0].servers, &next.parsed.config.pools[0].servers);
+    assert!(Arc::ptr_eq(&before[0], &after[0]) && Arc::ptr_eq(&before[3], &after[3]));
+    assert_eq!((before[1].weight, after[1].weight), (2, 9));
+}
+
+fn any_edit() -> impl Strategy<Value = ServerEdit> {
+    let key = prop::sample::select(vec!["weight", "maxConnections", "state", "port", "host", "id"]);
+    let value = prop_oneof![
+        (0..4_u32).prop_map(Value::from),
+        prop::sample::select(vec!["drain", "active", "10.0.0.4", "x", "${PORT_A}"]).prop_map(Value::from),
+        Just(json!({ "action": "http", "url": "http://127.0.0.1/{serverId}" })),
+    ];
+    let server = (0..6_u32, prop::option::of(0..3_u32)).prop_map(|(host, weight)| {
+        let mut server = Map::new();
+        server.insert("host".to_owned(), format!("10.0.0.{host}").into());
+        server.insert("port".to_owned(), 80.into());
+        if let Some(weight) = weight {
+            server.insert("weight".to_owned(), weight.into());
+        }
+        ServerEdit::Add(server)
+    });
+    prop_oneof![
+        server,
+        (0..5_usize).prop_map(ServerEdit::Remove),
+        (0..5_usize, key, value).prop_map(|(place, key, value)| ServerEdit::Set(
+            place,
+            key.to_owned(),
+            value
+        )),
+    ]
+}
+
+/// The same document on other lines.
+fn respelled(spelling: u8) -> String {
+    let document = document(TEXT.as_bytes()).unwrap();
+    match spelling % 4 {
+        0 => TEXT.to_owned(),
+        1 => document.to_string(),
+        2 => serde_json::to_string_pretty(&document).unwrap(),
+        _ => format!("\u{feff}{}", TEXT.replace('\n', "\r\n").replace("  ", "\t")),
+    }
+}
+
+proptest! {
+    /// One edit after the other: the text is what the whole document would be rewritten to, and what is read of it
+    /// is what the whole text says.
+    #[test]
+    fn splices_are_what_would_be_rewritten(
+        spelling in any::<u8>(),
+        edits in prop::collection::vec((prop::sample::select(vec!["app", "api"]), any_edit()), 1..8),
+    ) {
+        let mut reading = read_whole(&respelled(spelling));
+        for (pool, edit) in edits {
+            let mut wanted = document(reading.text().as_bytes()).unwrap();
+            let servers = &wanted["pools"][pool]["servers"];
+            let is_last = edit == ServerEdit::Remove(0) && servers.as_array().unwrap().len() == 1;
+            if is_last || edit.apply(&mut wanted, pool).is_err() {
+                continue;
+            }
+            let text = reading.edited(pool, &edit).unwrap();
+            prop_assert_eq!(&text, &rewrite(reading.text(), &wanted).unwrap());
+            is_read_in_parts(&reading, &text);
+            if let Ok(next) = reading.next(text.into(), &env) {
+                reading = next;
+            }
+        }
+    }
+
+    /// Texts that somebody has cut and pasted in are read as they are, or not in parts.
+    #[test]
+    fn any_splice_of_bytes_is_read_as_it_is(
+        at in any::<prop::sample::Index>(),
+        length in 0..40_usize,
+        from in any::<prop::sample::Index>(),
+        new in prop_oneof![
+            prop::sample::select(vec!["", ",", "]", "[", "{", "}", "\"", "null", "{}", "\\", "1", " ", "],["]).prop_map(str::to_owned),
+            (0..40_usize).prop_map(|length| "#".repeat(length)),
+        ],
+    ) {
+        let reading = read_whole(TEXT);
+        let characters: Vec<char> = TEXT.chars().collect();
+        let at = at.index(characters.len());
+        let end = (at + length).min(characters.len());
+        let source = from.index(characters.len());
+        // A run of # stands for as many characters from elsewhere.
+        let new: String = if new.starts_with('#') {
+            characters.iter().skip(source).take(new.len()).collect()
+        } else {
+            new
+        };
+        let text: String = characters[..at].iter().collect::<String>() + &new + &characters[end..].iter().collect::<String>();
+        is_read_in_parts(&reading, &text);
+    }
+}

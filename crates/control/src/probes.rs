@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use loadweaver_config::{ProbeKind, ServerState};
+use loadweaver_config::{ProbeKind, Server, ServerState};
 use loadweaver_policy::health::Observation;
 use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::log;
@@ -45,12 +45,25 @@ struct Target {
 }
 
 impl Target {
-    fn is_probed_like(&self, other: &Self) -> bool {
-        let place = |target: &Self| {
-            let server = target.pool.servers.get(target.server)?;
-            Some((server.config.host.clone(), server.config.port))
+    fn server(&self) -> Option<&Server> {
+        self.pool.config.servers.get(self.server).map(Arc::as_ref)
+    }
+
+    /// Whether it is the same server, by pool and id.
+    fn is(&self, other: &Self) -> bool {
+        let same_id = match (self.server(), other.server()) {
+            (Some(one), Some(other)) => one.id == other.id,
+            _ => false,
         };
-        place(self) == place(other) && self.pool.config.health_check == other.pool.config.health_check
+        same_id && self.pool.config.name == other.pool.config.name
+    }
+
+    fn is_probed_like(&self, other: &Self) -> bool {
+        let same_place = match (self.server(), other.server()) {
+            (Some(one), Some(other)) => (&one.host, one.port) == (&other.host, other.port),
+            _ => false,
+        };
+        same_place && self.pool.config.health_check == other.pool.config.health_check
     }
 }
 
@@ -95,25 +108,24 @@ impl Schedule {
     /// probed in another way, is asked at once. Probes under way go on and tell whoever the pool's successor is.
     fn follow(&mut self, snapshot: &Snapshot) {
         let old = std::mem::replace(self, Self::new(snapshot, self.jitter.clone()));
-        let mut turns = HashMap::new();
+        let mut turns = vec![None; old.targets.len()];
+        let mut turn = |target: usize, at: Instant| {
+            if let Some(turn) = turns.get_mut(target) {
+                *turn = Some(at);
+            }
+        };
         for Reverse((at, target)) in &old.due {
-            turns.insert(*target, *at);
+            turn(*target, *at);
         }
         for (target, began) in old.begun.values() {
             if let Some(target_of) = old.targets.get(*target) {
-                turns.insert(*target, *began + target_of.pool.next_probe_in(target_of.server));
+                turn(*target, *began + target_of.pool.next_probe_in(target_of.server));
             }
         }
-        let key = |target: &Target| {
-            let pool = &target.pool;
-            let id = pool.servers.get(target.server).map(|server| server.config.id.clone());
-            (pool.config.name.clone(), id)
-        };
-        let known: HashMap<_, _> =
-            old.targets.iter().enumerate().map(|(at, target)| (key(target), at)).collect();
+        let mut places = Places { targets: &old.targets, next: 0, by_name: None };
         let due = self.targets.iter().enumerate().map(|(index, target)| {
-            let before = known.get(&key(target)).and_then(|at| Some((old.targets.get(*at)?, turns.get(at)?)));
-            let turn = before.filter(|(before, _)| before.is_probed_like(target)).map(|(_, at)| *at);
+            let before = places.find(target).and_then(|at| Some((old.targets.get(at)?, (*turns.get(at)?)?)));
+            let turn = before.filter(|(before, _)| before.is_probed_like(target)).map(|(_, at)| at);
             Reverse((turn.unwrap_or_else(Instant::now), index))
         });
         self.due = due.collect();
@@ -160,6 +172,35 @@ impl Schedule {
             let next = began + self.jitter.around(target.pool.next_probe_in(target.server));
             self.due.push(Reverse((next.max(Instant::now()), index)));
         }
+    }
+}
+
+/// A server's pool and id.
+type Name = (Arc<str>, Arc<str>);
+
+/// Finds targets again. Of thousands nearly all stand behind the one that was found before.
+struct Places<'t> {
+    targets: &'t [Target],
+    next: usize,
+    by_name: Option<HashMap<Name, usize>>,
+}
+
+impl Places<'_> {
+    fn find(&mut self, target: &Target) -> Option<usize> {
+        let is_next = self.targets.get(self.next).is_some_and(|known| known.is(target));
+        let place = if is_next { self.next } else { self.look_up(target)? };
+        self.next = place + 1;
+        Some(place)
+    }
+
+    fn look_up(&mut self, target: &Target) -> Option<usize> {
+        let name =
+            |target: &Target| Some((Arc::clone(&target.pool.config.name), Arc::clone(&target.server()?.id)));
+        let targets = self.targets.iter().enumerate();
+        let by_name = self.by_name.get_or_insert_with(|| {
+            targets.filter_map(|(place, target)| Some((name(target)?, place))).collect()
+        });
+        by_name.get(&name(target)?).copied()
     }
 }
 

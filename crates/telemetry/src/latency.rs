@@ -49,9 +49,17 @@ impl Latency {
 
     /// Several quantiles in one pass over one state, so that p50 is never above p99. `wanted` ascends.
     pub fn quantiles<const N: usize>(&self, wanted: [f64; N]) -> [Option<Duration>; N] {
+        self.summary(wanted).0
+    }
+
+    /// Quantiles as [`Latency::quantiles`] has them and the mean, of one state.
+    pub fn summary<const N: usize>(&self, wanted: [f64; N]) -> ([Option<Duration>; N], Option<Duration>) {
         let counts = self.counts();
-        let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
-        wanted.map(|q| {
+        let total = total(&counts);
+        if total == 0 {
+            return ([None; N], None);
+        }
+        let quantiles = wanted.map(|q| {
             let rank = rank(q, total)?;
             let mut seen = 0;
             let index = counts.iter().position(|count| {
@@ -59,26 +67,23 @@ impl Latency {
                 seen >= rank
             })?;
             Some(Duration::from_micros(middle_of(index)))
-        })
+        });
+        (quantiles, Some(Duration::from_micros(sum(&counts) / total)))
     }
 
     /// How many durations weigh in (each decayed by its age).
     pub fn count(&self) -> u64 {
-        self.counts().iter().map(|count| u64::from(*count)).sum()
+        total(&self.counts())
     }
 
     /// The sum of the durations that weigh in, exact to the width of the buckets (3.2 %).
     pub fn sum(&self) -> Duration {
-        let sum = self.counts().iter().enumerate().fold(0_u64, |sum, (index, count)| {
-            sum.saturating_add(middle_of(index).saturating_mul(u64::from(*count)))
-        });
-        Duration::from_micros(sum)
+        Duration::from_micros(sum(&self.counts()))
     }
 
     /// The mean of the recent durations; none when there are none.
     pub fn mean(&self) -> Option<Duration> {
-        let count = self.count();
-        (count > 0).then(|| Duration::from_micros(micros(self.sum()) / count))
+        self.summary([]).1
     }
 
     /// Adds what another histogram has, so that several can be read as one.
@@ -104,6 +109,19 @@ impl Latency {
     fn counts(&self) -> [u32; BUCKETS] {
         self.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed))
     }
+}
+
+fn total(counts: &[u32]) -> u64 {
+    counts.iter().map(|count| u64::from(*count)).sum()
+}
+
+/// In microseconds.
+fn sum(counts: &[u32]) -> u64 {
+    counts
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count > 0)
+        .fold(0, |sum, (index, count)| sum.saturating_add(middle_of(index).saturating_mul(u64::from(*count))))
 }
 
 /// The rank, from 1, of the value that a share `q` of `total` values does not exceed.

@@ -15,6 +15,7 @@ use super::Api;
 use super::answer::{Answer, Success, succeeded};
 use super::asked::Query;
 use super::openapi::LookDenials;
+use super::servers::Views;
 use super::status::{Times, by_class, decimal, times};
 use super::views::ServerView;
 
@@ -211,7 +212,7 @@ fn latency_of_all(snapshot: &Snapshot) -> Latency {
 pub(super) async fn servers(State(api): State<Api>, query: Query) -> Answer {
     query.only(&[])?;
     let snapshot = api.current.load();
-    Ok(succeeded(snapshot.pools.iter().flat_map(|pool| api.views_of(pool)).collect::<Vec<_>>()))
+    Ok(succeeded(Views { api: &api, pools: snapshot.pools.iter().collect() }))
 }
 
 /// The requests in numbers.

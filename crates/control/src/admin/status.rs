@@ -243,6 +243,7 @@ pub(super) fn by_class(statuses: &StatusClasses) -> BTreeMap<&'static str, u64> 
 
 pub(super) fn times(latency: &Latency) -> Times {
     let millis = |time: Option<Duration>| time.map(|time| decimal(time.as_micros()));
-    let [p50, p90, p99] = latency.quantiles([0.5, 0.9, 0.99]).map(millis);
-    Times { p50, p90, p99, average: millis(latency.mean()) }
+    let (quantiles, mean) = latency.summary([0.5, 0.9, 0.99]);
+    let [p50, p90, p99] = quantiles.map(millis);
+    Times { p50, p90, p99, average: millis(mean) }
 }

@@ -303,8 +303,10 @@ impl Health {
         }
         self.good = 0;
         self.bad = self.bad.saturating_add(1);
-        // A server that was never seen well and cannot be reached at all needs no second opinion.
-        let plain = self.state == State::Unknown && self.presence == Presence::Nobody;
+        // A server that was never seen well and cannot be reached at all needs no second opinion, unless it gets no
+        // traffic anyway: then it may still be starting, and nobody need be told.
+        let waits = self.rules.start_down && self.inherited.is_none();
+        let plain = self.state == State::Unknown && self.presence == Presence::Nobody && !waits;
         match self.state {
             State::Down => {
                 self.reason = format!("probe failed: {failure}");

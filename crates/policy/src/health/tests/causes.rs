@@ -84,3 +84,13 @@ fn without_probes_a_new_process_gets_the_hold_to_start() {
     assert_eq!((health.state(), health.tick(s(5)).is_none()), (Down, true));
     assert!(health.tick(s(6)).is_some_and(|change| change.to == Unknown));
 }
+
+#[test]
+fn a_server_that_starts_down_may_still_be_starting() {
+    let mut waiting = health(|check, _| (check.start_down, check.fall) = (true, 3));
+    assert_eq!(feed(&mut waiting, 0, &[refused(), refused(), OK]), [Unknown, Unknown, Up]);
+    let mut dead = health(|check, _| (check.start_down, check.fall) = (true, 3));
+    assert_eq!(feed(&mut dead, 0, &[refused(), refused(), refused()]), [Unknown, Unknown, Down]);
+    let mut served = health(|_, _| ());
+    assert_eq!(feed(&mut served, 0, &[refused()]), [Down]);
+}

@@ -135,16 +135,18 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     if about.permissions().readonly() || OpenOptions::new().append(true).open(&path).is_err() {
         return Err(io::Error::new(ErrorKind::PermissionDenied, "the file may not be written"));
     }
-    let fresh = beside(&path, ".new");
+    let (fresh, old) = (beside(&path, ".new"), beside(&path, ".old"));
     let written = write_whole(&fresh, text, &about).and_then(|()| {
-        keep_previous(&path);
-        fs::rename(&fresh, &path)
+        set_aside(&path, &old);
+        fs::rename(&fresh, &path).map_err(explain_rename)
     });
     if written.is_err() {
         // Nothing but our own leftovers.
         let _ = fs::remove_file(&fresh);
+        let _ = fs::remove_file(&old);
         return written;
     }
+    keep_previous(&path, &old);
     // The rename itself is only sure to outlive a power failure when the directory is on the disk.
     let directory = path.parent().unwrap_or(Path::new("/"));
     File::open(directory)?.sync_all()
@@ -162,15 +164,32 @@ fn write_whole(path: &Path, text: &[u8], like: &fs::Metadata) -> io::Result<()> 
     file.sync_all()
 }
 
+/// The usual reason has a name that explains nothing.
+fn explain_rename(error: io::Error) -> io::Error {
+    if error.kind() != ErrorKind::ResourceBusy {
+        return error;
+    }
+    let why = "it is mounted by itself, as containers do it, so nothing can be put in its place; mount its directory";
+    io::Error::new(ErrorKind::ResourceBusy, why)
+}
+
 /// Earlier texts are a convenience: what cannot be kept is not.
-fn keep_previous(path: &Path) {
+fn set_aside(path: &Path, old: &Path) {
+    let _ = fs::remove_file(old);
+    if fs::hard_link(path, old).is_err() {
+        let _ = fs::copy(path, old);
+    }
+}
+
+/// Only once the new text is in its place: an attempt that failed pushes no earlier one out.
+fn keep_previous(path: &Path, old: &Path) {
+    if !old.exists() {
+        return;
+    }
     for number in (1..KEPT).rev() {
         let _ = fs::rename(numbered(path, number), numbered(path, number + 1));
     }
-    let _ = fs::remove_file(numbered(path, 1));
-    if fs::hard_link(path, numbered(path, 1)).is_err() {
-        let _ = fs::copy(path, numbered(path, 1));
-    }
+    let _ = fs::rename(old, numbered(path, 1));
 }
 
 fn numbered(path: &Path, number: usize) -> PathBuf {

@@ -22,6 +22,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
+use crate::file::{MAX_CERTIFICATES_BYTES, read_regular};
 use crate::followers::Files;
 
 /// The certificate that new handshakes are made with. Cheap to clone; all clones are the same. None from the start on
@@ -73,9 +74,14 @@ fn load(tls: &AdminTls) -> Result<Loaded, String> {
     let wrong = |key: &str, file: &Path, why: &dyn std::fmt::Display| {
         format!("admin.tls.{key} {} cannot be used: {why}", file.display())
     };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&tls.cert).and_then(Iterator::collect);
+    let read = |key: &str, path: &Path| {
+        read_regular(path, MAX_CERTIFICATES_BYTES).map_err(|error| wrong(key, path, &error))
+    };
+    let chain = read("cert", &tls.cert)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain).collect();
     let chain = chain.map_err(|error| wrong("cert", &tls.cert, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| wrong("key", &tls.key, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&read("key", &tls.key)?);
+    let key = key.map_err(|error| wrong("key", &tls.key, &error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));

@@ -94,6 +94,8 @@ pub(crate) struct Stamp {
     inode: u64,
     size: u64,
     modified: (i64, i64),
+    /// A file that could not be read may be readable now.
+    permitted: (u32, u32, u32),
 }
 
 impl Stamp {
@@ -105,6 +107,7 @@ impl Stamp {
             inode: about.ino(),
             size: about.size(),
             modified: (about.mtime(), about.mtime_nsec()),
+            permitted: (about.mode(), about.uid(), about.gid()),
         })
     }
 

@@ -44,7 +44,8 @@ impl Snapshot {
 
     /// The snapshot that follows this one: pools that did not change are the same, the others take over when it is
     /// put in force ([`crate::Proxy::apply`]).
-    pub fn next(&self, version: u64, config: Config) -> Arc<Self> {
+    pub fn next(&self, version: u64, mut config: Config) -> Arc<Self> {
+        self.share_servers(&mut config);
         let mut departed = self.departed(&config);
         let pools = config.pools.iter().map(|pool| {
             let old = self.pool(&pool.name);
@@ -79,6 +80,21 @@ impl Snapshot {
         left
     }
 
+    /// What was read anew and says the same stands in memory once, however many snapshots are kept alive by exchanges
+    /// that last long.
+    fn share_servers(&self, config: &mut Config) {
+        for pool in &mut config.pools {
+            let Some(old) = self.pool(&pool.name) else { continue };
+            for (likely, server) in pool.servers.iter_mut().enumerate() {
+                let place = old.place_from(likely, &server.id);
+                let known = place.and_then(|place| old.config.servers.get(place));
+                if let Some(known) = known.filter(|known| ***known == **server) {
+                    *server = Arc::clone(known);
+                }
+            }
+        }
+    }
+
     /// Servers that leave their pools, by id: one that comes to another pool is still the same.
     fn departed(&self, config: &Config) -> HashMap<Arc<str>, Before> {
         let mut departed = HashMap::new();
@@ -101,8 +117,12 @@ impl Snapshot {
             }
         }
         for old in &from.pools {
-            if self.pool(&old.config.name).is_none() {
+            let next = self.pool(&old.config.name);
+            if next.is_none() {
                 old.retire();
+            }
+            if !next.is_some_and(|next| Arc::ptr_eq(next, old)) {
+                old.forget_verdicts();
             }
         }
     }

@@ -86,6 +86,18 @@ fn a_stamp_tells_a_file_that_was_renamed_over_or_reached_by_another_link() {
 }
 
 #[test]
+fn a_stamp_tells_a_file_whose_permissions_were_mended() {
+    let scratch = Scratch::new();
+    let path = scratch.file("config.json", "{}");
+    let stamp = |mode| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        Stamp::of(&path).unwrap()
+    };
+    assert_eq!(stamp(0o600), stamp(0o600));
+    assert_ne!(stamp(0o600), stamp(0o644));
+}
+
+#[test]
 fn a_device_or_a_socket_is_not_read() {
     let scratch = Scratch::new();
     let socket = scratch.path().join("socket");

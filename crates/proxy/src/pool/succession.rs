@@ -97,6 +97,11 @@ impl PoolState {
         drop(verdicts);
     }
 
+    /// Frees what others have taken over. A tunnel may keep this pool for days, and a verdict is a large part of it.
+    pub(crate) fn forget_verdicts(&self) {
+        self.lock().clear();
+    }
+
     /// Does with the pool that has taken over what was meant for this one, if the server is still there and the same
     /// machine's.
     pub(super) fn pass_on(&self, server: usize, what: impl FnOnce(&Self, usize)) {

@@ -85,6 +85,11 @@ impl Verdicts {
         self.seats.get_mut(server).map(|seat| &mut seat.health)
     }
 
+    /// Of a pool that has been handed over.
+    pub(super) fn clear(&mut self) {
+        self.seats = Vec::new();
+    }
+
     pub(super) fn grow_from(&mut self, server: usize, now: Duration) {
         if let Some(seat) = self.seats.get_mut(server) {
             seat.grows_from = Some(now);

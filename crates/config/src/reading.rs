@@ -15,13 +15,15 @@ mod lists;
 mod warnings;
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::check::{is_circle, server_alone};
 use crate::document::{self, Node};
 use crate::expand::{self, Env};
 use crate::issue::{Issues, Report};
 use crate::model::pool::{Server, ServerState};
+use crate::rewrite::layout::Layout;
+use crate::rewrite::place;
 use crate::{Config, Parsed};
 
 pub use edit::ServerEdit;
@@ -39,6 +41,8 @@ pub struct Reading {
     lists: Vec<List>,
     /// What the environment was asked for, and what it said.
     asked: Vec<Asked>,
+    /// How it is laid out, once that was looked for.
+    layout: OnceLock<Arc<Layout>>,
 }
 
 type Asked = (String, Option<String>);
@@ -52,7 +56,7 @@ impl Reading {
         let asked = RefCell::default();
         let parsed = crate::parse(text.as_bytes(), &|name| ask(name, env, &asked))?;
         let lists = lists::of(&text, &parsed.config);
-        Ok(Self { text, parsed, lists, asked: sorted(asked.into_inner()) })
+        Ok(Self { text, parsed, lists, asked: sorted(asked.into_inner()), layout: OnceLock::new() })
     }
 
     /// Reads the text that follows this one. It comes to what [`Reading::new`] would come to, and costs little where
@@ -66,6 +70,10 @@ impl Reading {
             let whole = Self::new(text, env)?;
             debug_assert_eq!(next.parsed, whole.parsed, "what was read in parts");
             debug_assert_eq!(next.lists, whole.lists, "where it stands");
+            debug_assert!(
+                next.layout.get().is_none_or(|known| known == whole.layout()),
+                "how it is laid out"
+            );
         }
         Ok(next)
     }
@@ -99,7 +107,13 @@ impl Reading {
             list.follow(&gap);
         }
         lists.get_mut(pool)?.put(&gap, text);
-        Some(Self { text: Arc::clone(text), parsed, lists, asked: sorted(asked.into_inner()) })
+        let layout = self.layout.get().filter(|layout| gap.leaves(layout, &self.lists, text)).cloned();
+        let layout = layout.map(OnceLock::from).unwrap_or_default();
+        Some(Self { text: Arc::clone(text), parsed, lists, asked: sorted(asked.into_inner()), layout })
+    }
+
+    fn layout(&self) -> &Arc<Layout> {
+        self.layout.get_or_init(|| Arc::new(Layout::of(&self.text, &place::find(&self.text))))
     }
 
     fn parsed_with(&self, gap: &Gap, added: Vec<Arc<Server>>) -> Option<Parsed> {

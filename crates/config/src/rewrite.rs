@@ -8,12 +8,13 @@
 //! The elements of a list have no names. To leave the lines of those that stay, they are matched first by value, then
 //! by `id`, by `host` and `port`, by `name`, and last by place.
 
-mod layout;
+pub(crate) mod layout;
 mod pair;
 pub(crate) mod place;
 pub(crate) mod splice;
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ pub fn rewrite(text: &str, to: &Value) -> Result<String, Issues> {
 struct Writer<'t> {
     text: &'t str,
     /// Looked for when something new is written.
-    layout: OnceCell<Layout>,
+    layout: OnceCell<Arc<Layout>>,
     out: String,
 }
 
@@ -69,7 +70,7 @@ impl<'t> Writer<'t> {
     }
 
     fn layout(&self) -> &Layout {
-        self.layout.get_or_init(|| Layout::of(self.text, &place::find(self.text)))
+        self.layout.get_or_init(|| Arc::new(Layout::of(self.text, &place::find(self.text))))
     }
 
     fn write(&mut self, value: &Value, indent: &str, shape: Shape) {

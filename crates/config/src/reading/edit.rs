@@ -47,7 +47,7 @@ impl Reading {
     pub fn edited(&self, pool: &str, edit: &ServerEdit) -> Option<String> {
         let list = self.lists.get(self.parsed.config.place_of_pool(pool)?)?;
         match edit {
-            ServerEdit::Add(server) => splice::append(&self.text, &list.entries, server),
+            ServerEdit::Add(server) => splice::append(&self.text, &list.entries, server, self.layout()),
             ServerEdit::Remove(place) => splice::remove(&self.text, &list.entries, *place),
             ServerEdit::Set(place, key, value) => {
                 splice::set(&self.text, *list.entries.get(*place)?, (key, value))

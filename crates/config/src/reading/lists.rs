@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::document::{self, Node};
+use crate::rewrite::layout::Layout;
 use crate::rewrite::place::{self, Entry, Inside, Place, Span};
 
 /// Servers between those that stay. More are read with the rest: each is looked for among all others.
@@ -89,6 +90,12 @@ impl Gap {
             nodes.pop();
         }
         (nodes.len() <= MOST_NEW).then_some(nodes)
+    }
+
+    /// Whether the new text is laid out as the old one was.
+    pub(super) fn leaves(&self, layout: &Layout, lists: &[List], text: &str) -> bool {
+        let (list, between) = (lists.get(self.list), text.get(self.from..self.to));
+        list.zip(between).is_some_and(|(list, between)| layout.stays(list.open, self.from, between))
     }
 
     fn moved(&self, at: usize) -> usize {

@@ -35,6 +35,7 @@ fn is_read_in_parts(from: &Reading, text: &str) -> bool {
     let parts = from.in_parts(&text.into(), &env);
     match (&parts, Reading::new(text.into(), &env)) {
         (Some(parts), Ok(whole)) => {
+            assert!(parts.layout.get().is_none_or(|layout| layout == whole.layout()), "{text}");
             assert_eq!(parts.parsed, whole.parsed, "{text}");
             assert_eq!(parts.lists, whole.lists, "{text}");
         }
@@ -161,6 +162,17 @@ fn respelled(spelling: u8) -> String {
     }
 }
 
+#[test]
+fn the_layout_of_many_lines_is_looked_for_once() {
+    let mut reading = read_whole(&respelled(2));
+    for host in ["10.0.1.1", "10.0.1.2"] {
+        let server = json!({ "host": host, "port": 80 }).as_object().unwrap().clone();
+        let text = reading.edited("app", &ServerEdit::Add(server)).unwrap();
+        reading = reading.next(text.into(), &env).unwrap();
+        assert!(reading.layout.get().is_some());
+    }
+}
+
 proptest! {
     /// One edit after the other: the text is what the whole document would be rewritten to, and what is read of it
     /// is what the whole text says.
@@ -198,6 +210,7 @@ proptest! {
         ],
     ) {
         let reading = read_whole(TEXT);
+        reading.layout();
         let characters: Vec<char> = TEXT.chars().collect();
         let at = at.index(characters.len());
         let end = (at + length).min(characters.len());

@@ -11,7 +11,8 @@ const MAX_WIDTH: usize = 100;
 const MAX_WIDTH_LIKE_NEIGHBOURS: usize = 200;
 
 /// What the document looks like, by the first place that shows it.
-pub(super) struct Layout {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
     line_break: &'static str,
     /// One step of indentation.
     step: String,
@@ -26,6 +27,18 @@ pub(super) struct Layout {
     has_lines: bool,
     has_flat_maps: bool,
     has_flat_lists: bool,
+    shown: Shown,
+}
+
+/// What of it the document shows, and where.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Shown {
+    /// All of what is shown stands before this place.
+    until: usize,
+    /// The white space after a comma stands before this one.
+    comma: Option<usize>,
+    lines_and_colon: bool,
+    both_brackets: bool,
 }
 
 /// Whether a list or an object is to be spread over lines.
@@ -77,9 +90,18 @@ struct Seen<'t> {
     after_comma: Option<&'t str>,
     in_braces: Option<&'t str>,
     in_brackets: [Option<&'t str>; 2],
+    shown: Shown,
 }
 
 impl<'t> Seen<'t> {
+    /// How much has been seen.
+    fn count(&self) -> usize {
+        let [plain, others] = self.in_brackets;
+        let line_break = usize::from(self.line_break.is_some());
+        let rest = [self.step, self.colon, self.in_braces, plain, others];
+        line_break + rest.iter().flatten().count()
+    }
+
     fn look(&mut self, text: &'t str, place: &Place<'t>) {
         let (entries, is_map) = match &place.inside {
             Inside::Nothing => return,
@@ -87,6 +109,7 @@ impl<'t> Seen<'t> {
             Inside::Map(entries) => (entries, true),
         };
         let Some(first) = entries.first() else { return };
+        let before = self.count();
         if let Some((before, indent)) = first.lead.rsplit_once('\n') {
             self.line_break.get_or_insert(if before.ends_with('\r') { "\r\n" } else { "\n" });
             let step = indent.strip_prefix(indentation(text, place.start)).filter(|step| !step.is_empty());
@@ -101,8 +124,15 @@ impl<'t> Seen<'t> {
         if is_map && self.colon.is_none() {
             self.colon = first.colon();
         }
-        let within_line = || entries.iter().skip(1).map(|entry| entry.lead).find(|lead| !lead.contains('\n'));
-        self.after_comma = self.after_comma.or_else(within_line);
+        if self.count() > before {
+            self.shown.until = self.shown.until.max(first.place.start);
+        }
+        let within_line = entries.iter().skip(1).find(|entry| !entry.lead.contains('\n'));
+        if let Some(entry) = within_line.filter(|_| self.after_comma.is_none()) {
+            self.after_comma = Some(entry.lead);
+            self.shown.until = self.shown.until.max(entry.place.start);
+            self.shown.comma = Some(entry.place.start);
+        }
         for entry in entries {
             self.look(text, &entry.place);
         }
@@ -110,9 +140,14 @@ impl<'t> Seen<'t> {
 }
 
 impl Layout {
-    pub(super) fn of<'t>(text: &'t str, root: &Place<'t>) -> Self {
+    pub(crate) fn of<'t>(text: &'t str, root: &Place<'t>) -> Self {
         let mut seen = Seen::default();
         seen.look(text, root);
+        let shown = Shown {
+            lines_and_colon: seen.line_break.is_some() && seen.step.is_some() && seen.colon.is_some(),
+            both_brackets: seen.in_brackets.iter().all(Option::is_some),
+            ..seen.shown
+        };
         let colon = seen.colon.unwrap_or(": ").to_owned();
         let space = if colon.ends_with(char::is_whitespace) { " " } else { "" };
         let or_space = |found: Option<&str>| found.unwrap_or(space).to_owned();
@@ -126,7 +161,26 @@ impl Layout {
             has_flat_maps: seen.in_braces.is_some(),
             has_flat_lists: seen.in_brackets.iter().any(Option::is_some),
             colon,
+            shown,
         }
+    }
+
+    /// Whether it is also that of a text in which something else stands between the elements of a list: behind `from`,
+    /// where one of them ends. If in doubt, it is not.
+    pub(crate) fn stays(&self, list: usize, from: usize, between: &str) -> bool {
+        let ends_line = |sign: char| {
+            between.match_indices(sign).all(|(at, sign)| {
+                let rest = between.get(at + sign.len()..).unwrap_or_default();
+                rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
+            })
+        };
+        let Shown { until, comma, lines_and_colon, both_brackets } = &self.shown;
+        from > list
+            && *until <= from
+            && *lines_and_colon
+            && (comma.is_some_and(|comma| comma <= list) || ends_line(','))
+            && (self.has_flat_maps || ends_line('{'))
+            && (*both_brackets || ends_line('['))
     }
 
     /// Writes `value`, whose line is indented by `indent`.

@@ -1,10 +1,14 @@
 //! Edits of one object in a list of them, as [`rewrite`](super::rewrite) would write them, without a look at the rest
 //! of the document.
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::raw::document;
 
+use super::layout::Layout;
 use super::place::{self, Entry, Span};
 use super::{Part, Writer};
 
@@ -21,8 +25,13 @@ pub(crate) fn set(text: &str, span: Span, (key, value): (&str, &Value)) -> Optio
     Some(writer.out)
 }
 
-/// Puts one more behind the last.
-pub(crate) fn append(text: &str, spans: &[Span], object: &Map<String, Value>) -> Option<String> {
+/// Puts one more behind the last; the layout is that of the text.
+pub(crate) fn append(
+    text: &str,
+    spans: &[Span],
+    object: &Map<String, Value>,
+    layout: &Arc<Layout>,
+) -> Option<String> {
     let to = Value::Object(object.clone());
     let last = spans.last()?;
     // How it is written depends on the last one, and on whether that is the only one.
@@ -30,7 +39,7 @@ pub(crate) fn append(text: &str, spans: &[Span], object: &Map<String, Value>) ->
         spans.iter().skip(spans.len().saturating_sub(2)).map(|span| entry(text, *span)).collect();
     let kept = (0..entries.len()).map(|old| Part { old: Some(old), key: None, to: &Value::Null });
     let parts: Vec<Part<'_>> = kept.chain([Part { old: None, key: None, to: &to }]).collect();
-    let mut writer = Writer::new(text);
+    let mut writer = Writer { layout: OnceCell::from(Arc::clone(layout)), ..Writer::new(text) };
     writer.out.push_str(text.get(..last.end)?);
     writer.out.push(',');
     let opening = text.get(..spans.first()?.start)?.rfind('[')?;

@@ -130,7 +130,7 @@ impl PoolState {
             budget,
             counters: old.map_or_else(Arc::default, |old| Arc::clone(&old.counters)),
             places: places(&config, old),
-            verdicts: Mutex::new(Verdicts::new(vec![health; members.len()])),
+            verdicts: Mutex::new(Verdicts::new(health, members.len())),
             down: AtomicBool::new(false),
             lineage: old.map_or_else(Arc::default, |old| Arc::clone(&old.lineage)),
             handed_over: AtomicBool::new(false),

@@ -28,7 +28,8 @@ pub(super) struct Verdicts {
 /// What is known of a server, and what was told of it.
 #[derive(Debug)]
 struct Seat {
-    health: Health,
+    /// Shared while nothing is known, since that is the same of all.
+    health: Arc<Health>,
     /// Since when its share grows, where it has not all of it yet.
     grows_from: Option<Duration>,
     /// What everybody was told last. An episode is told once, though a changed check may judge anew within it.
@@ -49,8 +50,8 @@ impl Told {
 }
 
 impl Seat {
-    fn new(health: Health) -> Self {
-        Self { health, grows_from: None, told: None }
+    fn new(health: &Arc<Health>) -> Self {
+        Self { health: Arc::clone(health), grows_from: None, told: None }
     }
 }
 
@@ -68,8 +69,10 @@ pub struct HealthView {
 }
 
 impl Verdicts {
-    pub(super) fn new(healths: Vec<Health>) -> Self {
-        let seats = healths.into_iter().map(Seat::new).collect();
+    /// Nothing is known of any of so many servers.
+    pub(super) fn new(blank: Health, servers: usize) -> Self {
+        let blank = Arc::new(blank);
+        let seats = (0..servers).map(|_| Seat::new(&blank)).collect();
         Self { seats, down: false, panic: false, growing: false }
     }
 
@@ -82,7 +85,7 @@ impl Verdicts {
     }
 
     pub(super) fn health(&mut self, server: usize) -> Option<&mut Health> {
-        self.seats.get_mut(server).map(|seat| &mut seat.health)
+        self.seats.get_mut(server).map(|seat| Arc::make_mut(&mut seat.health))
     }
 
     /// Of a pool that has been handed over.
@@ -144,7 +147,7 @@ impl PoolState {
         }
         let Some(seat) = verdicts.seats.get_mut(server) else { return };
         let before = seat.health.standing();
-        let transition = seat.health.observe(observation, now);
+        let transition = Arc::make_mut(&mut seat.health).observe(observation, now);
         if let Some(transition) = transition {
             self.turn(&mut verdicts, server, &transition);
             self.settle(&mut verdicts, Some(&transition.reason));
@@ -162,7 +165,10 @@ impl PoolState {
             return;
         }
         for server in 0..self.servers.len() {
-            let transition = verdicts.seats.get_mut(server).and_then(|seat| seat.health.tick(now));
+            // Nothing is due of the others, and what is shared need not be copied to find that out.
+            let waits = |seat: &&mut Seat| matches!(seat.health.state(), State::Down | State::Unstable);
+            let seat = verdicts.seats.get_mut(server).filter(waits);
+            let transition = seat.and_then(|seat| Arc::make_mut(&mut seat.health).tick(now));
             if let Some(transition) = transition {
                 self.turn(&mut verdicts, server, &transition);
                 self.settle(&mut verdicts, Some(&transition.reason));

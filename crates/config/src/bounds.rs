@@ -46,6 +46,11 @@ pub(crate) const FALLBACK_BODY: usize = 1024 * 1024;
 pub(crate) const REGEX_TEXT: usize = 4_096;
 /// Most routes with a `pathRegex`: each may take [`MAX_REGEX_SIZE`](crate::MAX_REGEX_SIZE) of memory.
 pub(crate) const REGEX_ROUTES: usize = 1_000;
+/// Handshakes under way at a time: each may take 32 KiB.
+pub(crate) const MAX_HANDSHAKES: Whole = 1..=1_000_000;
+pub(crate) const REDIRECT_STATUS: Whole = 301..=308;
+/// Most certificates of one listener: each is looked at several times a second for changes.
+pub(crate) const CERTIFICATES: usize = 1_000;
 /// Most listeners.
 pub(crate) const LISTENERS: usize = 256;
 /// Longest path of a file: what Linux takes.
@@ -97,6 +102,12 @@ pub(crate) const PATIENCE: DurationBounds =
 /// Between attempts, and for their success.
 pub(crate) const PAUSE: DurationBounds =
     DurationBounds { min: MS, max: Duration::from_hours(24), zero: None };
+/// What browsers remember.
+pub(crate) const MAX_AGE: DurationBounds = DurationBounds {
+    min: Duration::from_secs(1),
+    max: Duration::from_hours(10 * 365 * 24),
+    zero: Some("forget"),
+};
 /// What one action or delivery may take.
 pub(crate) const ACTION: DurationBounds =
     DurationBounds { min: MS, max: Duration::from_hours(1), zero: None };

@@ -13,6 +13,7 @@ mod retry;
 mod route;
 mod server;
 mod shadow;
+mod tls;
 mod webhook;
 
 pub(crate) use cross::is_circle;

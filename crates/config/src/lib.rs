@@ -92,6 +92,10 @@ pub use model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth, Pro
 pub use model::recovery::{HostCommand, HttpCall, Recovery, RecoveryAction};
 pub use model::route::{HostPattern, PathPattern, Route, RouteMatch};
 pub use model::secret::Secret;
+pub use model::tls::{
+    CertificateFiles, ClientCertificateMode, ClientCertificates, Hsts, ListenerTls, PoolTls, RedirectHttps,
+    TlsVersion,
+};
 pub use raw::document;
 pub use reading::{Reading, ServerEdit};
 pub use rewrite::rewrite;

@@ -11,6 +11,7 @@ pub(crate) mod probe;
 pub(crate) mod recovery;
 pub(crate) mod route;
 pub(crate) mod secret;
+pub(crate) mod tls;
 
 use ipnet::IpNet;
 

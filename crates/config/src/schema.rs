@@ -9,6 +9,7 @@ mod file;
 mod healing;
 mod operators;
 mod pool;
+mod tls;
 mod words;
 
 use schemars::generate::SchemaSettings;

@@ -63,9 +63,84 @@ pub(crate) const FILE: Shape = Shape {
 pub(crate) const LISTENER: Shape = Shape {
     name: "Listener",
     what: "a listener",
-    keys: &["bind", "allowConnect"],
-    later: &["tls"],
-    also: &[("address", "bind"), ("listen", "bind"), ("port", "bind"), ("host", "bind")],
+    keys: &["bind", "allowConnect", "tls", "redirectHttps", "hsts"],
+    later: &["protocols", "proxyProtocol"],
+    also: &[
+        ("address", "bind"),
+        ("listen", "bind"),
+        ("port", "bind"),
+        ("host", "bind"),
+        ("ssl", "tls"),
+        ("https", "tls"),
+        ("certificates", "tls"),
+        ("redirect", "redirectHttps"),
+        ("httpsRedirect", "redirectHttps"),
+        ("strictTransportSecurity", "hsts"),
+    ],
+};
+
+pub(crate) const LISTENER_TLS: Shape = Shape {
+    name: "ListenerTls",
+    what: "the TLS of a listener",
+    keys: &["certificates", "minVersion", "clientCertificates", "handshakeTimeout", "maxHandshakes"],
+    later: &[],
+    also: &[
+        ("cert", "certificates"),
+        ("certs", "certificates"),
+        ("key", "certificates"),
+        ("version", "minVersion"),
+        ("protocols", "minVersion"),
+        ("clientAuth", "clientCertificates"),
+        ("mtls", "clientCertificates"),
+        ("timeout", "handshakeTimeout"),
+    ],
+};
+
+pub(crate) const CERTIFICATE: Shape = Shape {
+    name: "Certificate",
+    what: "a certificate",
+    keys: &["cert", "key"],
+    later: &[],
+    also: &[("certificate", "cert"), ("certFile", "cert"), ("keyFile", "key"), ("privateKey", "key")],
+};
+
+pub(crate) const CLIENT_CERTIFICATES: Shape = Shape {
+    name: "ClientCertificates",
+    what: "the certificates of clients",
+    keys: &["mode", "caFile"],
+    later: &[],
+    also: &[("ca", "caFile"), ("verify", "mode"), ("type", "mode")],
+};
+
+pub(crate) const REDIRECT_HTTPS: Shape = Shape {
+    name: "RedirectHttps",
+    what: "a redirection",
+    keys: &["port", "status"],
+    later: &[],
+    also: &[("code", "status"), ("statusCode", "status")],
+};
+
+pub(crate) const HSTS: Shape = Shape {
+    name: "Hsts",
+    what: "HSTS",
+    keys: &["maxAge", "includeSubdomains", "preload"],
+    later: &[],
+    also: &[("seconds", "maxAge"), ("age", "maxAge"), ("subdomains", "includeSubdomains")],
+};
+
+pub(crate) const POOL_TLS: Shape = Shape {
+    name: "PoolTls",
+    what: "the TLS of a pool",
+    keys: &["verify", "serverName", "caFile", "cert", "key", "minVersion"],
+    later: &[],
+    also: &[
+        ("sni", "serverName"),
+        ("ca", "caFile"),
+        ("insecure", "verify"),
+        ("skipVerify", "verify"),
+        ("certificate", "cert"),
+        ("version", "minVersion"),
+    ],
 };
 
 pub(crate) const ROUTE: Shape = Shape {
@@ -113,8 +188,9 @@ pub(crate) const POOL: Shape = Shape {
         "timeouts",
         "connectionPool",
         "fallback",
+        "tls",
     ],
-    later: &["tls"],
+    later: &["protocol", "sendProxyProtocol"],
     also: &[
         ("balance", "algorithm"),
         ("lbPolicy", "algorithm"),
@@ -132,6 +208,8 @@ pub(crate) const POOL: Shape = Shape {
         ("panicThreshold", "panicPercent"),
         ("healing", "recovery"),
         ("restart", "recovery"),
+        ("ssl", "tls"),
+        ("https", "tls"),
     ],
 };
 
@@ -379,9 +457,14 @@ pub(crate) const ACCESS_LOG: Shape = Shape {
 };
 
 /// Every shape, the file itself first.
-pub(crate) const ALL: [&Shape; 23] = [
+pub(crate) const ALL: [&Shape; 29] = [
     &FILE,
     &LISTENER,
+    &LISTENER_TLS,
+    &CERTIFICATE,
+    &CLIENT_CERTIFICATES,
+    &REDIRECT_HTTPS,
+    &HSTS,
     &ROUTE,
     &MATCH,
     &POOL,
@@ -395,6 +478,7 @@ pub(crate) const ALL: [&Shape; 23] = [
     &POOL_TIMEOUTS,
     &CONNECTION_POOL,
     &FALLBACK,
+    &POOL_TLS,
     &CLIENT_TIMEOUTS,
     &LIMITS,
     &ADMIN,

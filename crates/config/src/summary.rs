@@ -2,6 +2,7 @@
 
 mod healing;
 mod operators;
+mod tls;
 
 use std::fmt::{self, Write};
 
@@ -12,6 +13,7 @@ use crate::model::pool::{Pool, Retry, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{HostPattern, PathPattern, Route};
 use crate::quantity::{format_duration, format_size};
+pub(crate) use tls::{listener_tls, pool_tls, redirect};
 
 /// Most servers of one pool, and most routes, that are written out.
 const MAX_SHOWN: usize = 50;
@@ -33,6 +35,7 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
     for listener in &config.listeners {
         let connect = if listener.allow_connect { ", CONNECT allowed" } else { "" };
         writeln!(out, "  {} on {}{connect}", listener.name, listener.bind)?;
+        tls::write_listener(out, listener)?;
     }
     match &config.admin {
         Some(admin) => writeln!(out, "admin: on {}{}", admin.bind, operators::words(admin))?,
@@ -132,6 +135,9 @@ fn write_pool(out: &mut String, pool: &Pool) -> fmt::Result {
         format_duration(timeouts.tunnel)
     )?;
     writeln!(out, "  connections kept: {}", kept(pool))?;
+    if let Some(tls) = &pool.tls {
+        writeln!(out, "  TLS: {}", pool_tls(tls))?;
+    }
     match &pool.fallback {
         Some(fallback) => {
             let (status, size) = (fallback.status, format_size(fallback.body.len() as u64));

@@ -105,7 +105,13 @@ fn good_file() -> Value {
 fn every_key() -> Value {
     json!({
         "workers": 2,
-        "listeners": { "web": { "bind": "0.0.0.0:8080", "allowConnect": false } },
+        "listeners": {
+            "web": { "bind": "0.0.0.0:8080", "allowConnect": false, "redirectHttps": { "port": 8443, "status": 308 } },
+            "secure": { "bind": "0.0.0.0:8443", "hsts": { "maxAge": "1d", "includeSubdomains": true, "preload": false },
+                "tls": { "certificates": [{ "cert": "a.pem", "key": "a.key" }], "minVersion": "1.3",
+                    "clientCertificates": { "mode": "optional", "caFile": "ca.pem" }, "handshakeTimeout": "10s",
+                    "maxHandshakes": 1 } }
+        },
         "routes": [
             { "name": "r", "pool": "app",
               "match": { "hosts": ["a.com", "*.b.com"], "path": "/a", "methods": ["GET"], "headers": { "x": "1" } } },
@@ -132,7 +138,9 @@ fn every_key() -> Value {
                 "budgetFloor": 3, "bufferBody": "64KiB", "nonIdempotent": false },
             "timeouts": { "connect": "3s", "response": "60s", "idle": "5m", "total": "0s", "tunnel": "1h" },
             "connectionPool": { "maxIdle": 1, "idleTimeout": "60s", "maxRequests": 0, "maxLifetime": "0s" },
-            "fallback": { "status": 503, "body": "x", "contentType": "text/plain" }
+            "fallback": { "status": 503, "body": "x", "contentType": "text/plain" },
+            "tls": { "verify": true, "serverName": "a", "caFile": "ca.pem", "cert": "a.pem", "key": "a.key",
+                "minVersion": "1.2" }
         } },
         "timeouts": { "requestHead": "10s", "idle": "75s", "body": "60s", "send": "60s", "drain": "30s" },
         "limits": { "requestHead": "32KiB", "target": "8KiB", "headers": 100, "responseHead": "64KiB",

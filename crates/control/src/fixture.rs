@@ -42,6 +42,7 @@ pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
         timeouts: PoolTimeouts::default(),
         connection_pool: ConnectionPool::default(),
         fallback: None,
+        tls: None,
     }
 }
 
@@ -53,6 +54,9 @@ pub(crate) fn watched(pool: Pool) -> Watched {
             name: "web".into(),
             bind: ([127, 0, 0, 1], 0).into(),
             allow_connect: false,
+            tls: None,
+            redirect_https: None,
+            hsts: None,
         }],
         routes: vec![Route {
             name: "all".into(),
@@ -73,7 +77,7 @@ pub(crate) fn watched(pool: Pool) -> Watched {
     let started = (Instant::now(), SystemTime::now());
     let bus = EventBus::new(1024);
     Watched {
-        snapshot: Snapshot::build(1, config, &bus, started.0),
+        snapshot: Snapshot::build(1, config, &bus, started.0).expect("a fixture names no files"),
         source: Source { path: None, text: "{}".into(), environment: Arc::new(|_| None) },
         bus,
         access_log: None,

@@ -11,6 +11,8 @@ pub mod plane;
 /// Whether this node wants traffic.
 pub mod readiness;
 
+/// Certificates that are renewed by replacing their files.
+mod certificates;
 /// Every change of the configuration.
 pub mod coordinator;
 /// The configuration file.

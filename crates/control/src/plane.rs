@@ -26,7 +26,7 @@ use crate::resolver::{self, Resolver};
 use crate::supervisor::Supervisor;
 use crate::upkeep;
 use crate::webhooks::Webhooks;
-use crate::{admin, probes, reload};
+use crate::{admin, certificates, probes, reload};
 
 /// What the control plane looks after.
 #[derive(Debug, Clone)]
@@ -209,6 +209,8 @@ impl Life {
             .keep("resolver", move || resolver.take().unwrap_or_else(|| Resolver::new(names.clone())).run());
         let probed = current.clone();
         supervisor.keep("probes", move || probes::run(probed.clone()));
+        let (shown, bus) = (current.clone(), followers.bus.clone());
+        supervisor.keep("certificates", move || certificates::run(shown.clone(), bus.clone()));
         let tended = current.clone();
         supervisor.keep("upkeep", move || upkeep::run(tended.clone()));
         // Without a data plane there is nothing to change.

@@ -208,7 +208,7 @@ impl Places<'_> {
 async fn probe(target: Target) {
     let Some(server) = target.pool.servers.get(target.server) else { return };
     let began = Instant::now();
-    let answer = question::ask(&target.pool.config, &server.config, server.address()).await;
+    let answer = question::ask(&target.pool.config, server).await;
     let latency = began.elapsed();
     let (observation, rest) = match answer {
         Ok(answered) => {

@@ -287,7 +287,7 @@ mod tests {
         Arc::make_mut(&mut config.pools[0].servers[1]).host = "new.test".to_owned();
         // Known by name, but another server.
         Arc::make_mut(&mut config.pools[0].servers[3]).port = 3;
-        let next = running.next(2, config);
+        let next = running.next(2, config).unwrap();
         assert_eq!(new_names(&next, &running).into_keys().collect::<Vec<_>>(), ["app.test", "new.test"]);
     }
 

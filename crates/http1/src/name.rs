@@ -48,6 +48,11 @@ pub enum Name {
     Date,
     /// `X-LoadWeaver-Failure`
     XLoadweaverFailure,
+    /// `Strict-Transport-Security`
+    StrictTransportSecurity,
+    /// What a proxy says of a client's certificate: `X-Client-Verified`, `X-Client-Cert-Subject`,
+    /// `X-Client-Cert-Fingerprint`, in any spelling that CGI takes for them.
+    ClientProof,
     /// A name that some server reads as `Content-Length` or `Transfer-Encoding`.
     Lookalike,
     /// A name that some server believes to be said by a proxy, though no other name here is it: `X-Real-IP`,
@@ -90,14 +95,15 @@ impl Name {
             }
             17 => (b"x-forwarded-proto", Name::XForwardedProto),
             20 => (b"x-loadweaver-failure", Name::XLoadweaverFailure),
+            25 => (b"strict-transport-security", Name::StrictTransportSecurity),
             _ => (b"", Name::Other),
         };
         if same(name, text) {
             known
         } else if may_look_alike(name) && looks_alike(name) {
             Name::Lookalike
-        } else if matches!(name, [b'x' | b'X', b'-' | b'_', ..]) && is_spoofable(name) {
-            Name::Spoofable
+        } else if matches!(name, [b'x' | b'X', b'-' | b'_', ..]) {
+            claim(name)
         } else {
             Name::Other
         }
@@ -182,7 +188,8 @@ fn looks_alike(name: &[u8]) -> bool {
 
 /// What servers take from proxies in front of them, in whatever spelling CGI makes of it.
 #[cold]
-fn is_spoofable(name: &[u8]) -> bool {
+fn claim(name: &[u8]) -> Name {
+    const PROOFS: [&[u8]; 3] = [b"x-client-verified", b"x-client-cert-subject", b"x-client-cert-fingerprint"];
     const NAMES: [&[u8]; 8] = [
         b"x-real-ip",
         b"x-request-id",
@@ -194,7 +201,14 @@ fn is_spoofable(name: &[u8]) -> bool {
         b"x-forwarded-ssl",
     ];
     let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    NAMES.iter().any(|known| known.len() == name.len() && name.iter().map(folded).eq(known.iter().copied()))
+    let is = |known: &&[u8]| known.len() == name.len() && name.iter().map(folded).eq(known.iter().copied());
+    if NAMES.iter().any(is) {
+        Name::Spoofable
+    } else if PROOFS.iter().any(is) {
+        Name::ClientProof
+    } else {
+        Name::Other
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +228,10 @@ mod tests {
             ("X-Real-IP", Name::Spoofable),
             ("x_forwarded_for", Name::Spoofable),
             ("X-Forwarded_Proto", Name::Spoofable),
+            ("X-Client-Verified", Name::ClientProof),
+            ("X_Client-Cert_Subject", Name::ClientProof),
+            ("x-client-cert-fingerprint", Name::ClientProof),
+            ("Strict-Transport-Security", Name::StrictTransportSecurity),
             ("x-forwarded-fox", Name::Other),
             ("content-type", Name::Other),
             ("", Name::Other),

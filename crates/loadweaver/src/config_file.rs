@@ -7,6 +7,7 @@ use std::sync::Arc;
 use loadweaver_config::{Issue, Issues, Parsed, parse};
 use loadweaver_control::Source;
 use loadweaver_control::file::{self, Unreadable};
+use loadweaver_proxy::tls::Security;
 
 use crate::REFUSED;
 use crate::terminal::{complain, issue_text};
@@ -52,8 +53,10 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Refusal> {
         why,
         help,
     })?;
-    let parsed =
-        parse(&text, &environment).map_err(|issues| Refusal::Wrong { path: path.to_owned(), issues })?;
+    let wrong = |issues| Refusal::Wrong { path: path.to_owned(), issues };
+    let mut parsed = parse(&text, &environment).map_err(wrong)?;
+    let security = Security::load(&parsed.config, None).map_err(wrong)?;
+    parsed.warnings.extend(security.warnings);
     // The checker takes nothing but UTF-8.
     let text = String::from_utf8_lossy(&text).into();
     let source = Source { path: Some(path.to_owned()), text, environment: Arc::new(environment) };

@@ -129,6 +129,7 @@ impl Running {
         let access_log = AccessLog::open(&config.access_log).map_err(|error| error.to_string())?;
         let summary = contents(&config);
         let snapshot = Snapshot::build(1, config, &bus, started.0);
+        let snapshot = snapshot.map_err(|issues| format!("the configuration is refused\n{issues}"))?;
         let readiness = Readiness::default();
         let plane = Plane::start(Watched {
             snapshot: Arc::clone(&snapshot),

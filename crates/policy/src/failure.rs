@@ -80,6 +80,8 @@ failures! {
     UnsupportedTransferCoding,
     /// An HTTP version that we do not speak.
     UnsupportedVersion,
+    /// A request in the clear where the listener speaks TLS.
+    PlainHttp,
     /// The request target is longer than `limits.target`.
     TargetTooLong,
     /// The request head is larger than `limits.requestHead` or holds too many headers.
@@ -114,6 +116,10 @@ failures! {
     ConnectTimeout,
     /// The server's name has no address.
     ResolveFailed,
+    /// The server does not shake hands as the pool's `tls` wants it.
+    TlsHandshakeFailed,
+    /// The server's certificate is not good: expired, for another name, or signed by nobody whom the pool trusts.
+    TlsCertificateRefused,
     /// The server closed or reset the connection before its answer's head was whole.
     ServerClosed,
     /// The answer's head did not come within `timeouts.response`.
@@ -157,6 +163,7 @@ impl Failure {
             Self::ExpectationFailed => "expectation_failed",
             Self::UnsupportedTransferCoding => "unsupported_transfer_coding",
             Self::UnsupportedVersion => "unsupported_version",
+            Self::PlainHttp => "plain_http",
             Self::TargetTooLong => "target_too_long",
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",
@@ -174,6 +181,8 @@ impl Failure {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::ResolveFailed => "resolve_failed",
+            Self::TlsHandshakeFailed => "tls_handshake_failed",
+            Self::TlsCertificateRefused => "tls_certificate_refused",
             Self::ServerClosed => "server_closed",
             Self::ResponseTimeout => "response_timeout",
             Self::PerTryTimeout => "per_try_timeout",
@@ -197,7 +206,8 @@ impl Failure {
             | Self::BadHeader
             | Self::BadHost
             | Self::BadFraming
-            | Self::BadChunk => 400,
+            | Self::BadChunk
+            | Self::PlainHttp => 400,
             Self::NoRoute => 404,
             Self::ConnectMethod => 405,
             Self::HeadTimeout | Self::BodyTimeout => 408,
@@ -210,6 +220,8 @@ impl Failure {
             Self::ConnectFailed
             | Self::ConnectRefused
             | Self::ResolveFailed
+            | Self::TlsHandshakeFailed
+            | Self::TlsCertificateRefused
             | Self::ServerClosed
             | Self::BadResponse
             | Self::ResponseHeadTooLarge => 502,
@@ -243,6 +255,7 @@ impl Failure {
             | Self::ExpectationFailed
             | Self::UnsupportedTransferCoding
             | Self::UnsupportedVersion
+            | Self::PlainHttp
             | Self::TargetTooLong
             | Self::HeadTooLarge
             | Self::BodyTooLarge
@@ -263,6 +276,8 @@ impl Failure {
             | Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::ResolveFailed
+            | Self::TlsHandshakeFailed
+            | Self::TlsCertificateRefused
             | Self::ServerClosed
             | Self::ResponseTimeout
             | Self::PerTryTimeout
@@ -281,9 +296,12 @@ impl Failure {
     /// server (RFC 9110 section 9.2.2 on when a proxy may repeat a request by itself).
     pub const fn retry(self) -> RetryRule {
         match self {
-            Self::ConnectFailed | Self::ConnectRefused | Self::ConnectTimeout | Self::ResolveFailed => {
-                RetryRule::Always
-            }
+            Self::ConnectFailed
+            | Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ResolveFailed
+            | Self::TlsHandshakeFailed
+            | Self::TlsCertificateRefused => RetryRule::Always,
             Self::ServerClosed
             | Self::ResponseTimeout
             | Self::PerTryTimeout
@@ -300,6 +318,7 @@ impl Failure {
             | Self::ExpectationFailed
             | Self::UnsupportedTransferCoding
             | Self::UnsupportedVersion
+            | Self::PlainHttp
             | Self::TargetTooLong
             | Self::HeadTooLarge
             | Self::BodyTooLarge
@@ -324,9 +343,12 @@ impl Failure {
     /// Which word of `retry.on` switches another attempt on.
     pub const fn kind(self) -> RetryKind {
         match self {
-            Self::ConnectFailed | Self::ConnectRefused | Self::ConnectTimeout | Self::ResolveFailed => {
-                RetryKind::ConnectFailure
-            }
+            Self::ConnectFailed
+            | Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ResolveFailed
+            | Self::TlsHandshakeFailed
+            | Self::TlsCertificateRefused => RetryKind::ConnectFailure,
             Self::ServerClosed | Self::BadResponse | Self::ResponseHeadTooLarge => RetryKind::Reset,
             Self::ResponseTimeout | Self::PerTryTimeout | Self::UploadStalled => RetryKind::Timeout,
             Self::BadRequestLine
@@ -339,6 +361,7 @@ impl Failure {
             | Self::ExpectationFailed
             | Self::UnsupportedTransferCoding
             | Self::UnsupportedVersion
+            | Self::PlainHttp
             | Self::TargetTooLong
             | Self::HeadTooLarge
             | Self::BodyTooLarge
@@ -373,6 +396,7 @@ impl Failure {
             Self::ExpectationFailed => "The Expect header cannot be met.",
             Self::UnsupportedTransferCoding => "The transfer coding is not supported.",
             Self::UnsupportedVersion => "The HTTP version is not supported.",
+            Self::PlainHttp => "This port speaks HTTPS: write https:// in front of the address.",
             Self::TargetTooLong => "The request target is too long.",
             Self::HeadTooLarge => "The request headers are too large.",
             Self::BodyTooLarge => "The request body is too large.",
@@ -385,9 +409,11 @@ impl Failure {
             Self::PoolFull | Self::Exhausted => "The service is at capacity. Please try again shortly.",
             Self::Internal => "An internal error occurred.",
             Self::DrainDeadline => "The service is restarting.",
-            Self::ConnectFailed | Self::ConnectRefused | Self::ResolveFailed => {
-                "The service could not be reached."
-            }
+            Self::ConnectFailed
+            | Self::ConnectRefused
+            | Self::ResolveFailed
+            | Self::TlsHandshakeFailed
+            | Self::TlsCertificateRefused => "The service could not be reached.",
             Self::ConnectTimeout => "The service could not be reached in time.",
             Self::ServerClosed => "The service closed the connection without an answer.",
             Self::ResponseTimeout | Self::PerTryTimeout | Self::TotalTimeout => {

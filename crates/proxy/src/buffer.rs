@@ -31,6 +31,10 @@ impl Buffer {
         self.block.get(self.start..self.end).unwrap_or_default()
     }
 
+    pub(crate) fn filled_mut(&mut self) -> &mut [u8] {
+        self.block.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
@@ -62,6 +66,15 @@ impl Buffer {
             self.start = 0;
         }
         self.block.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Moves what stands in it to the front, so that all the room there is lies behind it.
+    pub(crate) fn compact(&mut self) {
+        if self.start > 0 {
+            self.block.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
     }
 
     /// Whether a read has somewhere to go: into the block, or into one that it gets for it.
@@ -108,6 +121,11 @@ impl Buffer {
     pub(crate) fn discard(&mut self, stock: &Stock) {
         self.consume(self.len());
         self.release(stock);
+    }
+
+    /// Whether the next block will be a large one.
+    pub(crate) fn prefers_large(&self) -> bool {
+        self.large
     }
 
     /// Whether the next block shall be a large one: for a long body.

@@ -16,6 +16,8 @@ use crate::exchange::Exchange;
 pub(crate) fn believe(x: &mut Exchange<'_>) {
     let trusted = &x.snapshot.config.trusted_proxies;
     let headers = &mut x.heads.request.headers;
+    // What a client proved with its certificate only we can know, whoever the client is.
+    headers.remove(Name::ClientProof);
     if !is_trusted(trusted, x.client_ip) {
         let told = [Name::XForwardedFor, Name::XForwardedProto, Name::XForwardedHost, Name::Forwarded];
         for name in told.into_iter().chain([Name::Spoofable]) {
@@ -76,6 +78,7 @@ pub(crate) fn request(x: &mut Exchange<'_>) {
     }
     request_id(x);
     forwarded(x);
+    proof(x);
     if let Some(pseudonym) = &x.snapshot.config.via {
         let version = x.heads.request.version();
         via(&mut x.heads.request.headers, pseudonym, version);
@@ -126,6 +129,18 @@ fn is_id(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte)
 }
 
+/// Tells the server who the client proved to be, on listeners that ask for certificates.
+fn proof(x: &mut Exchange<'_>) {
+    let Some(visitor) = x.greeting.as_ref().and_then(|greeting| greeting.visitor.as_ref()) else { return };
+    let added = &mut x.heads.added;
+    let Some(shown) = &visitor.certificate else { return field(added, b"x-client-verified", b"NONE") };
+    field(added, b"x-client-verified", b"SUCCESS");
+    if let Some(subject) = &shown.subject {
+        field(added, b"x-client-cert-subject", subject.as_bytes());
+    }
+    field(added, b"x-client-cert-fingerprint", shown.fingerprint.as_bytes());
+}
+
 /// Adds what the server must know about the client.
 fn forwarded(x: &mut Exchange<'_>) {
     let style = x.snapshot.config.forwarded_headers;
@@ -154,7 +169,8 @@ fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
         field(&mut heads.added, b"x-forwarded-for", line.text());
     }
     if !headers.has(Name::XForwardedProto) {
-        field(&mut heads.added, b"x-forwarded-proto", b"http");
+        let proto: &[u8] = if x.greeting.is_some() { b"https" } else { b"http" };
+        field(&mut heads.added, b"x-forwarded-proto", proto);
     }
     if !headers.has(Name::XForwardedHost)
         && let Some(host) = headers.get(Name::Host)
@@ -181,7 +197,7 @@ fn rfc7239(x: &mut Exchange<'_>, peer: IpAddr) {
         all.extend_from_slice(host);
         all.push(b'"');
     }
-    all.extend_from_slice(b";proto=http");
+    all.extend_from_slice(if x.greeting.is_some() { b";proto=https" } else { b";proto=http" });
     headers.set(Name::Forwarded, b"forwarded", &all);
 }
 
@@ -203,11 +219,15 @@ fn via(headers: &mut Headers, pseudonym: &str, version: loadweaver_http1::Versio
 
 /// Makes an answer what the client shall see, but for its framing. The protocol of an upgrade is kept aside.
 pub(crate) fn response(x: &mut Exchange<'_>) -> Option<Vec<u8>> {
+    let hsts = if x.is_secure() { x.manners().and_then(|manners| manners.hsts.clone()) } else { None };
     let head = &mut x.heads.response;
     let protocol = head.headers.get(Name::Upgrade).filter(|_| head.status() == 101).map(<[u8]>::to_vec);
     head.strip_hop_by_hop();
     // Ours alone: a server does not speak for us.
     head.headers.remove(Name::XLoadweaverFailure);
+    if let Some(hsts) = hsts {
+        head.headers.set(Name::StrictTransportSecurity, b"strict-transport-security", hsts.as_bytes());
+    }
     let connected = x.heads.request.method() == Method::Connect && (200..300).contains(&head.status());
     if head.status() < 200 || head.status() == 204 || connected {
         // RFC 9110 section 8.6: no length where there can be no body.

@@ -1,3 +1,4 @@
 //! Protocol engines: from bytes on a client connection to exchanges. Nothing above knows which one it was.
 
+pub(crate) mod greet;
 pub(crate) mod http1;

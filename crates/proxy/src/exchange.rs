@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use loadweaver_http1::{Body, Method};
+use loadweaver_config::RedirectHttps;
+use loadweaver_http1::{Body, Method, Name};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::route::RouteQuery;
 
@@ -16,7 +17,8 @@ use crate::listen::Entrance;
 use crate::pool::PoolState;
 use crate::record::{self, Story};
 use crate::respond;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Manners, Snapshot};
+use crate::tls::Greeting;
 use crate::worker::{HeadPair, Worker};
 
 /// One exchange: what it works with and what has become of it so far.
@@ -35,6 +37,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) client_ip: IpAddr,
     /// The connection must not serve another exchange.
     pub(crate) last: bool,
+    /// What is known of a client that has shaken hands.
+    pub(crate) greeting: Option<Rc<Greeting>>,
 }
 
 impl<'c> Exchange<'c> {
@@ -58,6 +62,7 @@ impl<'c> Exchange<'c> {
             peer: SocketAddr::new(nobody, 0),
             client_ip: nobody,
             last: false,
+            greeting: None,
         }
     }
 
@@ -70,6 +75,18 @@ impl<'c> Exchange<'c> {
         self.last = last;
     }
 
+    /// Whether the client speaks TLS: with us, or with a proxy that we believe. Only to be asked once it is known whom
+    /// to believe.
+    pub(crate) fn is_secure(&self) -> bool {
+        let told = || self.heads.request.headers.get(Name::XForwardedProto);
+        self.greeting.is_some() || told().is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+    }
+
+    /// What the listener does beside serving.
+    pub(crate) fn manners(&self) -> Option<&Manners> {
+        self.snapshot.manners(self.entrance.as_deref()?)
+    }
+
     /// Whether the client connection may serve another exchange after this one, as far as the request decides.
     pub(crate) fn keeps_client(&self) -> bool {
         let closing = self.entrance.as_ref().is_some_and(|entrance| entrance.is_closing());
@@ -79,6 +96,12 @@ impl<'c> Exchange<'c> {
 
 /// Takes a request whose head was read at `now` to its end.
 pub(crate) async fn run(x: &mut Exchange<'_>, now: Nanos) -> Next {
+    edit::believe(x);
+    if let Some(to) = elsewhere(x) {
+        let next = respond::redirect(x, to).await;
+        record::finish(x);
+        return next;
+    }
     let next = match prepare(x) {
         Ok(pool) => match forward::forward(x, pool, now).await {
             Ok(next) => next,
@@ -90,9 +113,19 @@ pub(crate) async fn run(x: &mut Exchange<'_>, now: Nanos) -> Next {
     next
 }
 
+/// Where the client is sent to for TLS. Not where certificates are asked for (RFC 8555 section 8.3): whoever renews
+/// them may not have one yet.
+fn elsewhere(x: &Exchange<'_>) -> Option<RedirectHttps> {
+    let to = x.manners()?.redirect?;
+    let request = &x.heads.request;
+    let served_here = request.path().starts_with("/.well-known/acme-challenge/")
+        || request.method() == Method::Connect
+        || x.is_secure();
+    (!served_here).then_some(to)
+}
+
 /// Route, admit, edit: everything that needs no server.
 fn prepare(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
-    edit::believe(x);
     let pool = route(x)?;
     admit(x)?;
     edit::request(x);

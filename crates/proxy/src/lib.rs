@@ -8,6 +8,7 @@ pub mod pool;
 mod proxy;
 pub mod server;
 pub mod snapshot;
+pub mod tls;
 
 mod buffer;
 mod deadline;

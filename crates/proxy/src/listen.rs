@@ -127,6 +127,8 @@ pub(crate) struct Entrance {
     pub(crate) connections: Arc<Gauge>,
     /// No more connections, and no more exchanges on those that are there.
     closing: Cell<bool>,
+    /// There is no place for more handshakes: those that wait for their client make room.
+    crowded: Cell<bool>,
     closed: Notify,
 }
 
@@ -136,6 +138,7 @@ impl Entrance {
             name: RefCell::new(name),
             connections,
             closing: Cell::new(false),
+            crowded: Cell::new(false),
             closed: Notify::new(),
         })
     }
@@ -146,6 +149,10 @@ impl Entrance {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.get()
+    }
+
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.get()
     }
 
     fn close(&self) {
@@ -227,7 +234,12 @@ async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence),
 fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: SocketAddr, entrance: &Rc<Entrance>) {
     worker.shared.counters.connections_accepted.increment();
     worker.shared.connections.enter();
-    tokio::task::spawn_local(http1::serve(worker.clone(), tcp, peer, entrance.clone()));
+    // The place is taken here: the task only runs once accepting pauses.
+    let front = worker.shared.snapshot.load().front(entrance).map(|front| {
+        let place = front.enter();
+        (front, place)
+    });
+    tokio::task::spawn_local(http1::serve(worker.clone(), (tcp, peer), entrance.clone(), front));
 }
 
 /// Rests, and says so once.
@@ -251,6 +263,12 @@ async fn next(
         worker.deadlines.wake_all();
         pause(worker, entrance, paused, "as many client connections as limits allow").await;
         worker.crowded.set(false);
+    }
+    while worker.shared.snapshot.load().front(entrance).is_some_and(|front| front.is_full()) {
+        entrance.crowded.set(true);
+        worker.deadlines.wake_all();
+        pause(worker, entrance, paused, "as many handshakes are under way as maxHandshakes allows").await;
+        entrance.crowded.set(false);
     }
     listener.async_io(Interest::READABLE, accept_one).await
 }

@@ -21,10 +21,14 @@ use loadweaver_telemetry::counters::PoolCounters;
 use loadweaver_telemetry::event::EventBus;
 
 use crate::server::{Leavers, ServerState};
+use crate::tls::Back;
 pub(crate) use succession::Before;
 use succession::{Lineage, is_in};
 pub use verdicts::HealthView;
 use verdicts::Verdicts;
+
+/// A pool's configuration, and what its servers are spoken to with.
+pub(crate) type Secured = (Pool, Option<Arc<Back>>);
 
 /// A pool: what it is and how it does.
 ///
@@ -53,6 +57,8 @@ pub struct PoolState {
     lineage: Arc<Lineage>,
     /// Another pool has taken over. Read and written under the lock of `verdicts`.
     handed_over: AtomicBool,
+    /// What its servers are spoken to with.
+    back: Option<Arc<Back>>,
     /// What the servers were before, for [`PoolState::take_over`].
     before: Mutex<Vec<Option<Before>>>,
     bus: EventBus,
@@ -60,8 +66,8 @@ pub struct PoolState {
 }
 
 impl PoolState {
-    pub(crate) fn build(config: Pool, bus: EventBus, started: Instant) -> Arc<Self> {
-        let nobody = vec![None; config.servers.len()];
+    pub(crate) fn build(config: Secured, bus: EventBus, started: Instant) -> Arc<Self> {
+        let nobody = vec![None; config.0.servers.len()];
         let pool = Self::with(config, (None, nobody), &Leavers::default(), (bus, started));
         pool.begin();
         pool
@@ -71,7 +77,7 @@ impl PoolState {
     /// new configuration stands now, `left` are servers that were there not long ago. It lives, and hands over, once
     /// [`PoolState::take_over`] is called.
     pub(crate) fn succeed(
-        config: Pool,
+        config: Secured,
         (old, before): (Option<&Arc<Self>>, Vec<Option<Before>>),
         left: &Leavers,
         (bus, started): (EventBus, Instant),
@@ -80,7 +86,7 @@ impl PoolState {
     }
 
     fn with(
-        config: Pool,
+        (config, back): Secured,
         (old, before): (Option<&Arc<Self>>, Vec<Option<Before>>),
         left: &Leavers,
         (bus, started): (EventBus, Instant),
@@ -90,14 +96,17 @@ impl PoolState {
             .iter()
             .map(|server| Member { id: server.id.clone(), weight: server.weight })
             .collect();
+        let new = |server: &Arc<Server>| (&*config.name, Arc::clone(server), back.as_ref());
         let servers = config.servers.iter().zip(&before).map(|(server, before)| {
             let known = before.as_ref().and_then(|(pool, index)| pool.servers.get(*index));
             let same_pool = is_in(old, before.as_ref());
             match known {
-                Some(known) if known.config == *server && same_pool => Arc::clone(known),
-                Some(known) if same_pool => Arc::new(known.succeed(&config.name, Arc::clone(server), left)),
-                Some(known) => Arc::new(known.moved(&config.name, Arc::clone(server), left)),
-                None => Arc::new(ServerState::new(&config.name, Arc::clone(server), left)),
+                Some(known) if known.config == *server && same_pool && known.is_secured_by(back.as_ref()) => {
+                    Arc::clone(known)
+                }
+                Some(known) if same_pool => Arc::new(known.succeed(new(server), left)),
+                Some(known) => Arc::new(known.moved(new(server), left)),
+                None => Arc::new(ServerState::new(new(server), left)),
             }
         });
         let servers: Vec<_> = servers.collect();
@@ -136,10 +145,20 @@ impl PoolState {
             handed_over: AtomicBool::new(false),
             before: Mutex::new(before),
             servers,
+            back,
             bus,
             started,
             config,
         })
+    }
+
+    /// Whether its servers are spoken to with just this.
+    pub(crate) fn has_back(&self, back: Option<&Arc<Back>>) -> bool {
+        match (&self.back, back) {
+            (None, None) => true,
+            (Some(ours), Some(other)) => Arc::ptr_eq(ours, other),
+            _ => false,
+        }
     }
 
     /// Where a server stands, by its id.

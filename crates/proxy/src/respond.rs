@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use loadweaver_config::RedirectHttps;
 use loadweaver_http1::{Method, encode};
 use loadweaver_policy::failure::Failure;
 
@@ -89,10 +90,55 @@ fn write(x: &mut Exchange<'_>, failure: Failure, keep: bool, (out, head_only): (
     } else if x.heads.request.version() == loadweaver_http1::Version::Http10 {
         encode::field(out, b"connection", b"keep-alive");
     }
+    hsts(x, out);
     encode::end_head(out);
     if !head_only && !matches!(status, 204 | 304) {
         out.extend_from_slice(body.as_bytes());
         x.story.bytes_out = body.len() as u64;
+    }
+}
+
+/// Sends the client to where TLS is spoken: the same host and path there.
+pub(crate) async fn redirect(x: &mut Exchange<'_>, to: RedirectHttps) -> Next {
+    let host = x.heads.request.host();
+    // The colons of an IPv6 address are its own.
+    let bare = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    if bare.is_empty() {
+        return fail(x, Failure::BadHost).await;
+    }
+    let target = x.heads.request.target();
+    // `OPTIONS *` is about the whole host.
+    let target = if target.starts_with('/') { target } else { "/" };
+    let port = if to.port == 443 { String::new() } else { format!(":{}", to.port) };
+    let location = format!("https://{bare}{port}{target}");
+    let keep = x.keeps_client() && x.body.is_done() && (!x.client.ended || !x.client.buffer.is_empty());
+    let mut out = std::mem::take(&mut x.heads.to_client);
+    out.clear();
+    encode::status_line(&mut out, to.status, reason(to.status).as_bytes());
+    encode::field(&mut out, b"date", record::http_date().as_bytes());
+    encode::field(&mut out, b"location", location.as_bytes());
+    encode::field(&mut out, b"content-length", b"0");
+    if !keep {
+        encode::field(&mut out, b"connection", b"close");
+    } else if x.heads.request.version() == loadweaver_http1::Version::Http10 {
+        encode::field(&mut out, b"connection", b"keep-alive");
+    }
+    encode::end_head(&mut out);
+    x.story.status = to.status;
+    match (send(x, out, keep).await, keep) {
+        (false, _) => Next::Close,
+        (true, true) => Next::Again,
+        (true, false) => Next::Linger,
+    }
+}
+
+/// Adds what browsers are told of TLS.
+fn hsts(x: &Exchange<'_>, out: &mut Vec<u8>) {
+    if let Some(value) = x.manners().and_then(|manners| manners.hsts.as_ref()).filter(|_| x.is_secure()) {
+        encode::field(out, b"strict-transport-security", value.as_bytes());
     }
 }
 
@@ -106,6 +152,8 @@ fn nobody_was_reached(failure: Failure) -> bool {
             | Failure::ConnectRefused
             | Failure::ConnectTimeout
             | Failure::ResolveFailed
+            | Failure::TlsHandshakeFailed
+            | Failure::TlsCertificateRefused
     )
 }
 
@@ -134,6 +182,10 @@ async fn send(x: &mut Exchange<'_>, out: Vec<u8>, keep: bool) -> bool {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",

@@ -9,6 +9,7 @@ use loadweaver_config::Server;
 use loadweaver_telemetry::counters::ServerCounters;
 use loadweaver_telemetry::event::ServerRef;
 
+use crate::tls::{Back, Identity};
 use crate::upstream;
 
 /// What is under way at a server, and how it ends.
@@ -36,37 +37,58 @@ pub struct ServerState {
     authority: String,
     /// Its host has to be looked up.
     is_named: bool,
+    /// Spoken to over TLS.
+    identity: Option<Arc<Identity>>,
 }
+
+/// A server as a configuration wants it: its pool, itself, and what the pool is spoken to with.
+pub(crate) type Wanted<'w> = (&'w str, Arc<Server>, Option<&'w Arc<Back>>);
 
 impl ServerState {
     /// A server that was not there before the change; `left` are those that were, not long ago.
-    pub(crate) fn new(pool: &str, config: Arc<Server>, left: &Leavers) -> Self {
-        let (counters, underway) = left.find(pool, &config).unwrap_or_default();
-        Self::with(config, counters, underway)
+    pub(crate) fn new((pool, config, back): Wanted<'_>, left: &Leavers) -> Self {
+        let found = left.find(pool, &config).unwrap_or_default();
+        let identity = identify(&config, back);
+        Self::with(config, identity, found)
     }
 
     /// The same server after a change of its configuration in its pool.
-    pub(crate) fn succeed(&self, pool: &str, config: Arc<Server>, left: &Leavers) -> Self {
+    pub(crate) fn succeed(&self, (pool, config, back): Wanted<'_>, left: &Leavers) -> Self {
+        let identity = self.identity_for(&config, back);
         if self.is_at(&config) {
-            let next = Self::with(config, Arc::clone(&self.counters), Arc::clone(&self.underway));
+            let next = Self::with(config, identity, (Arc::clone(&self.counters), Arc::clone(&self.underway)));
             next.set_address(self.address());
             return next;
         }
         let underway = left.find(pool, &config).map(|(_, underway)| underway);
-        Self::with(config, Arc::clone(&self.counters), underway.unwrap_or_default())
+        Self::with(config, identity, (Arc::clone(&self.counters), underway.unwrap_or_default()))
     }
 
     /// The same server in another pool. What is under way in the old one goes on there, under its limits.
-    pub(crate) fn moved(&self, pool: &str, config: Arc<Server>, left: &Leavers) -> Self {
+    pub(crate) fn moved(&self, (pool, config, back): Wanted<'_>, left: &Leavers) -> Self {
         let underway = left.find(pool, &config).map(|(_, underway)| underway);
-        let next = Self::with(config, Arc::clone(&self.counters), underway.unwrap_or_default());
+        let identity = self.identity_for(&config, back);
+        let next = Self::with(config, identity, (Arc::clone(&self.counters), underway.unwrap_or_default()));
         if self.is_at(&next.config) {
             next.set_address(self.address());
         }
         next
     }
 
-    fn with(config: Arc<Server>, counters: Arc<ServerCounters>, underway: Arc<Underway>) -> Self {
+    /// Its connections and tickets are good for as long as it is spoken to in the same way.
+    fn identity_for(&self, config: &Server, back: Option<&Arc<Back>>) -> Option<Arc<Identity>> {
+        if self.is_at(config) && self.is_secured_by(back) {
+            self.identity.clone()
+        } else {
+            identify(config, back)
+        }
+    }
+
+    fn with(
+        config: Arc<Server>,
+        identity: Option<Arc<Identity>>,
+        (counters, underway): (Arc<ServerCounters>, Arc<Underway>),
+    ) -> Self {
         let authority = Server::address_text(&config.host, config.port);
         let ip = config.host.parse::<IpAddr>().ok();
         let state = Self {
@@ -77,6 +99,7 @@ impl ServerState {
             upstream: AtomicU64::new(0),
             authority,
             is_named: ip.is_none(),
+            identity,
             config,
         };
         if let Some(ip) = ip {
@@ -94,7 +117,26 @@ impl ServerState {
     pub fn set_address(&self, address: Option<SocketAddr>) {
         if self.address() != address {
             self.address.store(address.map(Arc::new));
-            self.upstream.store(address.map_or(0, upstream::key), Ordering::Release);
+            let number = self.identity_number();
+            self.upstream.store(address.map_or(0, |at| upstream::key(at, number)), Ordering::Release);
+        }
+    }
+
+    /// What it is spoken to with; none in the clear.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref()
+    }
+
+    /// Tells apart what its connections are secured with; 0 in the clear.
+    pub(crate) fn identity_number(&self) -> u64 {
+        self.identity.as_ref().map_or(0, |identity| identity.number())
+    }
+
+    pub(crate) fn is_secured_by(&self, back: Option<&Arc<Back>>) -> bool {
+        match (&self.identity, back) {
+            (None, None) => true,
+            (Some(identity), Some(back)) => back.has(identity),
+            _ => false,
         }
     }
 
@@ -159,4 +201,8 @@ impl ServerState {
     pub(crate) fn leave(&self) {
         self.underway.leave();
     }
+}
+
+fn identify(config: &Server, back: Option<&Arc<Back>>) -> Option<Arc<Identity>> {
+    back.map(|back| Arc::new(back.identity(config)))
 }

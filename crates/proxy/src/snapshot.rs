@@ -4,13 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadweaver_config::{Config, Listener, Server};
+use loadweaver_config::{Config, Issues, Listener, RedirectHttps, Server};
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
+use crate::listen::Entrance;
 use crate::pool::{Before, PoolState};
 use crate::server::Leavers;
 use crate::server::ServerState;
+use crate::tls::{Front, Security};
 
 /// Everything that an exchange needs to know about the configuration. An exchange takes one snapshot and keeps it
 /// to its end, so it never sees half of a change.
@@ -26,6 +28,10 @@ pub struct Snapshot {
     pub pools: Vec<Arc<PoolState>>,
     /// The pool of each route, by index.
     pub route_pools: Vec<usize>,
+    /// What the files of the configuration hold.
+    pub security: Security,
+    /// What each listener does beside serving, by index; empty where none does.
+    manners: Vec<Manners>,
     /// The first route takes everything, so that no request has to be looked at.
     takes_everything: bool,
     /// Servers that left with this change or before, and may have something under way.
@@ -35,21 +41,40 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Builds the live state of a checked configuration. `started` is the moment that all times count from.
-    pub fn build(version: u64, config: Config, bus: &EventBus, started: Instant) -> Arc<Self> {
-        let pools =
-            config.pools.iter().map(|pool| PoolState::build(pool.clone(), bus.clone(), started)).collect();
-        Self::with(version, config, (pools, Leavers::default()), (bus, started))
+    /// Reads the files of a checked configuration and builds its live state. `started` is the moment that all times
+    /// count from.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub fn build(
+        version: u64,
+        config: Config,
+        bus: &EventBus,
+        started: Instant,
+    ) -> Result<Arc<Self>, Issues> {
+        let security = Security::load(&config, None)?;
+        let pools = config.pools.iter().map(|pool| {
+            let back = security.back(&pool.name).cloned();
+            PoolState::build((pool.clone(), back), bus.clone(), started)
+        });
+        let pools = pools.collect();
+        Ok(Self::with(version, config, (pools, Leavers::default(), security), (bus, started)))
     }
 
     /// The snapshot that follows this one: pools that did not change are the same, the others take over when it is
-    /// put in force ([`crate::Proxy::apply`]).
-    pub fn next(&self, version: u64, mut config: Config) -> Arc<Self> {
+    /// put in force ([`crate::Proxy::apply`]). Reads the files of the configuration, which blocks for as long as that
+    /// takes.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub fn next(&self, version: u64, mut config: Config) -> Result<Arc<Self>, Issues> {
+        let security = Security::load(&config, Some(&self.security))?;
         self.share_servers(&mut config);
         let mut departed = self.departed(&config);
         let pools = config.pools.iter().map(|pool| {
             let old = self.pool(&pool.name);
-            if let Some(old) = old.filter(|old| old.config == *pool) {
+            let back = security.back(&pool.name).cloned();
+            if let Some(old) = old.filter(|old| old.config == *pool && old.has_back(back.as_ref())) {
                 return Arc::clone(old);
             }
             let mut next = 0;
@@ -59,11 +84,16 @@ impl Snapshot {
                 here.or_else(|| departed.remove(&server.id))
             });
             let before = before.collect();
-            PoolState::succeed(pool.clone(), (old, before), &self.left, (self.bus.clone(), self.started))
+            PoolState::succeed(
+                (pool.clone(), back),
+                (old, before),
+                &self.left,
+                (self.bus.clone(), self.started),
+            )
         });
         let pools: Vec<_> = pools.collect();
         let left = self.left_after(&pools);
-        Self::with(version, config, (pools, left), (&self.bus, self.started))
+        Ok(Self::with(version, config, (pools, left, security), (&self.bus, self.started)))
     }
 
     /// Servers that have left once these pools are in force.
@@ -130,7 +160,7 @@ impl Snapshot {
     fn with(
         version: u64,
         config: Config,
-        (pools, left): (Vec<Arc<PoolState>>, Leavers),
+        (pools, left, security): (Vec<Arc<PoolState>>, Leavers, Security),
         (bus, started): (&EventBus, Instant),
     ) -> Arc<Self> {
         let position = |name: &str| config.pools.iter().position(|pool| &*pool.name == name);
@@ -140,7 +170,15 @@ impl Snapshot {
         let router = Router::new(&config.routes);
         let takes_everything = config.routes.first().is_some_and(|route| route.matcher.is_everything());
         let bus = bus.clone();
+        let manners = config.listeners.iter().map(Manners::of);
+        let any = config
+            .listeners
+            .iter()
+            .any(|listener| listener.hsts.is_some() || listener.redirect_https.is_some());
+        let manners = if any { manners.collect() } else { Vec::new() };
         Arc::new(Self {
+            security,
+            manners,
             takes_everything,
             version,
             config: Arc::new(config),
@@ -174,6 +212,27 @@ impl Snapshot {
     /// A listener by its name.
     pub(crate) fn listener(&self, name: &str) -> Option<&Listener> {
         self.config.listeners.iter().find(|listener| &*listener.name == name)
+    }
+
+    /// What a listener shakes hands with; none for one in the clear.
+    pub(crate) fn front(&self, entrance: &Entrance) -> Option<Arc<Front>> {
+        if self.security.fronts.iter().all(Option::is_none) {
+            return None;
+        }
+        self.security.front(&entrance.name()).cloned()
+    }
+
+    /// What a listener does beside serving.
+    pub(crate) fn manners(&self, entrance: &Entrance) -> Option<&Manners> {
+        if self.manners.is_empty() {
+            return None;
+        }
+        let name = entrance.name();
+        self.config
+            .listeners
+            .iter()
+            .position(|listener| listener.name == name)
+            .and_then(|at| self.manners.get(at))
     }
 
     /// The route of a request; its parts are only read if that depends on them.
@@ -222,4 +281,18 @@ fn gone<'s>(
         after.iter().take(after.len() - tail).skip(head).map(|server| same.key(server)).collect();
     let left = before.iter().enumerate().take(before.len() - tail).skip(head);
     left.filter(|(_, server)| !stay.contains(&same.key(server))).collect()
+}
+
+/// What a listener does beside serving.
+#[derive(Debug)]
+pub(crate) struct Manners {
+    pub(crate) redirect: Option<RedirectHttps>,
+    /// The value of `Strict-Transport-Security`.
+    pub(crate) hsts: Option<String>,
+}
+
+impl Manners {
+    fn of(listener: &Listener) -> Self {
+        Self { redirect: listener.redirect_https, hsts: listener.hsts.map(|hsts| hsts.to_string()) }
+    }
 }

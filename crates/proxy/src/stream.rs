@@ -1,66 +1,93 @@
-//! A byte stream to a client or a server.
-//!
-//! A socket that was just accepted nearly always has its request waiting, and many connections carry only one. So an
-//! accepted socket is read and written directly, and only told to the reactor when it would block: a connection that
-//! never blocks costs no `epoll_ctl`. From then on it is an ordinary tokio socket.
+//! A byte stream to a client or a server, in the clear or over TLS.
 
-use std::io::{self, IoSlice, Write as _};
-use std::net::Shutdown;
-use std::os::fd::AsFd;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
 
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustix::pipe::{SpliceFlags, splice};
-use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, Stock};
 
 pub(crate) mod pipe;
 
+mod secured;
+mod socket;
+
 use pipe::Pipe;
+pub(crate) use secured::{Facts, HandshakeError, Secured};
+pub(crate) use socket::Socket;
 
 /// A connection. Polled and never awaited on, so that one task can drive both directions of two of them at once.
 #[derive(Debug)]
-pub(crate) struct Stream(Socket);
+pub(crate) struct Stream(Kind);
 
 #[derive(Debug)]
-enum Socket {
-    /// The reactor does not know of it.
-    Fresh(std::net::TcpStream),
-    Known(TcpStream),
-    /// It could not be told to the reactor: descriptors or memory have run out.
-    Lost,
+enum Kind {
+    Plain(Socket),
+    /// Boxed: a plain stream is as small as its socket.
+    Secured(Box<Secured>),
 }
 
 impl Stream {
     /// A connected socket.
     pub(crate) fn connected(tcp: TcpStream) -> Self {
-        Self(Socket::Known(tcp))
+        Self(Kind::Plain(Socket::connected(tcp)))
     }
 
     /// An accepted, non-blocking socket.
     pub(crate) fn accepted(tcp: std::net::TcpStream) -> Self {
-        Self(Socket::Fresh(tcp))
+        Self(Kind::Plain(Socket::accepted(tcp)))
     }
 
     /// Leaves a stream that can do nothing in its place.
     pub(crate) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self(Socket::Lost))
+        std::mem::replace(self, Self(Kind::Plain(Socket::lost())))
+    }
+
+    /// Puts TLS over a plain stream; its handshake comes next.
+    pub(crate) fn secure(
+        &mut self,
+        begin: impl FnOnce(Socket) -> Result<Secured, rustls::Error>,
+    ) -> Result<(), rustls::Error> {
+        if let Kind::Plain(socket) = &mut self.0 {
+            self.0 = Kind::Secured(Box::new(begin(socket.take())?));
+        }
+        Ok(())
+    }
+
+    /// Drives the handshake to its end. Never asked of a plain stream.
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Facts, HandshakeError>> {
+        match &mut self.0 {
+            Kind::Plain(_) => Poll::Ready(Err(HandshakeError::Lost)),
+            Kind::Secured(tls) => tls.poll_handshake(cx),
+        }
+    }
+
+    /// Takes TLS off again where no handshake has begun: what the other side has sent is in the buffer.
+    pub(crate) fn expose(&mut self) -> Buffer {
+        if let Kind::Secured(tls) = &mut self.0 {
+            let (socket, received) = tls.expose();
+            self.0 = Kind::Plain(socket);
+            return received;
+        }
+        Buffer::default()
+    }
+
+    /// Whether the kernel may move bytes past us.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.0, Kind::Plain(_))
     }
 
     /// Whether the reactor knows of the socket, so that waiting on it costs no system call.
     pub(crate) fn is_known(&self) -> bool {
-        matches!(self.0, Socket::Known(_))
+        match &self.0 {
+            Kind::Plain(socket) => socket.is_known(),
+            Kind::Secured(tls) => tls.socket.is_known(),
+        }
     }
 
     /// Reads what fits into the buffer; `Ok(0)` is the end of the stream. The buffer must not be full. One without a
     /// block gets it when there is something to read.
-    ///
-    /// A read that came back short clears the readiness inside tokio, so the next one waits for the kernel's word
-    /// instead of asking it.
     #[inline]
     pub(crate) fn poll_read(
         &mut self,
@@ -68,72 +95,26 @@ impl Stream {
         buffer: &mut Buffer,
         stock: &Stock,
     ) -> Poll<io::Result<usize>> {
-        let tcp = match &mut self.0 {
-            Socket::Known(tcp) => tcp,
-            Socket::Fresh(tcp) => {
-                buffer.acquire(stock);
-                match receive(&*tcp, buffer) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.known()?,
-                    read => return Poll::Ready(read),
-                }
-            }
-            Socket::Lost => return Poll::Ready(Err(lost())),
-        };
-        loop {
-            match tcp.poll_read_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                Poll::Pending => {
-                    buffer.release(stock);
-                    return Poll::Pending;
-                }
-            }
-            buffer.acquire(stock);
-            let mut read = None;
-            let told = tcp.try_io(Interest::READABLE, || {
-                let room = buffer.room().len();
-                let len = receive(&*tcp, buffer)?;
-                read = Some(len);
-                let short = len > 0 && len < room;
-                if short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-            });
-            match (read, told) {
-                (Some(len), _) => return Poll::Ready(Ok(len)),
-                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Poll::Ready(Err(error));
-                }
-                (None, _) => {}
-            }
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_read(cx, buffer, stock),
+            Kind::Secured(tls) => tls.poll_read(cx, buffer),
         }
     }
 
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes, SendFlags::NOSIGNAL)
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_write(cx, bytes),
+            Kind::Secured(tls) => tls.poll_write(cx, &[IoSlice::new(bytes)], false),
+        }
     }
 
     /// Writes the last bytes of a connection that is shut down or closed right behind them: the kernel holds back an
     /// incomplete segment, so that the end rides on it instead of going out alone.
     pub(crate) fn poll_write_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
-    }
-
-    #[inline]
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], flags: SendFlags) -> Poll<io::Result<usize>> {
-        let tcp = match &mut self.0 {
-            Socket::Known(tcp) => tcp,
-            Socket::Fresh(tcp) => match send(&*tcp, bytes, flags) {
-                Err(Errno::AGAIN) => self.known()?,
-                written => return Poll::Ready(Ok(written?)),
-            },
-            Socket::Lost => return Poll::Ready(Err(lost())),
-        };
-        loop {
-            ready!(tcp.poll_write_ready(cx))?;
-            let moved = tcp.try_io(Interest::WRITABLE, || Ok(send(&*tcp, bytes, flags)?));
-            match moved {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                moved => return Poll::Ready(moved),
-            }
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_write_last(cx, bytes),
+            Kind::Secured(tls) => tls.poll_write(cx, &[IoSlice::new(bytes)], true),
         }
     }
 
@@ -143,129 +124,87 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let tcp = match &mut self.0 {
-            Socket::Known(tcp) => tcp,
-            Socket::Fresh(tcp) => match tcp.write_vectored(parts) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.known()?,
-                written => return Poll::Ready(written),
-            },
-            Socket::Lost => return Poll::Ready(Err(lost())),
-        };
-        Pin::new(tcp).poll_write_vectored(cx, parts)
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_write_vectored(cx, parts),
+            Kind::Secured(tls) => tls.poll_write(cx, parts, false),
+        }
     }
 
-    /// Moves up to `most` bytes that were received into an empty pipe; `Ok(0)` is the end of the stream.
+    /// Ready when all that was taken for writing is with the kernel. A plain stream takes no more than that.
+    #[inline]
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Plain(_) => Poll::Ready(Ok(())),
+            Kind::Secured(tls) => tls.poll_flush(cx),
+        }
+    }
+
+    /// Moves up to `most` bytes that were received into an empty pipe; `Ok(0)` is the end of the stream. Only of a
+    /// plain stream.
     pub(crate) fn poll_into_pipe(
         &mut self,
         cx: &mut Context<'_>,
         pipe: &mut Pipe,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        let tcp = self.known()?;
-        loop {
-            ready!(tcp.poll_read_ready(cx))?;
-            let moved = tcp.try_io(Interest::READABLE, || {
-                Ok(splice(&*tcp, None, &pipe.write, None, most, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)
-            });
-            match moved {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                moved => {
-                    pipe.held += *moved.as_ref().unwrap_or(&0);
-                    return Poll::Ready(moved);
-                }
-            }
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_into_pipe(cx, pipe, most),
+            Kind::Secured(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
-    /// Sends bytes out of a pipe. With `more` the kernel may wait for them to fill a segment.
+    /// Sends bytes out of a pipe. With `more` the kernel may wait for them to fill a segment. Only to a plain stream.
     pub(crate) fn poll_out_of_pipe(
         &mut self,
         cx: &mut Context<'_>,
         pipe: &mut Pipe,
         more: bool,
     ) -> Poll<io::Result<usize>> {
-        let tcp = self.known()?;
-        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-        let flags = if more { flags | SpliceFlags::MORE } else { flags };
-        loop {
-            ready!(tcp.poll_write_ready(cx))?;
-            let moved = tcp
-                .try_io(Interest::WRITABLE, || Ok(splice(&pipe.read, None, &*tcp, None, pipe.held, flags)?));
-            match moved {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                moved => {
-                    pipe.held -= *moved.as_ref().unwrap_or(&0);
-                    return Poll::Ready(moved);
-                }
-            }
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_out_of_pipe(cx, pipe, more),
+            Kind::Secured(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
     /// Says that nothing more will be written.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
-            Socket::Known(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Socket::Fresh(tcp) => Poll::Ready(tcp.shutdown(Shutdown::Write)),
-            Socket::Lost => Poll::Ready(Err(lost())),
+            Kind::Plain(socket) => socket.poll_shutdown(cx),
+            Kind::Secured(tls) => tls.poll_shutdown(cx),
         }
     }
 
-    /// Whether bytes, the end of the stream or an error wait to be read, as far as the kernel has told.
+    /// Says goodbye to the other side, where the protocol has a word for it, of a connection that is closed while
+    /// nothing is under way.
+    pub(crate) fn take_leave(&mut self) {
+        if let Kind::Secured(tls) = &mut self.0 {
+            tls.take_leave();
+        }
+    }
+
+    /// Whether bytes, the end of the stream or an error wait to be read, as far as the kernel has told. Over TLS what
+    /// waits may turn out to be nothing for us.
     #[inline]
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.0 {
-            Socket::Known(tcp) => tcp.poll_read_ready(cx),
-            Socket::Fresh(_) | Socket::Lost => self.known()?.poll_read_ready(cx),
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_readable(cx),
+            Kind::Secured(tls) => tls.poll_readable(cx),
         }
     }
 
     /// Asks the kernel whether an idle connection is still good: open, and silent.
-    pub(crate) fn is_silent(&self) -> bool {
-        // Past tokio, which answers out of what it was last told.
-        let mut byte = [0_u8; 1];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let seen = match &self.0 {
-            Socket::Known(tcp) => recv(tcp, &mut byte, flags).err(),
-            Socket::Fresh(tcp) => recv(tcp, &mut byte, flags).err(),
-            Socket::Lost => None,
-        };
-        seen == Some(Errno::AGAIN)
+    pub(crate) fn is_silent(&mut self) -> bool {
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.is_silent(),
+            Kind::Secured(tls) => tls.is_silent(),
+        }
     }
 
     /// Makes the close a reset, which the other side cannot take for an orderly end.
     pub(crate) fn close_with_reset(&self) {
-        let linger = Some(std::time::Duration::ZERO);
-        // An error leaves an ordinary close, which is all that can be done then.
-        let _ = match &self.0 {
-            Socket::Known(tcp) => socket2::SockRef::from(tcp).set_linger(linger),
-            Socket::Fresh(tcp) => socket2::SockRef::from(tcp).set_linger(linger),
-            Socket::Lost => Ok(()),
-        };
-    }
-
-    /// Tells the reactor about the socket.
-    #[cold]
-    fn known(&mut self) -> io::Result<&mut TcpStream> {
-        if let Socket::Fresh(_) = self.0
-            && let Socket::Fresh(tcp) = std::mem::replace(&mut self.0, Socket::Lost)
-        {
-            self.0 = Socket::Known(TcpStream::from_std(tcp)?);
-        }
-        match &mut self.0 {
-            Socket::Known(tcp) => Ok(tcp),
-            Socket::Fresh(_) | Socket::Lost => Err(lost()),
+        match &self.0 {
+            Kind::Plain(socket) => socket.close_with_reset(),
+            Kind::Secured(tls) => tls.socket.close_with_reset(),
         }
     }
-}
-
-/// Reads what fits into the buffer.
-#[inline]
-fn receive(socket: impl AsFd, buffer: &mut Buffer) -> io::Result<usize> {
-    let (_, len) = recv(socket, buffer.room(), RecvFlags::empty())?;
-    buffer.fill(len);
-    Ok(len)
-}
-
-fn lost() -> io::Error {
-    io::Error::other("the socket could not be told to the reactor")
 }

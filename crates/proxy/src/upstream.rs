@@ -6,16 +6,21 @@ use std::future::poll_fn;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use loadweaver_config::ConnectionPool;
 use loadweaver_policy::failure::Failure;
+use loadweaver_telemetry::log;
 use tokio::net::TcpStream;
 
+use crate::buffer::Stock;
 use crate::deadline::{Alarm, For, Nanos, nanos};
 use crate::server::ServerState;
-use crate::stream::Stream;
+use crate::stream::{HandshakeError, Secured, Stream};
+use crate::tls::Identity;
 
 /// A connection to a server, in use.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct Lease {
     /// Whether it had served an exchange before this one.
     pub(crate) reused: bool,
     address: SocketAddr,
+    /// What it is secured with; 0 in the clear.
+    identity: u64,
     opened: Nanos,
     served: u64,
 }
@@ -55,7 +62,11 @@ impl Upstreams {
         let key = server.upstream();
         let idle = all.get_mut(&key)?;
         while let Some(mut kept) = idle.pop() {
-            if key & HASHED != 0 && server.address() != Some(kept.lease.address) {
+            let same = || {
+                server.address() == Some(kept.lease.address)
+                    && server.identity_number() == kept.lease.identity
+            };
+            if key & HASHED != 0 && !same() {
                 // Another address with the same key, once in a very long time: its connection is given up.
                 continue;
             }
@@ -80,7 +91,7 @@ impl Upstreams {
             return;
         }
         let mut all = self.idle.borrow_mut();
-        let idle = all.entry(key(lease.address)).or_default();
+        let idle = all.entry(key(lease.address, lease.identity)).or_default();
         if idle.len() < limits.max_idle {
             idle.push(Idle { lease, until });
         }
@@ -107,15 +118,29 @@ impl Upstreams {
 /// Opens a connection, within `limit`; also says how long that took.
 pub(crate) async fn connect(
     server: &ServerState,
+    stock: &Rc<Stock>,
     alarm: &Alarm,
     now: Nanos,
     limit: Duration,
 ) -> Result<Lease, Failure> {
     let address = server.address().ok_or(Failure::ResolveFailed)?;
     alarm.set(For::Server, now, limit);
-    let mut connecting = std::pin::pin!(open(address));
+    let identity = server.identity();
+    let mut connecting = std::pin::pin!(async {
+        let stream = open(address).await.map_err(|error| failure_of(&error))?;
+        match identity {
+            None => Ok(Stream::connected(stream)),
+            // Boxed: a connection in the clear does not pay for its room.
+            Some(identity) => {
+                Box::pin(greet(Stream::connected(stream), stock, identity)).await.map_err(|error| {
+                    tracing::debug!(target: log::TLS, server = server.authority(), %error, "no handshake");
+                    refused(&error)
+                })
+            }
+        }
+    });
     let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(|error| failure_of(&error))),
+        Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending if alarm.is_due(For::Server) => Poll::Ready(Err(Failure::ConnectTimeout)),
         Poll::Pending if alarm.is_due(For::Attempt) => Poll::Ready(Err(Failure::PerTryTimeout)),
         Poll::Pending if alarm.is_due(For::Exchange) => Poll::Ready(Err(Failure::TotalTimeout)),
@@ -124,7 +149,25 @@ pub(crate) async fn connect(
     .await;
     alarm.clear(For::Server);
     server.counters.connects.increment();
-    Ok(Lease { stream: Stream::connected(connected?), reused: false, address, opened: now, served: 0 })
+    let identity = server.identity_number();
+    Ok(Lease { stream: connected?, reused: false, address, identity, opened: now, served: 0 })
+}
+
+/// Shakes hands with a server. What the handshake says last goes out with the request.
+async fn greet(mut stream: Stream, stock: &Rc<Stock>, identity: &Identity) -> Result<Stream, HandshakeError> {
+    let (config, name) = (Arc::clone(&identity.config), identity.name.clone());
+    stream.secure(|socket| Secured::client(socket, stock, config, name)).map_err(HandshakeError::Tls)?;
+    poll_fn(|cx| stream.poll_handshake(cx)).await?;
+    Ok(stream)
+}
+
+fn refused(error: &HandshakeError) -> Failure {
+    match error {
+        HandshakeError::Tls(
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented,
+        ) => Failure::TlsCertificateRefused,
+        _ => Failure::TlsHandshakeFailed,
+    }
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
@@ -156,7 +199,17 @@ fn failure_of(error: &io::Error) -> Failure {
 
 /// What the kept connections to an address are found by, in whatever pool and under whatever name it stands: a server
 /// that is renamed, moved to another pool or given another weight goes on with its connections.
-pub(crate) fn key(address: SocketAddr) -> u64 {
+///
+/// What is secured in another way is another connection.
+pub(crate) fn key(address: SocketAddr, identity: u64) -> u64 {
+    let key = plain_key(address);
+    if identity == 0 {
+        return key;
+    }
+    HASHED | (key ^ identity.wrapping_mul(MULTIPLIER)).wrapping_mul(MULTIPLIER).rotate_left(29)
+}
+
+fn plain_key(address: SocketAddr) -> u64 {
     match address {
         SocketAddr::V4(v4) => u64::from(v4.ip().to_bits()) << 16 | u64::from(v4.port()),
         SocketAddr::V6(v6) => {

@@ -88,7 +88,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: watch::Receiver<Order>,
     pub(crate) deadlines: Rc<Deadlines>,
-    pub(crate) stock: Stock,
+    /// Streams with TLS take their blocks from it too.
+    pub(crate) stock: Rc<Stock>,
     pub(crate) heads: Heads,
     pub(crate) upstreams: Upstreams,
     pub(crate) log: Option<RefCell<AccessLogWriter>>,
@@ -247,7 +248,7 @@ pub(crate) fn start(
 fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> Worker {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, crate::deadline::nanos);
     let seed = mix(now ^ (index as u64) << 56 ^ u64::from(std::process::id()) << 32);
-    let stock = Stock::default();
+    let stock = Rc::<Stock>::default();
     stock.pipes.limit(shared.pipes);
     Worker {
         log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),

@@ -15,13 +15,13 @@ struct Running(Proxy);
 impl Running {
     fn start(listeners: &[(&str, &str)]) -> Self {
         let bus = EventBus::new(16);
-        let snapshot = Snapshot::build(1, config(listeners), &bus, Instant::now());
+        let snapshot = Snapshot::build(1, config(listeners), &bus, Instant::now()).unwrap();
         Self(Proxy::start(snapshot, Options { access_log: None, bus }).unwrap())
     }
 
     fn change(&self, listeners: &[(&str, &str)]) -> Result<(), StartError> {
         let now = self.0.snapshot();
-        self.0.apply(now.next(now.version + 1, config(listeners)))
+        self.0.apply(now.next(now.version + 1, config(listeners)).unwrap())
     }
 
     fn address(&self, name: &str) -> SocketAddr {

@@ -160,6 +160,23 @@ pub struct ProxyCounters {
     pub statuses: StatusClasses,
     /// Exchanges by the failure that ended them.
     pub failures: FailureCounters,
+    /// Handshakes with clients.
+    pub tls: TlsCounters,
+}
+
+/// Handshakes with clients.
+#[derive(Debug, Default)]
+pub struct TlsCounters {
+    /// Those that came to their end.
+    pub handshakes: Counter,
+    /// Those of them that took up an earlier connection.
+    pub resumed: Counter,
+    /// Those that failed.
+    pub failed: Counter,
+    /// Those that took too long.
+    pub timed_out: Counter,
+    /// Those that waited for their client while there was no place for more.
+    pub crowded_out: Counter,
 }
 
 /// One counter for each [`Failure`].

@@ -194,6 +194,33 @@ pub enum Event {
         /// Its name.
         webhook: Arc<str>,
     },
+    /// A listener shows another certificate from the next handshake on.
+    CertificateLoaded {
+        /// Which listener.
+        listener: Arc<str>,
+        /// The certificate's file.
+        path: String,
+        /// The hosts that it is for.
+        names: String,
+    },
+    /// A new certificate cannot be used; the old one stays.
+    CertificateRefused {
+        /// Which listener.
+        listener: Arc<str>,
+        /// The file that is wrong.
+        path: String,
+        /// Why, in words for an operator.
+        reason: String,
+    },
+    /// A certificate ends soon, or has ended.
+    CertificateExpiring {
+        /// Which listener.
+        listener: Arc<str>,
+        /// The certificate's file.
+        path: String,
+        /// When, in words for an operator.
+        reason: String,
+    },
     /// A listener takes no connections for the moment.
     AcceptPaused {
         /// Which one.

@@ -16,6 +16,8 @@ pub const CONFIG: &str = "loadweaver::config";
 pub const LISTEN: &str = "loadweaver::listen";
 /// Connections to servers.
 pub const UPSTREAM: &str = "loadweaver::upstream";
+/// Handshakes and certificates.
+pub const TLS: &str = "loadweaver::tls";
 /// Self-healing actions.
 pub const RECOVERY: &str = "loadweaver::recovery";
 /// Messages to operators' own systems.
@@ -31,8 +33,8 @@ pub const ACCESS_LOG: &str = "loadweaver::access_log";
 /// The event file's own trouble.
 pub const EVENTS: &str = "loadweaver::events";
 /// All of them.
-pub const CATEGORIES: [&str; 11] =
-    [HEALTH, CONFIG, LISTEN, UPSTREAM, RECOVERY, WEBHOOKS, ADMIN, RESOLVE, PROCESS, ACCESS_LOG, EVENTS];
+pub const CATEGORIES: [&str; 12] =
+    [HEALTH, CONFIG, LISTEN, UPSTREAM, TLS, RECOVERY, WEBHOOKS, ADMIN, RESOLVE, PROCESS, ACCESS_LOG, EVENTS];
 /// What a target has in front of the category that operators know.
 pub const PREFIX: &str = "loadweaver::";
 

@@ -38,6 +38,8 @@ pub mod peer;
 pub mod process;
 /// A folder that goes away with its owner.
 pub mod scratch;
+/// Certificates made for a test, and TLS put before or behind whatever speaks plain text.
+pub mod tls;
 /// The referee: strict reading of HTTP/1.1 requests and answers from a socket or from recorded bytes.
 pub mod wire;
 

@@ -34,9 +34,30 @@ pub(super) fn of(config: &Config) -> Vec<Named<'_>> {
             name(format!("/webhooks/{index}/caFile"), "authorities", file);
         }
     }
+    for listener in &config.listeners {
+        let Some(tls) = &listener.tls else { continue };
+        let mut at = "/listeners".to_owned();
+        push_step(&mut at, &listener.name);
+        for (index, files) in tls.certificates.iter().enumerate() {
+            name(format!("{at}/tls/certificates/{index}/cert"), "certificates", &*files.cert);
+            name(format!("{at}/tls/certificates/{index}/key"), "key", &*files.key);
+        }
+        if let Some(file) = &tls.client_certificates.ca_file {
+            name(format!("{at}/tls/clientCertificates/caFile"), "authorities", file);
+        }
+    }
     for pool in &config.pools {
         let mut at = "/pools".to_owned();
         push_step(&mut at, &pool.name);
+        if let Some(tls) = &pool.tls {
+            if let Some(files) = &tls.certificate {
+                name(format!("{at}/tls/cert"), "certificates", &*files.cert);
+                name(format!("{at}/tls/key"), "key", &*files.key);
+            }
+            if let Some(file) = &tls.ca_file {
+                name(format!("{at}/tls/caFile"), "authorities", file);
+            }
+        }
         if let Some(file) = authorities(pool.recovery.as_ref()) {
             name(format!("{at}/recovery/caFile"), "authorities", file);
         }

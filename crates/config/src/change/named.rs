@@ -17,14 +17,17 @@ impl Named for Listener {
     }
 
     fn details(&self) -> String {
-        format!(" on {}", self.bind)
+        format!(" on {}{}", self.bind, if self.tls.is_some() { " over TLS" } else { "" })
     }
 
     fn settings(&self, new: &Self) -> Vec<Setting> {
-        let Self { name: _, bind, allow_connect } = new;
+        let Self { name: _, bind, allow_connect, tls, redirect_https, hsts } = new;
         let mut settings = Settings::new("");
         settings.note("bind", &self.bind, bind, plain);
         settings.note("allowConnect", &self.allow_connect, allow_connect, plain);
+        settings.note("tls", &self.tls, tls, settings::listener_tls);
+        settings.note("redirectHttps", &self.redirect_https, redirect_https, settings::redirect);
+        settings.note("hsts", &self.hsts, hsts, settings::hsts);
         settings.found
     }
 }
@@ -64,7 +67,7 @@ impl Named for Pool {
     fn settings(&self, new: &Self) -> Vec<Setting> {
         let Self { name: _, algorithm, servers, health_check, passive_health, .. } = new;
         let Self { flap_damping, slow_start, panic_percent, recovery, .. } = new;
-        let Self { retry, timeouts, connection_pool, fallback, .. } = new;
+        let Self { retry, timeouts, connection_pool, fallback, tls, .. } = new;
         let mut settings = Settings::new("");
         settings.note("algorithm", &self.algorithm, algorithm, |algorithm| algorithm.name().to_owned());
         if is_reordered(&self.servers, servers) {
@@ -85,6 +88,7 @@ impl Named for Pool {
             }
             None => "none".to_owned(),
         });
+        settings.note("tls", &self.tls, tls, settings::pool_tls);
         settings.found
     }
 }

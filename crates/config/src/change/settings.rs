@@ -11,8 +11,9 @@ use crate::model::listener::{AccessLog, ClientTimeouts, Limits, LogOutput};
 use crate::model::pool::{ConnectionPool, PoolTimeouts, Retry, RetryOn};
 use crate::model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth};
 use crate::model::recovery::{Recovery, RecoveryAction};
+use crate::model::tls::{Hsts, ListenerTls, PoolTls, RedirectHttps};
 use crate::quantity::{format_duration, format_size};
-use crate::summary::listed;
+use crate::summary::{self, listed};
 use crate::url::without_path;
 
 use super::Setting;
@@ -89,6 +90,26 @@ pub(super) fn recovery(recovery: &Option<Recovery>) -> String {
         RecoveryAction::Http(call) => without_path(&call.url).to_owned(),
     };
     format!("{} {whom}", action.name())
+}
+
+#[allow(clippy::ref_option)] // as `Settings::note` calls it
+pub(super) fn listener_tls(tls: &Option<ListenerTls>) -> String {
+    tls.as_ref().map_or_else(|| "none".to_owned(), summary::listener_tls)
+}
+
+#[allow(clippy::ref_option)] // as `Settings::note` calls it
+pub(super) fn pool_tls(tls: &Option<PoolTls>) -> String {
+    tls.as_ref().map_or_else(|| "none".to_owned(), summary::pool_tls)
+}
+
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref)] // as `Settings::note` calls it
+pub(super) fn redirect(redirect: &Option<RedirectHttps>) -> String {
+    redirect.map_or_else(|| "none".to_owned(), summary::redirect)
+}
+
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref)] // as `Settings::note` calls it
+pub(super) fn hsts(hsts: &Option<Hsts>) -> String {
+    hsts.map_or_else(|| "none".to_owned(), |hsts| hsts.to_string())
 }
 
 /// A program by its path: arguments may be secret.

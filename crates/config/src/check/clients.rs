@@ -13,7 +13,7 @@ use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, suggest, syntax};
 
-use super::program;
+use super::{program, tls};
 
 pub(super) fn listeners(spot: &Spot<'_>, report: &mut Report) -> Vec<Listener> {
     let Some(entries) = spot.entries(report, "an object that names listeners") else { return Vec::new() };
@@ -35,8 +35,15 @@ fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener
     let section = Section::open(spot, &shape::LISTENER, report)?;
     let mut allow_connect = false;
     section.set("allowConnect", report, &mut allow_connect, Spot::flag);
+    let (mut tls, mut redirect_https, mut hsts) = (None, None, None);
+    section.set("tls", report, &mut tls, |spot, report| tls::listener(spot, report).map(Some));
+    section.set("redirectHttps", report, &mut redirect_https, tls::redirect);
+    section.set("hsts", report, &mut hsts, tls::hsts);
     let bind = section.need("bind", report, "say where to listen: \"bind\": \"0.0.0.0:8080\"")?;
-    Some(Listener { name: name.into(), bind: bind_address(&bind, report)?, allow_connect })
+    let bind = bind_address(&bind, report)?;
+    let listener = Listener { name: name.into(), bind, allow_connect, tls, redirect_https, hsts };
+    tls::fits(&section, &listener, report);
+    Some(listener)
 }
 
 pub(super) fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {

@@ -10,7 +10,7 @@ use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{quantity, syntax};
 
-use super::{probe, recovery, retry, server};
+use super::{probe, recovery, retry, server, tls};
 
 pub(super) fn pools(spot: &Spot<'_>, report: &mut Report) -> Vec<Pool> {
     let Some(entries) = spot.entries(report, "an object that names pools") else { return Vec::new() };
@@ -37,6 +37,7 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
         timeouts: PoolTimeouts::default(),
         connection_pool: ConnectionPool::default(),
         fallback: None,
+        tls: None,
     };
     spot.settle(report, syntax::name(name));
     let Some(section) = Section::open(spot, &shape::POOL, report) else { return pool };
@@ -59,6 +60,7 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     section.set("timeouts", report, &mut pool.timeouts, timeouts);
     section.set("connectionPool", report, &mut pool.connection_pool, connection_pool);
     section.set("fallback", report, &mut pool.fallback, |spot, report| fallback(spot, report).map(Some));
+    section.set("tls", report, &mut pool.tls, |spot, report| tls::pool(spot, report).map(Some));
     total_fits(&section, &pool, report);
     downs_are_seen(&section, &pool, report);
     pool

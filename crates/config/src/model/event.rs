@@ -116,7 +116,7 @@ impl EventLog {
 
 /// The names of all events, in the order of the enum that raises them. They stand here because a filter that names none
 /// of them is a slip that the operator should hear of.
-pub const EVENT_NAMES: [&str; 24] = [
+pub const EVENT_NAMES: [&str; 27] = [
     "server_down",
     "server_up",
     "server_unstable",
@@ -136,6 +136,9 @@ pub const EVENT_NAMES: [&str; 24] = [
     "config_not_saved",
     "webhook_failing",
     "webhook_recovered",
+    "certificate_loaded",
+    "certificate_refused",
+    "certificate_expiring",
     "accept_paused",
     "accept_resumed",
     "task_died",

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tls::{Hsts, ListenerTls, RedirectHttps};
+
 /// An address on which clients are served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
@@ -14,6 +16,12 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// Whether `CONNECT` requests are served (key `allowConnect`); otherwise they are answered with 405.
     pub allow_connect: bool,
+    /// Speaks TLS; none is plain text.
+    pub tls: Option<ListenerTls>,
+    /// Sends clients to where TLS is spoken; none serves them here.
+    pub redirect_https: Option<RedirectHttps>,
+    /// What browsers are told of TLS.
+    pub hsts: Option<Hsts>,
 }
 
 /// How long a client may take (key `timeouts` of the file).

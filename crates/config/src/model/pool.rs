@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::probe::{FlapDamping, HealthCheck, PassiveHealth, StatusRange};
 use super::recovery::Recovery;
+use super::tls::PoolTls;
 
 /// A named group of servers with one algorithm.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Pool {
     pub connection_pool: ConnectionPool,
     /// The answer when no server can be used; none is 503 with `Retry-After`.
     pub fallback: Option<Fallback>,
+    /// Speaks TLS with the servers; none is plain text.
+    pub tls: Option<PoolTls>,
 }
 
 impl Pool {

@@ -9,6 +9,7 @@ use crate::model::listener::{self as model};
 
 use super::operators::{Admin, EventLog, Webhook};
 use super::pool::Pool;
+use super::tls::{Hsts, ListenerTls, Redirection};
 use super::words::{ForwardedHeaders, LogFormat, Size, Span, or_variable};
 
 /// The configuration of LoadWeaver.
@@ -74,6 +75,21 @@ struct Listener {
     #[serde(default)]
     #[schemars(transform = or_variable)]
     allow_connect: bool,
+    /// Speaks TLS; left out, plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ListenerTls", default)]
+    tls: Option<ListenerTls>,
+    /// Sends clients to where TLS is spoken: true, or the port and the status.
+    #[serde(default = "no_redirection")]
+    redirect_https: Redirection,
+    /// What browsers are told to remember; left out, nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Hsts", default)]
+    hsts: Option<Hsts>,
+}
+
+fn no_redirection() -> Redirection {
+    Redirection
 }
 
 /// Sends the requests that match to a pool.

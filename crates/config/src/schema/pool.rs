@@ -9,6 +9,7 @@ use crate::bounds;
 use crate::model::pool as model;
 
 use super::healing::{FlapDamping, HealthCheck, PassiveHealth, Recovery};
+use super::tls::PoolTls;
 use super::words::{Algorithm, Percent, Reason, ServerState, Size, Span, or_variable};
 
 /// A group of servers with one algorithm.
@@ -53,6 +54,10 @@ pub(super) struct Pool {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Fallback", default)]
     fallback: Option<Fallback>,
+    /// Speaks TLS with the servers; left out, plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PoolTls", default)]
+    tls: Option<PoolTls>,
 }
 
 /// One host and port.

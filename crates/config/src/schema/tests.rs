@@ -13,13 +13,17 @@ use crate::{Issue, parse};
 /// A file in which every section stands, with as little in it as possible.
 fn every_section() -> Value {
     json!({
-        "listeners": { "web": { "bind": "127.0.0.1:0" } },
+        "listeners": {
+            "web": { "bind": "127.0.0.1:0", "redirectHttps": {} },
+            "secure": { "bind": "127.0.0.1:0", "hsts": {},
+                "tls": { "certificates": [{ "cert": "a.pem", "key": "a.key" }], "clientCertificates": {} } }
+        },
         "routes": [{ "pool": "app", "match": {} }],
         "pools": { "app": {
             "servers": [{ "host": "a", "port": 1 }, { "host": "b", "port": 1 }],
             "healthCheck": {}, "passiveHealth": {},
             "flapDamping": {}, "recovery": { "action": "http", "url": "http://a/" },
-            "retry": {}, "timeouts": {}, "connectionPool": {}, "fallback": {}
+            "retry": {}, "timeouts": {}, "connectionPool": {}, "fallback": {}, "tls": {}
         }, "probed": {
             "servers": [{ "host": "a", "port": 1 }],
             "healthCheck": { "type": "http", "expectBody": { "contains": "x" } }
@@ -59,6 +63,12 @@ fn place(shape: &Shape) -> &'static str {
         "Retry" => "/pools/app/retry",
         "PoolTimeouts" => "/pools/app/timeouts",
         "ConnectionPool" => "/pools/app/connectionPool",
+        "ListenerTls" => "/listeners/secure/tls",
+        "Certificate" => "/listeners/secure/tls/certificates/0",
+        "ClientCertificates" => "/listeners/secure/tls/clientCertificates",
+        "RedirectHttps" => "/listeners/web/redirectHttps",
+        "Hsts" => "/listeners/secure/hsts",
+        "PoolTls" => "/pools/app/tls",
         "Fallback" => "/pools/app/fallback",
         "ClientTimeouts" => "/timeouts",
         "Limits" => "/limits",

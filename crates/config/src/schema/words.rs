@@ -12,7 +12,7 @@ use crate::model::probe::StatusRange;
 use crate::quantity;
 
 /// Where a number stands, a text with a variable may stand too: what it holds is not known beforehand.
-const VARIABLE: &str = r"\$\{";
+pub(super) const VARIABLE: &str = r"\$\{";
 
 /// Adds "or a text with a variable" to the schema of a number or a flag.
 pub(super) fn or_variable(schema: &mut Schema) {
@@ -247,4 +247,6 @@ words!(ForwardedHeaders, crate::model::listener::ForwardedHeaders);
 words!(LogFormat, crate::model::listener::LogFormat);
 words!(ServerState, crate::model::pool::ServerState);
 words!(Role, crate::model::admin::Role);
+words!(TlsVersion, crate::model::tls::TlsVersion);
+words!(ClientCertificateMode, crate::model::tls::ClientCertificateMode);
 words!(WebhookFormat, crate::model::event::WebhookFormat);

@@ -82,6 +82,8 @@ struct Node {
     retry_budget_exhausted: u64,
     bytes_in: u64,
     bytes_out: u64,
+    /// Handshakes with clients.
+    tls: Tls,
     statuses: BTreeMap<&'static str, u64>,
     /// Exchanges by failure code; those that happened.
     failures: BTreeMap<&'static str, u64>,
@@ -92,6 +94,16 @@ struct Node {
 struct Connections {
     accepted: u64,
     active: u64,
+}
+
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Tls {
+    handshakes: u64,
+    resumed: u64,
+    failed: u64,
+    timed_out: u64,
+    crowded_out: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -194,6 +206,13 @@ fn node(counters: &ProxyCounters) -> Node {
         retry_budget_exhausted: counters.retry_budget_exhausted.get(),
         bytes_in: counters.bytes_in.get(),
         bytes_out: counters.bytes_out.get(),
+        tls: Tls {
+            handshakes: counters.tls.handshakes.get(),
+            resumed: counters.tls.resumed.get(),
+            failed: counters.tls.failed.get(),
+            timed_out: counters.tls.timed_out.get(),
+            crowded_out: counters.tls.crowded_out.get(),
+        },
         statuses: by_class(&counters.statuses),
         failures: counters.failures.seen().map(|(failure, count)| (failure.code(), count)).collect(),
     }

@@ -159,7 +159,7 @@ fn an_address_that_is_taken_is_named() {
     let taken = admin.address();
     let mut config = (*watched.snapshot.config).clone();
     config.admin = Some(loadweaver_config::Admin::new(taken));
-    watched.snapshot = loadweaver_proxy::Snapshot::build(1, config, &watched.bus, watched.started.0);
+    watched.snapshot = loadweaver_proxy::Snapshot::build(1, config, &watched.bus, watched.started.0).unwrap();
     let error = Plane::start(watched).unwrap_err().to_string();
     assert!(error.contains(&taken.to_string()), "{error}");
     admin.plane.stop();

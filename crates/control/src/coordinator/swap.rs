@@ -52,7 +52,7 @@ impl State {
             let prepare = if dry_run { Followers::try_out } else { Followers::prepare };
             let prepared = prepare(&followers, new, files);
             let prepared = prepared.map_err(Refusal::Unusable)?;
-            let next = running.next(running.version + 1, new.clone());
+            let next = running.next(running.version + 1, new.clone()).map_err(Refusal::Wrong)?;
             Ok(Built { reading, change, next, prepared })
         });
         let built = built.await.unwrap_or(Err(Refusal::Busy))?;

@@ -20,7 +20,7 @@ impl State {
             version,
             changes: built.change.sentences(),
             touched: farewell::touched(&self.current.load(), &built.next, &self.proxy),
-            warnings: built.reading.parsed().warnings.clone(),
+            warnings: [&*built.reading.parsed().warnings, &built.next.security.warnings].concat(),
             needs_restart: built.change.needs_restart(),
             saved,
         }

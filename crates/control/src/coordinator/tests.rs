@@ -26,7 +26,7 @@ fn one_that_dies_right_after_the_swap_knows_what_it_put_in_force() {
     let (bus, started) = (EventBus::new(64), (std::time::Instant::now(), SystemTime::now()));
     let before = text("");
     let config = loadweaver_config::parse(before.as_bytes(), &|_| None).unwrap().config;
-    let snapshot = Snapshot::build(1, config, &bus, started.0);
+    let snapshot = Snapshot::build(1, config, &bus, started.0).unwrap();
     let options = Options { access_log: None, bus: bus.clone() };
     let proxy = Arc::new(Proxy::start(Arc::clone(&snapshot), options).unwrap());
     let followers = {

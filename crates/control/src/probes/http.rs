@@ -7,11 +7,13 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use loadweaver_config::{HealthCheck, Server};
 use loadweaver_http1::{Headers, Method};
 use loadweaver_policy::health::ProbeFailure;
+use loadweaver_proxy::tls::Identity;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -56,10 +58,10 @@ impl Answer {
 }
 
 /// The bytes of a probe.
-pub(super) fn request(check: &HealthCheck, server: &Server) -> String {
+pub(super) fn request(check: &HealthCheck, server: &Server, secure: bool) -> String {
     let mut text = format!("{} {} HTTP/1.1\r\n", check.method, check.path);
     let standard = [
-        ("Host", authority(check, server)),
+        ("Host", authority(check, server, secure)),
         ("User-Agent", format!("loadweaver/{VERSION}")),
         ("Accept", "*/*".to_owned()),
         // Without it any encoding would be welcome (RFC 9110, 12.5.3), and the body is read as it is.
@@ -85,15 +87,19 @@ pub(super) async fn ask(
     check: &HealthCheck,
     server: &Server,
     address: SocketAddr,
+    identity: Option<&Arc<Identity>>,
 ) -> Result<Answer, ProbeFailure> {
     let until = Instant::now() + check.timeout;
     let head = async {
         let mut stream: Stream = Box::new(connect(address).await?);
-        if check.tls {
+        if let Some(identity) = identity {
+            let (settings, name) = identity.for_probes();
+            stream = Box::new(tls::open(stream, Ok(name), settings).await?);
+        } else if check.tls {
             stream =
                 Box::new(tls::open(stream, tls::name(check, server), tls::settings(check.verify)).await?);
         }
-        let request = request(check, server);
+        let request = request(check, server, check.tls || identity.is_some());
         stream.write_all(request.as_bytes()).await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
         stream.flush().await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
         let mut incoming = Incoming::new(stream);
@@ -126,10 +132,10 @@ fn named_encoding(failure: ProbeFailure, headers: &Headers) -> ProbeFailure {
 
 /// What the request is for: the configured host, else the server's own name, and the port unless that goes without
 /// saying.
-fn authority(check: &HealthCheck, server: &Server) -> String {
+fn authority(check: &HealthCheck, server: &Server, secure: bool) -> String {
     check.host.clone().unwrap_or_else(|| {
         let port = check.port.unwrap_or(server.port);
-        let standard = if check.tls { 443 } else { 80 };
+        let standard = if secure { 443 } else { 80 };
         let text = Server::address_text(&server.host, port);
         let bare = text.strip_suffix(&format!(":{standard}")).filter(|_| port == standard);
         bare.unwrap_or(&text).to_owned()

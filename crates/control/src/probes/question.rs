@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use loadweaver_config::{Pool, ProbeKind, Server};
+use loadweaver_config::{Pool, ProbeKind};
 use loadweaver_policy::health::ProbeFailure;
+use loadweaver_proxy::ServerState;
 
 use super::http::Answer;
 use super::{exec, http, tcp};
@@ -30,12 +31,8 @@ impl Answered {
 
 /// Asks the server at its address, if that is known, in the way of its pool; takes no longer than `timeout` of the
 /// check, but for what a program needs to be ended.
-pub(super) async fn ask(
-    pool: &Pool,
-    server: &Server,
-    address: Option<SocketAddr>,
-) -> Result<Answered, ProbeFailure> {
-    let check = &pool.health_check;
+pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, ProbeFailure> {
+    let (check, server, address) = (&pool.health_check, &state.config, state.address());
     let place = || {
         let place = address.map(|known| SocketAddr::new(known.ip(), check.port.unwrap_or(known.port())));
         place.ok_or_else(|| ProbeFailure::Resolve(format!("nothing known of {}", server.host)))
@@ -46,7 +43,11 @@ pub(super) async fn ask(
             tcp::ask(check, place()?).await?;
             None
         }
-        ProbeKind::Http => Some(http::ask(check, server, place()?).await?),
+        ProbeKind::Http => {
+            // What the pool's requests use holds for its probes, unless they go somewhere else.
+            let identity = state.identity().filter(|_| check.port.is_none() || check.tls);
+            Some(http::ask(check, server, place()?, identity).await?)
+        }
         ProbeKind::Exec => {
             exec::ask(check, &pool.name, server).await?;
             None

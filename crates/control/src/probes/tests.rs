@@ -92,7 +92,7 @@ async fn names_the_server_in_host_unless_told_otherwise() {
     let server = |host: &str, port| fixture::pool(&[(host, port)], quick(ProbeKind::Http)).servers[0].clone();
     let check = quick(ProbeKind::Http);
     for (host, port, expected) in [("app", 80, "app"), ("app", 8080, "app:8080"), ("::1", 81, "[::1]:81")] {
-        let request = http::request(&check, &server(host, port));
+        let request = http::request(&check, &server(host, port), false);
         assert!(request.contains(&format!("\r\nHost: {expected}\r\n")), "{request}");
     }
 }
@@ -277,14 +277,14 @@ async fn a_change_asks_new_servers_at_once_and_leaves_the_others_their_turn() {
     schedule.due = [Reverse((turn, 0))].into();
     let mut config = (*watched.snapshot.config).clone();
     config.pools = vec![fixture::pool(&[("127.0.0.1", 2), ("127.0.0.1", 1)], quick(ProbeKind::Tcp))];
-    let next = watched.snapshot.next(2, config.clone());
+    let next = watched.snapshot.next(2, config.clone()).unwrap();
     schedule.follow(&next);
     assert_eq!(schedule.due.into_sorted_vec(), [Reverse((turn, 1)), Reverse((Instant::now(), 0))]);
 
     let mut schedule = Schedule::new(&next, Jitter::seeded(1));
     schedule.due = [Reverse((turn, 0)), Reverse((turn, 1))].into();
     config.pools[0].health_check.path = "/other".to_owned();
-    schedule.follow(&next.next(3, config));
+    schedule.follow(&next.next(3, config).unwrap());
     let now = Instant::now();
     assert!(schedule.due.iter().all(|Reverse((at, _))| *at == now), "probed in another way");
 }

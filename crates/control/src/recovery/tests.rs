@@ -43,7 +43,7 @@ impl Nursing {
         let mut config = Config::clone(&self.snapshot.config);
         config.pools = vec![pool];
         let bus = &self.recoveries.shared.bus;
-        self.snapshot = Snapshot::build(2, config, bus, self.recoveries.shared.started.0);
+        self.snapshot = Snapshot::build(2, config, bus, self.recoveries.shared.started.0).unwrap();
         self.recoveries.apply(&self.snapshot);
     }
 

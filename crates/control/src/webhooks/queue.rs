@@ -230,6 +230,9 @@ fn key(event: &Event) -> Option<Key<'_>> {
         | Event::ConfigNotSaved { .. }
         | Event::WebhookFailing { .. }
         | Event::WebhookRecovered { .. }
+        | Event::CertificateLoaded { .. }
+        | Event::CertificateRefused { .. }
+        | Event::CertificateExpiring { .. }
         | Event::AcceptPaused { .. }
         | Event::AcceptResumed { .. }
         | Event::TaskDied { .. }

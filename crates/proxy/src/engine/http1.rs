@@ -6,18 +6,22 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use loadweaver_config::Limits;
 use loadweaver_http1::{Body, HeadLimits};
 use loadweaver_policy::failure::Failure;
 
 use crate::buffer::Buffer;
 use crate::deadline::{Alarm, For, nanos};
+use crate::engine::greet;
 use crate::exchange::{self, Exchange};
 use crate::listen::Entrance;
 use crate::respond;
-use crate::stream::Stream;
+use crate::stream::{HandshakeError, Stream};
+use crate::tls::{Front, Greeting, Handshaking, Refusal};
 use crate::worker::{HeadPair, Worker};
 
 /// The client's end of an exchange.
@@ -52,6 +56,8 @@ struct Connection {
     entrance: Rc<Entrance>,
     peer: SocketAddr,
     served: u64,
+    /// Over TLS.
+    greeting: Option<Rc<Greeting>>,
 }
 
 /// Serves a client connection that has taken its place, to its end.
@@ -60,24 +66,33 @@ struct Connection {
 /// arguments beside what it makes of them.
 pub(crate) fn serve(
     worker: Rc<Worker>,
-    tcp: std::net::TcpStream,
-    peer: SocketAddr,
+    (tcp, peer): (std::net::TcpStream, SocketAddr),
     entrance: Rc<Entrance>,
+    front: Option<(Arc<Front>, Handshaking)>,
 ) -> impl Future<Output = ()> {
     let alarm = worker.deadlines.alarm();
     let stream = Stream::accepted(tcp);
     worker.shared.counters.connections_active.increment();
     entrance.connections.increment();
-    let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0 };
+    let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0, greeting: None };
     async move {
         poll_fn(|cx| {
             connection.alarm.wakes(cx.waker());
             Poll::Ready(())
         })
         .await;
+        if let Some((front, place)) = front
+            && !Box::pin(connection.greet(front, place)).await
+        {
+            return;
+        }
         // The request of a connection that was just accepted is most likely there: it is not waited for but read.
         let mut there = true;
-        while there || connection.wait().await {
+        loop {
+            if !there && !connection.wait().await {
+                connection.stream.take_leave();
+                break;
+            }
             there = false;
             match Box::pin(connection.exchanges()).await {
                 Next::Again => {}
@@ -104,6 +119,45 @@ impl Drop for Connection {
 }
 
 impl Connection {
+    /// Shakes hands; false when there is no connection then.
+    async fn greet(&mut self, front: Arc<Front>, place: Handshaking) -> bool {
+        let at = (&*self.entrance, &front);
+        let greeted = greet::greet(&self.worker, &self.alarm, &mut self.stream, at).await;
+        drop(place);
+        match greeted {
+            Ok(greeting) => {
+                self.greeting = Some(Rc::new(greeting));
+                true
+            }
+            Err(Refusal::Handshake(HandshakeError::PlainHttp)) => {
+                if self.refuse_plain().await == Next::Linger {
+                    self.linger().await;
+                }
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Tells a client that speaks HTTP in the clear what is spoken here.
+    async fn refuse_plain(&mut self) -> Next {
+        let buffer = self.stream.expose();
+        let mut client = Client { stream: self.stream.take(), buffer, ended: false };
+        let mut heads = self.worker.heads.take();
+        let snapshot = self.worker.shared.snapshot.load_full();
+        // Only for its method: a HEAD gets no body.
+        let bounds = bounds(&snapshot.config.limits);
+        let _ = heads.request.parse(client.buffer.filled(), &bounds);
+        let mut exchange = Exchange::new(&self.worker, &self.alarm, &mut client, &mut heads, snapshot);
+        exchange.place(self.peer, &self.entrance, true);
+        exchange.story.started = self.worker.deadlines.now();
+        let next = respond::refuse(&mut exchange, Failure::PlainHttp).await;
+        self.worker.heads.give_back(heads);
+        client.buffer.discard(&self.worker.stock);
+        self.stream = client.stream;
+        next
+    }
+
     /// Waits until the client sends something; false when the connection should be closed instead.
     fn wait(&mut self) -> impl Future<Output = bool> {
         let limit = {
@@ -151,7 +205,7 @@ impl Connection {
         let limits = &snapshot.config.limits;
         let started = self.worker.deadlines.now();
         self.alarm.set(For::Client, started, snapshot.config.timeouts.request_head);
-        let bounds = HeadLimits { bytes: limits.request_head, target: limits.target, fields: limits.headers };
+        let bounds = bounds(limits);
         let read = self.read_head(client, heads, &bounds).await;
         self.alarm.clear(For::Client);
         let head_read = match read {
@@ -170,6 +224,7 @@ impl Connection {
         };
         let mut exchange = Exchange::new(&self.worker, &self.alarm, client, heads, snapshot.clone());
         exchange.place(self.peer, &self.entrance, last);
+        exchange.greeting.clone_from(&self.greeting);
         exchange.body = body;
         exchange.story.started = started;
         match head_read {
@@ -253,6 +308,10 @@ impl Connection {
         .await;
         waste.discard(&self.worker.stock);
     }
+}
+
+fn bounds(limits: &Limits) -> HeadLimits {
+    HeadLimits { bytes: limits.request_head, target: limits.target, fields: limits.headers }
 }
 
 /// How long a connection may wait in peace when there is no place for more clients: long enough for one that is in

@@ -64,24 +64,28 @@ pub(crate) async fn run(
             permit.server.counters.reused.increment();
             lease
         }
-        None => match upstream::connect(&permit.server, x.alarm, now, config.timeouts.connect).await {
-            Ok(lease) => {
-                let connected = x.worker.deadlines.now();
-                x.story.connect = Some(connected.saturating_sub(now));
-                now = connected;
-                lease
+        None => {
+            match upstream::connect(&permit.server, &x.worker.stock, x.alarm, now, config.timeouts.connect)
+                .await
+            {
+                Ok(lease) => {
+                    let connected = x.worker.deadlines.now();
+                    x.story.connect = Some(connected.saturating_sub(now));
+                    now = connected;
+                    lease
+                }
+                Err(failure) => {
+                    return Err(Lost {
+                        permit,
+                        failure,
+                        bytes_sent: false,
+                        stale: false,
+                        excused: false,
+                        torn: false,
+                    });
+                }
             }
-            Err(failure) => {
-                return Err(Lost {
-                    permit,
-                    failure,
-                    bytes_sent: false,
-                    stale: false,
-                    excused: false,
-                    torn: false,
-                });
-            }
-        },
+        }
     };
     let mut talk = Talk::new(x, effort, lease, permit);
     let heard = talk.until_head(x, effort, now).await;

@@ -199,7 +199,8 @@ impl Flow {
                 continue;
             }
             self.waits = Waits::Source;
-            if self.may_splice(body, replay.as_deref()) {
+            let plain = ends.source.is_plain() && ends.sink.is_plain();
+            if plain && self.may_splice(body, replay.as_deref()) {
                 self.pipe = ends.stock.pipes.take();
                 if self.pipe.is_some() {
                     ends.buffer.release(ends.stock);
@@ -269,6 +270,7 @@ impl Flow {
             let piece = buffer.filled().get(..self.piece).unwrap_or_default();
             let written = match (made.is_empty(), piece.is_empty() && self.tail.is_empty()) {
                 (true, true) => {
+                    ready!(sink.poll_flush(cx))?;
                     self.made.clear();
                     self.made_at = 0;
                     return Poll::Ready(Ok(()));

@@ -34,7 +34,7 @@ struct Story {
 impl Story {
     fn begin(config: Pool) -> Self {
         let (bus, started) = (EventBus::of_node("n", 16), Instant::now());
-        Self { pool: PoolState::build(config, bus.clone(), started), bus, started }
+        Self { pool: PoolState::build((config, None), bus.clone(), started), bus, started }
     }
 
     /// Changes the configuration; servers are the same by their ids. The clock goes forward by so much.
@@ -45,7 +45,7 @@ impl Story {
             |server: &Arc<loadweaver_config::Server>| Some((Arc::clone(&old), old.place_of(&server.id)?));
         let before = config.servers.iter().map(before).collect();
         let shared = (self.bus.clone(), self.started);
-        self.pool = PoolState::succeed(config, (Some(&old), before), &Leavers::default(), shared);
+        self.pool = PoolState::succeed((config, None), (Some(&old), before), &Leavers::default(), shared);
         self.pool.take_over(Some(&old));
     }
 

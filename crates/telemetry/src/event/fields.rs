@@ -40,6 +40,8 @@ impl Event {
             | Self::ConfigReverted { reason, .. }
             | Self::ConfigNotSaved { reason, .. }
             | Self::WebhookFailing { reason, .. }
+            | Self::CertificateRefused { reason, .. }
+            | Self::CertificateExpiring { reason, .. }
             | Self::AcceptPaused { reason, .. }
             | Self::TaskDied { reason, .. } => Some(reason.clone()),
             Self::PanicStarted { healthy, total, .. } => {
@@ -53,6 +55,7 @@ impl Event {
             | Self::RecoverySucceeded { .. }
             | Self::ConfigApplied { .. }
             | Self::WebhookRecovered { .. }
+            | Self::CertificateLoaded { .. }
             | Self::AcceptResumed { .. }
             | Self::ShutdownStarted
             | Self::ShutdownFinished { .. } => None,
@@ -77,6 +80,13 @@ impl Event {
             Self::ConfigNotSaved { path, .. } => json!({"path": path}),
             Self::WebhookFailing { webhook, .. } | Self::WebhookRecovered { webhook } => {
                 json!({"webhook": &**webhook})
+            }
+            Self::CertificateLoaded { listener, path, names } => {
+                json!({"listener": &**listener, "path": path, "names": names})
+            }
+            Self::CertificateRefused { listener, path, .. }
+            | Self::CertificateExpiring { listener, path, .. } => {
+                json!({"listener": &**listener, "path": path})
             }
             Self::AcceptPaused { listener, .. } | Self::AcceptResumed { listener } => {
                 json!({"listener": &**listener})

@@ -28,6 +28,9 @@ impl Event {
             Self::ConfigNotSaved { .. } => "config_not_saved",
             Self::WebhookFailing { .. } => "webhook_failing",
             Self::WebhookRecovered { .. } => "webhook_recovered",
+            Self::CertificateLoaded { .. } => "certificate_loaded",
+            Self::CertificateRefused { .. } => "certificate_refused",
+            Self::CertificateExpiring { .. } => "certificate_expiring",
             Self::AcceptPaused { .. } => "accept_paused",
             Self::AcceptResumed { .. } => "accept_resumed",
             Self::TaskDied { .. } => "task_died",
@@ -58,6 +61,9 @@ impl Event {
             | Self::ConfigNotSaved { .. }
             | Self::WebhookFailing { .. }
             | Self::WebhookRecovered { .. }
+            | Self::CertificateLoaded { .. }
+            | Self::CertificateRefused { .. }
+            | Self::CertificateExpiring { .. }
             | Self::AcceptPaused { .. }
             | Self::AcceptResumed { .. }
             | Self::TaskDied { .. }
@@ -88,6 +94,9 @@ impl Event {
             | Self::ConfigNotSaved { .. }
             | Self::WebhookFailing { .. }
             | Self::WebhookRecovered { .. }
+            | Self::CertificateLoaded { .. }
+            | Self::CertificateRefused { .. }
+            | Self::CertificateExpiring { .. }
             | Self::AcceptPaused { .. }
             | Self::AcceptResumed { .. }
             | Self::TaskDied { .. }

@@ -51,7 +51,10 @@ impl Event {
                 texts.extend(issues);
                 texts
             }
-            Self::ConfigNotSaved { path, reason } => vec![path, reason],
+            Self::ConfigNotSaved { path, reason }
+            | Self::CertificateRefused { path, reason, .. }
+            | Self::CertificateExpiring { path, reason, .. } => vec![path, reason],
+            Self::CertificateLoaded { path, names, .. } => vec![path, names],
             Self::PoolUp { .. }
             | Self::PanicStarted { .. }
             | Self::PanicEnded { .. }

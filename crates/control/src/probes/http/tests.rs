@@ -25,7 +25,7 @@ fn server(host: &str, port: u16) -> Server {
 
 async fn probe(origin: &Origin, check: &HealthCheck) -> Result<u16, String> {
     let server = server("127.0.0.1", origin.port());
-    let answer = ask(check, &server, origin.address()).await;
+    let answer = ask(check, &server, origin.address(), None).await;
     answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
 }
 
@@ -65,7 +65,7 @@ async fn asks_with_the_method_headers_and_host_that_were_configured() {
 
 #[test]
 fn names_the_port_that_is_probed() {
-    let text = |check: HealthCheck, host: &str, port| request(&check, &server(host, port));
+    let text = |check: HealthCheck, host: &str, port| request(&check, &server(host, port), check.tls);
     let other = HealthCheck { port: Some(9000), ..check() };
     assert!(text(other, "app", 80).contains("\r\nHost: app:9000\r\n"));
     let tls = HealthCheck { port: Some(443), tls: true, ..check() };
@@ -78,9 +78,9 @@ fn names_the_port_that_is_probed() {
 async fn the_port_of_the_check_is_asked_instead_of_the_servers() {
     let origin = Origin::answering(reply(200, "well"));
     let check = HealthCheck { port: Some(origin.port()), ..check() };
-    let pool = fixture::pool(&[("127.0.0.1", 1)], check);
-    let address = Some(([127, 0, 0, 1], 1).into());
-    let answered = super::super::question::ask(&pool, &pool.servers[0], address).await.unwrap();
+    let watched = fixture::watched(fixture::pool(&[("127.0.0.1", 1)], check));
+    let pool = &watched.snapshot.pools[0];
+    let answered = super::super::question::ask(&pool.config, &pool.servers[0]).await.unwrap();
     assert_eq!(answered.status(), Some(200));
 }
 

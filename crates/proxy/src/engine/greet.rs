@@ -1,0 +1,85 @@
+//! The handshake with a client, in the connection's own task.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use loadweaver_telemetry::log;
+
+use crate::deadline::{Alarm, For, nanos};
+use crate::listen::Entrance;
+use crate::stream::{HandshakeError, Secured, Stream};
+use crate::tls::{Front, Greeting, Refusal, take_chosen};
+use crate::worker::Worker;
+
+/// How long a client may keep a handshake waiting in peace when there is no place for more of them.
+const SPARED: Duration = Duration::from_secs(1);
+
+/// Shakes hands, and counts how that went.
+pub(crate) async fn greet(
+    worker: &Rc<Worker>,
+    alarm: &Alarm,
+    stream: &mut Stream,
+    (entrance, front): (&Entrance, &Arc<Front>),
+) -> Result<Greeting, Refusal> {
+    let greeting = shake(worker, alarm, stream, (entrance, front)).await;
+    alarm.clear(For::Client);
+    let counters = &worker.shared.counters.tls;
+    match &greeting {
+        Ok(greeting) => {
+            counters.handshakes.increment();
+            if greeting.facts.resumed {
+                counters.resumed.increment();
+            }
+        }
+        // Told as an exchange, with a page.
+        Err(Refusal::Handshake(HandshakeError::PlainHttp)) => {}
+        Err(refusal) => {
+            match refusal {
+                Refusal::Timeout => counters.timed_out.increment(),
+                Refusal::Crowded => counters.crowded_out.increment(),
+                Refusal::Handshake(_) => counters.failed.increment(),
+                Refusal::Closing => {}
+            }
+            tracing::debug!(target: log::TLS, listener = &*entrance.name(), %refusal, "no handshake");
+        }
+    }
+    greeting
+}
+
+async fn shake(
+    worker: &Rc<Worker>,
+    alarm: &Alarm,
+    stream: &mut Stream,
+    (entrance, front): (&Entrance, &Arc<Front>),
+) -> Result<Greeting, Refusal> {
+    let config = front.config();
+    stream.secure(|socket| Secured::server(socket, &worker.stock, config)).map_err(HandshakeError::Tls)?;
+    let since = worker.deadlines.now();
+    alarm.set(For::Client, since, front.timeout());
+    let mut certificate = None;
+    let facts = poll_fn(|cx| {
+        let shaken = stream.poll_handshake(cx);
+        if let Some(chosen) = take_chosen() {
+            certificate = Some(chosen);
+        }
+        match shaken {
+            Poll::Ready(facts) => return Poll::Ready(facts.map_err(Refusal::Handshake)),
+            Poll::Pending => {}
+        }
+        let patient = worker.deadlines.now() <= since.saturating_add(nanos(SPARED));
+        if alarm.is_due(For::Client) {
+            Poll::Ready(Err(Refusal::Timeout))
+        } else if worker.draining.get() || entrance.is_closing() {
+            Poll::Ready(Err(Refusal::Closing))
+        } else if entrance.is_crowded() && !patient {
+            Poll::Ready(Err(Refusal::Crowded))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await?;
+    Ok(front.greeting(facts, certificate))
+}

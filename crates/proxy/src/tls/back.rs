@@ -1,0 +1,201 @@
+//! What the servers of a pool are spoken to with, for all workers.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
+
+use loadweaver_config::{Issue, PoolTls, Server};
+use rustls::client::Resumption;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use super::certificate::{self, Certificate};
+use super::{Fault, PROVIDER, versions};
+
+/// Tickets that are kept for one server: as many connections can be opened at once that take an earlier one up.
+const TICKETS: usize = 8;
+
+/// What the servers of a pool are spoken to with. Outlives changes of the pool that do not touch it.
+#[derive(Debug)]
+pub struct Back {
+    settings: PoolTls,
+    config: ClientConfig,
+    /// What was read, to tell whether it is another.
+    read: Read,
+}
+
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Read {
+    authorities: Option<Vec<u8>>,
+    certificate: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// One server's side of it.
+#[derive(Debug)]
+pub struct Identity {
+    back: Arc<Back>,
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) name: ServerName<'static>,
+    /// Tells apart what connections were secured with.
+    number: u64,
+}
+
+impl Identity {
+    /// The number that no other way to secure a connection has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What a client that is not the proxy shakes hands with, as a new client would: nothing is taken up again.
+    pub fn for_probes(&self) -> (Arc<ClientConfig>, ServerName<'static>) {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::disabled();
+        (Arc::new(config), self.name.clone())
+    }
+}
+
+impl Back {
+    /// Reads the files of a pool whose `tls` stands at `at`; also what is doubtful about them.
+    pub(super) fn load(
+        tls: &PoolTls,
+        servers: &[Arc<Server>],
+        at: &str,
+    ) -> Result<(Arc<Self>, Vec<Issue>), Vec<Issue>> {
+        let names = servers.iter().map(|server| tls.server_name.as_ref().unwrap_or(&server.host));
+        if let Some(name) = names.into_iter().find(|name| ServerName::try_from(name.as_str()).is_err()) {
+            let problem = format!("no certificate can be for {name}");
+            let help = "name whom the certificates of the servers are for: \"serverName\": \"app.internal\"";
+            return Err(vec![Fault::new("serverName", problem, help).at(at)]);
+        }
+        let place = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.at(at)).collect::<Vec<_>>();
+        let (roots, authorities) = match &tls.ca_file {
+            _ if !tls.verify => (None, None),
+            None => (Some(SYSTEM.clone()), None),
+            Some(path) => match certificate::authorities("caFile", path) {
+                Ok((roots, text)) => (Some(Arc::new(roots)), Some(text)),
+                Err(fault) => return Err(place(vec![fault])),
+            },
+        };
+        let certificate = tls.certificate.as_ref().map(Certificate::load).transpose().map_err(place)?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
+            .with_protocol_versions(versions(tls.min_version))
+            .expect("aws-lc-rs has the versions that rustls has");
+        let verifier: Arc<dyn ServerCertVerifier> = match roots {
+            None => Arc::new(Anybody(Arc::clone(&PROVIDER))),
+            Some(roots) if roots.is_empty() => {
+                let problem = "this system trusts nobody, so no server could be verified";
+                let help = "install ca-certificates, or name who signs: \"caFile\": \"servers-ca.pem\"";
+                return Err(place(vec![Fault::new("verify", problem, help)]));
+            }
+            Some(roots) => {
+                let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&PROVIDER)).build();
+                let unusable = |error: rustls::server::VerifierBuilderError| {
+                    place(vec![Fault::new("caFile", error.to_string(), "look at the file with openssl")])
+                };
+                built.map_err(unusable)?
+            }
+        };
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        let mut config = match &certificate {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => {
+                let shown = SingleCertAndKey::from(Arc::clone(&certificate.certified));
+                builder.with_client_cert_resolver(Arc::new(shown))
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // For our own record layer.
+        config.enable_secret_extraction = true;
+        let now = SystemTime::now();
+        let warnings = certificate.iter().flat_map(|certificate| certificate.warnings(now));
+        let warnings = place(warnings.collect());
+        let certificate = certificate.map(|certificate| certificate.certified.cert.clone());
+        let read = Read { authorities, certificate };
+        Ok((Arc::new(Self { settings: tls.clone(), config, read }), warnings))
+    }
+
+    /// The old one where nothing is new.
+    pub(super) fn succeed(self: Arc<Self>, old: Option<&Arc<Self>>) -> Arc<Self> {
+        match old {
+            Some(old) if old.settings == self.settings && old.read == self.read => Arc::clone(old),
+            _ => self,
+        }
+    }
+
+    /// Every file that it was made of.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let certificate = self.settings.certificate.iter();
+        let files = certificate.flat_map(|files| [files.cert.clone(), files.key.clone()]);
+        files.chain(self.settings.ca_file.clone().filter(|_| self.settings.verify)).collect()
+    }
+
+    /// One server's side of it. Tickets are the server's own: another one behind the same name could not read them.
+    pub(crate) fn identity(self: &Arc<Self>, server: &Server) -> Identity {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let name = self.settings.server_name.as_ref().unwrap_or(&server.host);
+        // What is neither was refused when the files were read.
+        let nobody = || ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
+        let name = ServerName::try_from(name.clone()).unwrap_or_else(|_| nobody());
+        let mut config = self.config.clone();
+        config.resumption = Resumption::in_memory_sessions(TICKETS);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Identity { back: Arc::clone(self), config: Arc::new(config), name, number }
+    }
+
+    /// Whether an identity is this one's.
+    pub(crate) fn has(self: &Arc<Self>, identity: &Identity) -> bool {
+        Arc::ptr_eq(self, &identity.back)
+    }
+}
+
+/// Whom the system trusts: read once, when the first pool asks. What cannot be read or understood is left out.
+static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+});
+
+/// Takes any certificate, from whoever proves to hold its key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -24,3 +24,6 @@ pub(crate) struct Undecodable;
 /// What both sides take for the table's size until they hear otherwise (RFC 9113 section 6.5.2), and the most that
 /// either of ours ever has: more would be memory for each connection, and saves little.
 pub(crate) const TABLE_SIZE: usize = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 mod attacks;
 #[path = "protocol/both_ends.rs"]
 mod both_ends;
+#[path = "protocol/cuts.rs"]
+mod cuts;
 #[path = "protocol/messages.rs"]
 mod messages;
 #[path = "protocol/rules.rs"]

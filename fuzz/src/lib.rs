@@ -2,14 +2,20 @@
 //!
 //! The fuzz targets call them with what libFuzzer comes up with; the tests of this crate call them with the seeds, on
 //! any toolchain. An input begins with a few bytes that say how the rest is to be used, above all where reads are cut
-//! ([`cuts`]). The second opinion on messages is [`strict`], which shares nothing with the parsers that it judges.
+//! ([`cuts`]). The second opinions are [`strict`], [`strict_hpack`] and [`frames`], which
+//! share nothing with the parsers that they judge.
 
 pub mod cuts;
+pub mod frames;
 pub mod strict;
+pub mod strict_hpack;
 
 pub mod chunked_body;
 pub mod config;
 pub mod config_rewrite;
+pub mod hpack;
+pub mod http2_client;
+pub mod http2_server;
 pub mod request_head;
 pub mod response_head;
 
@@ -20,12 +26,15 @@ mod tests {
     /// A target and the property that it is about.
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 5] = [
+    const TARGETS: [Target; 8] = [
         ("request_head", crate::request_head::holds),
         ("response_head", crate::response_head::holds),
         ("chunked_body", crate::chunked_body::holds),
         ("config", crate::config::holds),
         ("config_rewrite", crate::config_rewrite::holds),
+        ("hpack", crate::hpack::holds),
+        ("http2_client", crate::http2_client::holds),
+        ("http2_server", crate::http2_server::holds),
     ];
 
     #[test]

@@ -121,7 +121,7 @@ fn used(stream: &[u8], limits: &Limits, cuts: &Cuts, seed: u8) {
         now += u64::from(roll()) * 1_000_000;
         match connection.receive(&stream[start..end], now) {
             Ok(used) => start += used,
-            Err(_) => start = stream.len(),
+            Err(_) => start = end,
         }
         while let Some(event) = connection.next_event() {
             if let Event::Head(id) = event {
@@ -149,9 +149,6 @@ fn used(stream: &[u8], limits: &Limits, cuts: &Cuts, seed: u8) {
         let len = len.min(connection.output().len());
         output.extend_from_slice(&connection.output()[..len]);
         connection.wrote(len);
-        if start == stream.len() && end == stream.len() {
-            break;
-        }
     }
     for id in alive {
         connection.release(id);

@@ -2,7 +2,7 @@
 //!
 //! A server's side of small exchanges as a browser makes them, in one process without a socket: the request's head
 //! comes in, head and data of an answer go out. And the client's side of the same, and a large body each way.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -111,7 +111,8 @@ pub(crate) fn request(
             }
             Kind::Cookie => {
                 seen.regular = true;
-                if !cookies.is_empty() {
+                // An empty one would leave white space at the end.
+                if !cookies.is_empty() && !field.value().is_empty() {
                     cookies.extend_from_slice(b"; ");
                 }
                 cookies.extend_from_slice(field.value());

@@ -34,65 +34,46 @@ pub(super) enum Habit {
 
 /// The index of a name, zero where there is none, and how its fields are to be written.
 pub(super) fn name(name: &[u8]) -> (usize, Habit) {
-    use Habit::{Never, Plain, Repeats};
-    match name {
-        b":authority" => (1, Repeats),
-        b":method" => (2, Repeats),
-        b":path" => (4, Repeats),
-        b":scheme" => (6, Repeats),
-        b":status" => (8, Repeats),
-        b"accept-charset" => (15, Repeats),
-        b"accept-encoding" => (16, Repeats),
-        b"accept-language" => (17, Repeats),
-        b"accept-ranges" => (18, Repeats),
-        b"accept" => (19, Repeats),
-        b"access-control-allow-origin" => (20, Repeats),
-        b"age" => (21, Plain),
-        b"allow" => (22, Repeats),
-        b"authorization" => (23, Never),
-        b"cache-control" => (24, Repeats),
-        b"content-disposition" => (25, Repeats),
-        b"content-encoding" => (26, Repeats),
-        b"content-language" => (27, Repeats),
-        b"content-length" => (28, Plain),
-        b"content-location" => (29, Repeats),
-        b"content-range" => (30, Plain),
-        b"content-type" => (31, Repeats),
-        b"cookie" => (32, Never),
-        b"date" => (33, Repeats),
-        b"etag" => (34, Plain),
-        b"expect" => (35, Repeats),
-        b"expires" => (36, Plain),
-        b"from" => (37, Repeats),
-        b"host" => (38, Repeats),
-        b"if-match" => (39, Plain),
-        b"if-modified-since" => (40, Plain),
-        b"if-none-match" => (41, Plain),
-        b"if-range" => (42, Plain),
-        b"if-unmodified-since" => (43, Plain),
-        b"last-modified" => (44, Plain),
-        b"link" => (45, Repeats),
-        b"location" => (46, Plain),
-        b"max-forwards" => (47, Repeats),
-        b"proxy-authenticate" => (48, Repeats),
-        b"proxy-authorization" => (49, Never),
-        b"range" => (50, Plain),
-        b"referer" => (51, Repeats),
-        b"refresh" => (52, Repeats),
-        b"retry-after" => (53, Repeats),
-        b"server" => (54, Repeats),
-        b"set-cookie" => (55, Never),
-        b"strict-transport-security" => (56, Repeats),
-        b"transfer-encoding" => (57, Repeats),
-        b"user-agent" => (58, Repeats),
-        b"vary" => (59, Repeats),
-        b"via" => (60, Repeats),
-        b"www-authenticate" => (61, Repeats),
-        b"x-request-id" | b"traceparent" | b"grpc-timeout" => (0, Plain),
-        b"x-api-key" | b"x-auth-token" | b"x-csrf-token" => (0, Never),
-        _ => (0, Repeats),
-    }
+    let known = NAMES.get(name.len()).copied().unwrap_or_default();
+    let found = known.iter().find(|(known, ..)| *known == name);
+    found.map_or((0, Habit::Repeats), |(_, index, habit)| (usize::from(*index), *habit))
 }
+
+/// Names by their length: that alone leaves a handful to compare with.
+#[rustfmt::skip]
+static NAMES: [&[(&[u8], u8, Habit)]; 28] = {
+    use Habit::{Never, Plain, Repeats};
+    [
+        &[],
+        &[],
+        &[],
+        &[(b"age", 21, Plain), (b"via", 60, Repeats)],
+        &[(b"date", 33, Repeats), (b"etag", 34, Plain), (b"from", 37, Repeats), (b"host", 38, Repeats), (b"link", 45, Repeats), (b"vary", 59, Repeats)],
+        &[(b":path", 4, Repeats), (b"allow", 22, Repeats), (b"range", 50, Plain)],
+        &[(b"accept", 19, Repeats), (b"cookie", 32, Never), (b"expect", 35, Repeats), (b"server", 54, Repeats)],
+        &[(b":method", 2, Repeats), (b":scheme", 6, Repeats), (b":status", 8, Repeats), (b"expires", 36, Plain), (b"referer", 51, Repeats), (b"refresh", 52, Repeats)],
+        &[(b"if-match", 39, Plain), (b"if-range", 42, Plain), (b"location", 46, Plain)],
+        &[(b"x-api-key", 0, Never)],
+        &[(b":authority", 1, Repeats), (b"set-cookie", 55, Never), (b"user-agent", 58, Repeats)],
+        &[(b"retry-after", 53, Repeats), (b"traceparent", 0, Plain)],
+        &[(b"content-type", 31, Repeats), (b"max-forwards", 47, Repeats), (b"grpc-timeout", 0, Plain), (b"x-csrf-token", 0, Never), (b"x-request-id", 0, Plain), (b"x-auth-token", 0, Never)],
+        &[(b"accept-ranges", 18, Repeats), (b"authorization", 23, Never), (b"cache-control", 24, Repeats), (b"content-range", 30, Plain), (b"if-none-match", 41, Plain), (b"last-modified", 44, Plain)],
+        &[(b"accept-charset", 15, Repeats), (b"content-length", 28, Plain)],
+        &[(b"accept-encoding", 16, Repeats), (b"accept-language", 17, Repeats)],
+        &[(b"content-encoding", 26, Repeats), (b"content-language", 27, Repeats), (b"content-location", 29, Repeats), (b"www-authenticate", 61, Repeats)],
+        &[(b"if-modified-since", 40, Plain), (b"transfer-encoding", 57, Repeats)],
+        &[(b"proxy-authenticate", 48, Repeats)],
+        &[(b"content-disposition", 25, Repeats), (b"if-unmodified-since", 43, Plain), (b"proxy-authorization", 49, Never)],
+        &[],
+        &[],
+        &[],
+        &[],
+        &[],
+        &[(b"strict-transport-security", 56, Repeats)],
+        &[],
+        &[(b"access-control-allow-origin", 20, Repeats)],
+    ]
+};
 
 macro_rules! entry {
     ($name:literal, $value:literal, $kind:expr) => {

@@ -203,6 +203,8 @@ fn cookies_are_rejoined() {
         asked(END_STREAM, &with(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3")]))
             .unwrap();
     assert_eq!(fields(&head), "host: a.example\r\nx: y\r\ncookie: a=1; b=2; c=3\r\n");
+    let (head, ..) = asked(END_STREAM, &with(&[("cookie", ""), ("cookie", "a=1"), ("cookie", "")])).unwrap();
+    assert_eq!(fields(&head), "host: a.example\r\ncookie: a=1\r\n");
 }
 
 #[test]

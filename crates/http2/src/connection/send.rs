@@ -263,7 +263,7 @@ impl Writer<'_> {
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at(end + 1);
             rest = after;
-            let Some(name_len) = memchr::memchr(b':', line) else { continue };
+            let Some(name_len) = line.iter().position(|byte| *byte == b':') else { continue };
             let name = Name::of(line.get(..name_len).unwrap_or_default());
             let value = line.get(name_len + 2..line.len().saturating_sub(2)).unwrap_or_default();
             if goes_on(name, value, message) {

@@ -7,6 +7,8 @@ mod attacks;
 mod both_ends;
 #[path = "protocol/cuts.rs"]
 mod cuts;
+#[path = "protocol/details.rs"]
+mod details;
 #[path = "protocol/messages.rs"]
 mod messages;
 #[path = "protocol/rules.rs"]

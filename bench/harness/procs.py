@@ -9,6 +9,7 @@ import resource
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -184,7 +185,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for_answer(port, child, seconds=20.0):
+def secured(plain, tls):
+    """The connection itself, or TLS over it with whoever is there."""
+    if not tls:
+        return plain
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(plain, server_hostname="app.example.com")
+
+
+def wait_for_answer(port, child, seconds=20.0, tls=False):
     """Returns once a GET through the proxy at `port` is answered with 200."""
     end = time.monotonic() + seconds
     last = "no try"
@@ -192,7 +203,7 @@ def wait_for_answer(port, child, seconds=20.0):
         if not child.alive():
             raise BenchError(f"{child.name} ended at its start:\n{child.tail()}")
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as plain, secured(plain, tls) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: app.example.com\r\nConnection: close\r\n\r\n")
                 last = client.recv(4096)
                 if last.startswith(b"HTTP/1.1 200"):

@@ -46,15 +46,34 @@ def version_in(text):
     return found.group(1) if found else "unknown"
 
 
+def certificate(directory):
+    """A certificate (ECDSA, P-256) and its key, made for this run."""
+    cert, key = os.path.join(directory, "site.pem"), os.path.join(directory, "site.key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", key, "-out", cert, "-days", "90", "-subj", "/CN=app.example.com",
+         "-addext", "subjectAltName=DNS:app.example.com"],
+        check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    # HAProxy wants both in one file.
+    both = os.path.join(directory, "both.pem")
+    with open(both, "w", encoding="ascii") as out:
+        for part in (cert, key):
+            with open(part, encoding="ascii") as text:
+                out.write(text.read())
+    return cert, key, both
+
+
 class Setup:
     """What a turn asks of a proxy."""
 
-    def __init__(self, servers, directory, same=False, access_log=None, bulk=False):
+    def __init__(self, servers, directory, same=False, access_log=None, bulk=False, tls=False):
         self.servers = servers
         self.directory = directory
         self.same = same
         self.access_log = access_log
         self.bulk = bulk
+        self.tls = certificate(directory) if tls else None
         self.port = free_port()
         self.admin_port = free_port()
 
@@ -71,7 +90,7 @@ def start(name, binary, setup):
     log = os.path.join(setup.directory, f"{name}.log")
     child = Child(name, argv, PROXY_CORE, log)
     try:
-        wait_for_answer(setup.port, child)
+        wait_for_answer(setup.port, child, tls=bool(setup.tls))
     except BenchError:
         child.stop()
         raise
@@ -95,6 +114,9 @@ def _loadweaver(binary, setup):
         "admin": {"bind": f"127.0.0.1:{setup.admin_port}"},
         "accessLog": log,
     }
+    if setup.tls:
+        cert, key, _ = setup.tls
+        config["listeners"]["web"]["tls"] = {"certificates": [{"cert": cert, "key": key}]}
     return [binary, "run", "--config", setup.write("loadweaver.json", json.dumps(config, indent=1))]
 
 
@@ -111,6 +133,7 @@ def _haproxy(binary, setup):
     # Measured as haproxy's best for 1 MiB bodies: spliced always, through large pipes.
     buffers = "\n    tune.bufsize 65536\n    tune.pipesize 1048576" if setup.bulk else ""
     splice = "option splice-response\n    option splice-request" if setup.bulk else "option splice-auto"
+    tls = f" ssl crt {setup.tls[2]} alpn http/1.1 ssl-min-ver TLSv1.2" if setup.tls else ""
     text = f"""global
     nbthread 1{buffers}
     maxconn 6000
@@ -129,7 +152,7 @@ defaults
     timeout check 3s
 
 frontend web
-    bind 127.0.0.1:{setup.port}{forward}
+    bind 127.0.0.1:{setup.port}{tls}{forward}
     default_backend app
 
 frontend admin
@@ -164,6 +187,13 @@ def _nginx(binary, setup):
         f"  {kind}_temp_path {setup.directory}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    # HTTP/1.1 alone is offered while `http2` is off.
+    tls = f"""
+    ssl_certificate {setup.tls[0]};
+    ssl_certificate_key {setup.tls[1]};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:SSL:10m;""" if setup.tls else ""
+    ssl = " ssl" if setup.tls else ""
     text = f"""daemon off;
 user root;
 worker_processes 1;
@@ -184,7 +214,7 @@ http {{
     keepalive_timeout 60s;
   }}
   server {{
-    listen 127.0.0.1:{setup.port} backlog=4096;
+    listen 127.0.0.1:{setup.port}{ssl} backlog=4096;{tls}
     location / {{
       proxy_pass http://app;
       proxy_http_version 1.1;
@@ -236,6 +266,7 @@ def _envoy(binary, setup):
             }
         ],
     }
+    tls = {"transport_socket": _envoy_tls(*setup.tls)} if setup.tls else {}
     many = {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}
     config = {
         "admin": {"address": _envoy_address(setup.admin_port)},
@@ -247,6 +278,7 @@ def _envoy(binary, setup):
                     "tcp_backlog_size": 4096,
                     "filter_chains": [
                         {
+                            **tls,
                             "filters": [
                                 {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
                             ]
@@ -277,6 +309,22 @@ def _envoy(binary, setup):
     }
     path = setup.write("envoy.json", json.dumps(config, indent=1))
     return [binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+
+
+def _envoy_tls(cert, key, _):
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["http/1.1"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
+                "tls_certificates": [
+                    {"certificate_chain": {"filename": cert}, "private_key": {"filename": key}}
+                ],
+            },
+        },
+    }
 
 
 def _envoy_address(port):

@@ -17,6 +17,7 @@ class Scenario:
     body: int = 128
     load: tuple = ()
     origin: tuple = ()
+    tls: bool = False  # with clients
     bulk: bool = False  # peers get the buffers that suit large bodies best
     target: float = None  # most that ours / best peer's may be
     aim: float = None
@@ -75,6 +76,25 @@ SCENARIOS = [
     Scenario(
         "idle", "5,000 idle keep-alive connections", kind="idle", connections=5000, metric="idle_bytes",
         bytes_target=1100.0,
+    ),
+    Scenario(
+        "tls",
+        "TLS 1.3, small answers, keep-alive, 64 connections",
+        tls=True,
+        load=("--tls", "full"),
+        target=0.78,
+        aim=0.72,
+    ),
+    Scenario(
+        "tls-full", "a full TLS handshake for each request", tls=True, load=("--tls", "full", "--fresh"), target=0.65
+    ),
+    Scenario(
+        "tls-resumed", "a resumed TLS handshake for each request", tls=True, load=("--tls", "resumed", "--fresh"),
+        target=0.75,
+    ),
+    Scenario(
+        "tls-download", "1 MiB answers over TLS, 8 connections", tls=True, connections=8, body=MIB, bulk=True,
+        load=("--tls", "full"), target=0.85,
     ),
     Scenario("p99", "p99 latency at 60 % of the best peer's top rate", kind="rate", target=1.0, metric="p99"),
     Scenario(

@@ -28,7 +28,7 @@ class Contestant:
         self._log = _log_file() if access_log else None
         self.origin, servers = bench.start_origin(scenario.servers, scenario.body, scenario.origin)
         try:
-            self.setup = proxies.Setup(servers, self._directory, bench.same, self._log, scenario.bulk)
+            self.setup = proxies.Setup(servers, self._directory, bench.same, self._log, scenario.bulk, scenario.tls)
             self.child = proxies.start(proxy, bench.binaries[proxy], self.setup)
         except BenchError:
             self.origin.stop()

@@ -2,11 +2,10 @@
 
 use std::io::{self, Read, Write};
 
-use mio::net::TcpStream;
-
 use crate::bulk::{WORTH_IT, discard};
 use crate::message::{Body, BodyReader, MAX_HEAD, Scanner};
 use crate::tally::Fault;
+use crate::wire::Wire;
 
 /// Where a client stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +41,7 @@ pub enum Outcome {
 /// A connection and the exchange under way on it.
 pub struct Client {
     /// The socket, while there is one.
-    pub stream: Option<TcpStream>,
+    pub stream: Option<Wire>,
     /// Where it stands.
     pub stage: Stage,
     /// Nanoseconds (engine's clock) at which this exchange was due; latency counts from here.
@@ -82,7 +81,7 @@ impl Client {
     }
 
     /// Takes a new socket.
-    pub fn attach(&mut self, stream: TcpStream) {
+    pub fn attach(&mut self, stream: Wire) {
         *self = Self { stream: Some(stream), stage: Stage::Idle, due: self.due, ..Self::vacant() };
     }
 
@@ -143,7 +142,9 @@ impl Client {
             };
             self.connected = true;
             let outcome = self.take(scan, &buffer[..read], expect);
-            if outcome != Outcome::Waiting || (read < buffer.len() && !closed) {
+            // A short read says that the kernel has no more; of TLS it says nothing.
+            let dry = read < buffer.len() && self.stream.as_ref().is_none_or(|wire| wire.plain().is_some());
+            if outcome != Outcome::Waiting || (dry && !closed) {
                 return outcome;
             }
         }
@@ -151,12 +152,13 @@ impl Client {
 
     /// Bytes of the body to come, where they are so many that looking at them is not worth it.
     fn worth_discarding(&self) -> Option<u64> {
+        self.stream.as_ref()?.plain()?;
         self.answer.as_ref()?.body.left().filter(|left| *left >= WORTH_IT)
     }
 
     /// Counts bytes of the body and throws them away; `None` where there may be more.
     fn discard(&mut self, buffer: &mut [u8], closed: bool) -> Option<Outcome> {
-        let (stream, answer) = (self.stream.as_ref()?, self.answer.as_mut()?);
+        let (stream, answer) = (self.stream.as_ref()?.plain()?, self.answer.as_mut()?);
         let count = match discard(stream, buffer) {
             Ok(0) => return Some(self.at_end()),
             Ok(count) => count,

@@ -6,11 +6,13 @@
 //! every request that it delays (no coordinated omission).
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConfig;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
@@ -20,6 +22,7 @@ use crate::client::{Client, Outcome, Stage};
 use crate::message::Scanner;
 use crate::options::{Options, Reuse};
 use crate::tally::{Fault, Tally};
+use crate::wire::Wire;
 
 const TIMER: Token = Token(usize::MAX - 1);
 /// A failed connection is tried again after this many nanoseconds.
@@ -40,6 +43,7 @@ pub struct Engine {
     /// Clients without a connection and when to try again.
     vacant: Vec<(u64, usize)>,
     timer: Option<OwnedFd>,
+    tls: Option<Arc<ClientConfig>>,
     rate_start: u64,
     next_due: u64,
     next_sweep: u64,
@@ -79,6 +83,7 @@ impl Engine {
             idle: Vec::new(),
             vacant: Vec::new(),
             timer,
+            tls: options.tls.map(crate::wire::config),
             rate_start: 0,
             next_due: 0,
             next_sweep: 1_000_000_000,
@@ -169,7 +174,10 @@ impl Engine {
         };
         stream.set_nodelay(true)?;
         self.poll.registry().register(&mut stream, Token(slot), Interest::READABLE | Interest::WRITABLE)?;
-        self.clients[slot].attach(stream);
+        self.clients[slot].attach(match &self.tls {
+            None => Wire::Plain(stream),
+            Some(config) => Wire::secured(stream, config),
+        });
         self.tally.connects += 1;
         self.next(slot)
     }
@@ -221,6 +229,8 @@ impl Engine {
         }
         let client = &mut self.clients[slot];
         match client.receive(&self.scanner, &mut self.buffer, self.options.expect, closed) {
+            // The end of a handshake lets the request go.
+            Outcome::Waiting if self.tls.is_some() && self.owes_request(slot) => self.push(slot),
             Outcome::Waiting => Ok(()),
             Outcome::Answered { status, close } => self.answered(slot, status, close),
             Outcome::Ended => {
@@ -232,6 +242,12 @@ impl Engine {
             }
             Outcome::Failed(fault) => self.fail(slot, fault),
         }
+    }
+
+    fn owes_request(&self, slot: usize) -> bool {
+        let client = &self.clients[slot];
+        let request = if client.last { &self.options.last_request } else { &self.options.request };
+        client.stage == Stage::Busy && !client.sent_all(request)
     }
 
     fn answered(&mut self, slot: usize, status: u16, close: bool) -> io::Result<()> {

@@ -11,3 +11,5 @@ pub mod message;
 pub mod options;
 pub mod sample;
 pub mod tally;
+/// Connections, in the clear or over TLS.
+pub mod wire;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::prelude::{Long, ValueExt};
 
 use crate::sample::Watch;
+use crate::wire::Handshakes;
 
 /// What `load --help` prints.
 pub const HELP: &str = "load --target ADDRESS [options]   prints one JSON line
@@ -21,6 +22,7 @@ pub const HELP: &str = "load --target ADDRESS [options]   prints one JSON line
   --per-connection K  a new connection after each K requests
   --hold              open all connections, one request on each, print, wait for a line on standard input,
                       one more request on each
+  --tls KIND          over TLS; full: whole handshakes; resumed: earlier connections are taken up
   --timeout S         an answer that takes longer is an error (default 10)
   --watch NAME=PIDS   report the CPU time of these processes in the window (repeatable; `self` is allowed)";
 
@@ -76,6 +78,8 @@ pub struct Options {
     pub timeout: u64,
     /// Processes to account for.
     pub watches: Vec<Watch>,
+    /// Over TLS; none is in the clear.
+    pub tls: Option<Handshakes>,
     /// The request on a connection that goes on, whole.
     pub request: Vec<u8>,
     /// The request that asks for the close, whole.
@@ -102,6 +106,7 @@ impl Options {
             expect: 128,
             timeout: 10_000_000_000,
             watches: Vec::new(),
+            tls: None,
             request: Vec::new(),
             last_request: Vec::new(),
         };
@@ -121,6 +126,10 @@ impl Options {
                 Long("fresh") => options.reuse = Reuse::Never,
                 Long("per-connection") => options.reuse = Reuse::Times(args.value()?.parse()?),
                 Long("hold") => options.hold = true,
+                Long("tls") => {
+                    let resumed = args.value()? == "resumed";
+                    options.tls = Some(if resumed { Handshakes::Resumed } else { Handshakes::Full });
+                }
                 Long("timeout") => options.timeout = seconds(args.value()?)?.as_nanos() as u64,
                 Long("watch") => {
                     options.watches.push(Watch::parse(&args.value()?.string()?)?);

@@ -241,7 +241,8 @@ impl State {
             let version = self.version() + u64::from(!built.change.is_empty());
             return Ok(self.outcome(version, &built, Saved::NotNeeded));
         }
-        if built.change.is_empty() {
+        let same_files = built.next.security.is_same(&self.current.load().security);
+        if built.change.is_empty() && same_files {
             // Other words for the same: no version, and what is edited later are these words.
             self.take_up(&built.reading);
             self.refused = None;

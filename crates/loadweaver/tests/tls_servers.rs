@@ -79,6 +79,7 @@ fn a_server_is_believed_when_its_certificate_is_good() {
             }
             if tls["verify"] == false {
                 balancer.wait_for_log("prove nothing");
+                assert_eq!(balancer.status()["pools"][0]["tls"], "not_verified");
             }
         }
     }
@@ -190,6 +191,20 @@ fn what_was_secured_in_another_way_is_not_used_again() {
     balancer.reload(&config);
     assert_eq!(balancer.get("/a").status, 200);
     assert_eq!(bridge.names()[2..], [name("b.internal")]);
+}
+
+#[test]
+fn files_that_were_replaced_are_taken_up_on_sighup() {
+    let site = Site::new();
+    let origin = Origin::named("origin");
+    let other = Authority::new("Other");
+    let signed = other.sign(&["127.0.0.1"]);
+    let bridge = origin_with(&signed).bridge(origin.address());
+    let balancer = balancer(&bridge, &json!({ "caFile": site.ca }));
+    assert_eq!(balancer.get("/").status, 502);
+    std::fs::write(&site.ca, &other.pem).unwrap();
+    balancer.signal(rustix::process::Signal::HUP);
+    eventually("the new signers are believed", || balancer.get("/").status == 200);
 }
 
 #[test]

@@ -8,8 +8,9 @@
 use std::sync::{Arc, LazyLock};
 
 use loadweaver_config::{Config, Issue, Issues, TlsVersion};
-use rustls::SupportedProtocolVersion;
+use rustls::crypto::aws_lc_rs::cipher_suite;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 /// What the servers of a pool are spoken to with.
 mod back;
@@ -33,8 +34,22 @@ pub(crate) use visitor::Visitor;
 const OFFERED: [&[u8]; 1] = [b"http/1.1"];
 
 /// The cryptography of every connection.
-pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-    LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    Arc::new(CryptoProvider { cipher_suites: CIPHERS.to_vec(), ..aws_lc_rs::default_provider() })
+});
+
+/// All that rustls knows, in our order: AES-128 costs the least, and nobody breaks it.
+static CIPHERS: [SupportedCipherSuite; 9] = [
+    cipher_suite::TLS13_AES_128_GCM_SHA256,
+    cipher_suite::TLS13_AES_256_GCM_SHA384,
+    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 static NEWEST: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
 static BOTH: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
@@ -100,6 +115,15 @@ impl Security {
             security.backs.push(back);
         }
         if issues.is_empty() { Ok(security) } else { Err(Issues(issues)) }
+    }
+
+    /// Whether nothing in any file is another.
+    pub fn is_same(&self, other: &Self) -> bool {
+        fn same<T>(ours: &[Option<Arc<T>>], others: &[Option<Arc<T>>]) -> bool {
+            let key = |one: &Option<Arc<T>>| one.as_ref().map(Arc::as_ptr);
+            ours.iter().map(key).eq(others.iter().map(key))
+        }
+        same(&self.fronts, &other.fronts) && same(&self.backs, &other.backs)
     }
 
     /// What a pool's servers are spoken to with, by its name.

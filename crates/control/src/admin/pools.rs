@@ -39,6 +39,8 @@ pub(super) struct PoolView {
     retry_budget_exhausted: u64,
     /// Exchanges answered by its fallback.
     fallbacks: u64,
+    /// How its servers are spoken to: `plain`, `verified`, or `not_verified`, which lets anybody be one.
+    tls: &'static str,
 }
 
 impl PoolView {
@@ -53,6 +55,11 @@ impl PoolView {
             retries: pool.counters.retries.get(),
             retry_budget_exhausted: pool.counters.retry_budget_exhausted.get(),
             fallbacks: pool.counters.fallbacks.get(),
+            tls: match &pool.config.tls {
+                None => "plain",
+                Some(tls) if tls.verify => "verified",
+                Some(_) => "not_verified",
+            },
         }
     }
 }

@@ -22,6 +22,17 @@ pub(super) struct Built {
     pub(super) prepared: Prepared,
 }
 
+impl Built {
+    /// What changes, in words: perhaps nothing but what is in the files that the configuration names.
+    pub(super) fn sentences(&self, running: &Snapshot) -> Vec<String> {
+        let mut sentences = self.change.sentences();
+        if sentences.is_empty() && !self.next.security.is_same(&running.security) {
+            sentences.push("certificates are others than before".to_owned());
+        }
+        sentences
+    }
+}
+
 impl State {
     /// Everything that can be done beside the traffic.
     pub(super) async fn build(
@@ -72,7 +83,7 @@ impl State {
         (way, trial): (Way, Option<Trial>),
     ) -> Result<(), Refusal> {
         let before = self.current.load();
-        let changes = built.change.sentences();
+        let changes = built.sentences(&before);
         self.proxy.apply(Arc::clone(&built.next)).map_err(Refusal::Bind)?;
         self.current.set(Arc::clone(&built.next));
         self.take_up(&built.reading);

@@ -18,7 +18,7 @@ impl State {
     pub(super) fn outcome(&self, version: u64, built: &Built, saved: Saved) -> Outcome {
         Outcome {
             version,
-            changes: built.change.sentences(),
+            changes: built.sentences(&self.current.load()),
             touched: farewell::touched(&self.current.load(), &built.next, &self.proxy),
             warnings: [&*built.reading.parsed().warnings, &built.next.security.warnings].concat(),
             needs_restart: built.change.needs_restart(),

@@ -96,6 +96,10 @@ SCENARIOS = [
         "tls-download", "1 MiB answers over TLS, 8 connections", tls=True, connections=8, body=MIB, bulk=True,
         load=("--tls", "full"), target=0.85,
     ),
+    Scenario(
+        "tls-idle", "5,000 idle keep-alive connections over TLS", kind="idle", tls=True, connections=5000,
+        load=("--tls", "full"), metric="idle_bytes",
+    ),
     Scenario("p99", "p99 latency at 60 % of the best peer's top rate", kind="rate", target=1.0, metric="p99"),
     Scenario(
         "accesslog",

@@ -387,5 +387,13 @@ mod files {
         assert_eq!(found("/pools/app/servers", servers), ["/pools/app/servers/0/recovery/caFile"]);
         let admin = json!({"bind": "127.0.0.1:0", "tls": {"cert": "/ca.pem", "key": "/k"}});
         assert_eq!(found("/admin", admin), ["/admin/tls/cert", "/admin/tls/key"]);
+        let clients = json!({"mode": "optional", "caFile": "/x"});
+        let tls = json!({"certificates": [{"cert": "/c", "key": "/k"}], "clientCertificates": clients});
+        let listeners = json!({"web": {"bind": "127.0.0.1:0", "tls": tls}});
+        let at = |rest: &str| format!("/listeners/web/tls/{rest}");
+        let places = [at("certificates/0/cert"), at("certificates/0/key"), at("clientCertificates/caFile")];
+        assert_eq!(found("/listeners", listeners), places);
+        let tls = json!({"caFile": "/ca.pem", "cert": "/c", "key": "/k"});
+        assert_eq!(found("/pools/app/tls", tls), ["/pools/app/tls/cert", "/pools/app/tls/key"]);
     }
 }

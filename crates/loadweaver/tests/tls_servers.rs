@@ -34,7 +34,7 @@ impl Site {
 }
 
 fn origin_with(signed: &Signed) -> TlsOrigin<'_> {
-    TlsOrigin { signed, clients: None, versions: rustls::ALL_VERSIONS }
+    TlsOrigin { signed, clients: None, versions: rustls::ALL_VERSIONS, protocols: &[] }
 }
 
 fn balancer(bridge: &Bridge, tls: &Value) -> Balancer {

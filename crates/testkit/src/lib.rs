@@ -26,12 +26,16 @@ pub mod config;
 pub mod eventually;
 /// A balancer in front of one origin, for requests that must be refused.
 pub mod front;
+/// Clients and origins that speak HTTP/2.
+pub mod http2;
 /// Many clients at once, each outcome counted.
 pub mod load;
 /// Somebody who uses the admin API.
 pub mod operator;
 /// A scripted origin that records every byte that it is sent.
 pub mod origin;
+/// Clients and origins of either protocol behind one face.
+pub mod pair;
 /// Real servers and proxies of other makers: nginx, HAProxy, Python, Node.
 pub mod peer;
 /// Child processes with captured output, killed on drop.
@@ -46,6 +50,7 @@ pub mod wire;
 pub use balancer::Balancer;
 pub use client::RawClient;
 pub use eventually::{PATIENCE, eventually};
+pub use http2::{Http2Client, Http2Origin, RawHttp2};
 pub use operator::Operator;
 pub use origin::{Origin, OriginConnection};
 pub use peer::Peer;

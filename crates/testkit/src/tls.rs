@@ -153,6 +153,13 @@ impl TlsClient {
         self
     }
 
+    /// Offers these protocols alone (ALPN).
+    #[must_use]
+    pub fn speaking(mut self, protocols: &[&str]) -> Self {
+        self.protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self
+    }
+
     /// Speaks these versions alone.
     #[must_use]
     pub fn versions(mut self, versions: &'static [&'static SupportedProtocolVersion]) -> Self {
@@ -197,6 +204,8 @@ pub struct TlsOrigin<'a> {
     pub clients: Option<&'a Authority>,
     /// What it speaks.
     pub versions: &'static [&'static SupportedProtocolVersion],
+    /// The protocols that it takes (ALPN); none at all says nothing of them.
+    pub protocols: &'a [&'a str],
 }
 
 impl TlsOrigin<'_> {
@@ -216,6 +225,7 @@ impl TlsOrigin<'_> {
         };
         let (chain, key) = identity(self.signed);
         let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = self.protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         config.ticketer = aws_lc_rs::Ticketer::new().unwrap();
         let config = Arc::new(config);
         Bridge::start(to, (Side::Client, false), move || {
@@ -379,7 +389,8 @@ impl Flow {
         if !self.secured_ended && self.to_plain.len() < 256 * 1024 {
             flags |= PollFlags::IN;
         }
-        if connection.wants_write() {
+        // rustls takes 64 KiB at a time: what is left goes on when the socket takes more.
+        if connection.wants_write() || (self.shaken && !self.to_secured.is_empty()) {
             flags |= PollFlags::OUT;
         }
         flags

@@ -104,6 +104,12 @@ impl Stream {
         Ok(answer)
     }
 
+    /// Reads the body of an answer whose head was read.
+    pub fn read_answer_body(&mut self, answer: &mut Answer) -> Result<(), WireError> {
+        let end = self.end();
+        self.read_body(answer.framing, &mut answer.body, &mut answer.trailers, end)
+    }
+
     /// Reads exactly that many raw bytes.
     pub fn read_exact(&mut self, count: usize) -> Result<Vec<u8>, WireError> {
         let end = self.end();

@@ -177,6 +177,7 @@ pub(crate) const POOL: Shape = Shape {
     what: "a pool",
     keys: &[
         "algorithm",
+        "protocol",
         "servers",
         "healthCheck",
         "passiveHealth",
@@ -190,7 +191,7 @@ pub(crate) const POOL: Shape = Shape {
         "fallback",
         "tls",
     ],
-    later: &["protocol", "sendProxyProtocol"],
+    later: &["sendProxyProtocol"],
     also: &[
         ("balance", "algorithm"),
         ("lbPolicy", "algorithm"),

@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use crate::issue::shown;
 use crate::model::Config;
 use crate::model::listener::{Limits, LogOutput};
-use crate::model::pool::{Pool, Retry, Server, ServerState};
+use crate::model::pool::{Pool, Protocol, Retry, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{HostPattern, PathPattern, Route};
 use crate::quantity::{format_duration, format_size};
@@ -102,6 +102,12 @@ fn some_of(words: impl ExactSizeIterator<Item = String>) -> String {
 fn write_pool(out: &mut String, pool: &Pool) -> fmt::Result {
     let servers = if pool.servers.len() == 1 { "server" } else { "servers" };
     writeln!(out, "pool {}: {} over {} {servers}", pool.name, pool.algorithm.name(), pool.servers.len())?;
+    match pool.protocol {
+        Protocol::Auto => {}
+        Protocol::Http1 => writeln!(out, "  protocol: HTTP/1.1")?,
+        Protocol::Http2 => writeln!(out, "  protocol: HTTP/2")?,
+        Protocol::H2c => writeln!(out, "  protocol: HTTP/2 in the clear")?,
+    }
     for server in pool.servers.iter().take(MAX_SHOWN) {
         write_server(out, server)?;
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loadweaver_config::{
     AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, FlapDamping, ForwardedHeaders,
-    HealthCheck, Limits, Listener, PassiveHealth, Pool, PoolTimeouts, Retry, Route, RouteMatch, Server,
-    ServerState,
+    HealthCheck, Limits, Listener, PassiveHealth, Pool, PoolTimeouts, Protocol, Retry, Route, RouteMatch,
+    Server, ServerState,
 };
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
@@ -31,6 +31,7 @@ pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
     Pool {
         name: "app".into(),
         algorithm: Algorithm::RoundRobin,
+        protocol: Protocol::Auto,
         servers: servers.iter().map(server).map(Arc::new).collect(),
         health_check,
         passive_health: PassiveHealth::default(),

@@ -25,6 +25,8 @@ enum State {
     Streamed {
         left: Option<u64>,
     },
+    /// A streamed body that has ended, and what came after it.
+    Trailed(Box<Headers>),
 }
 
 /// What stands at the start of the input.
@@ -71,7 +73,7 @@ impl Body {
     #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Piece, BodyError> {
         match &mut self.state {
-            State::Done => Ok(Piece::End { consumed: 0 }),
+            State::Done | State::Trailed(_) => Ok(Piece::End { consumed: 0 }),
             State::Length { left } => {
                 if input.is_empty() {
                     return Ok(Piece::NeedMore { consumed: 0 });
@@ -105,9 +107,18 @@ impl Body {
                 self.state = State::Done;
                 Ok(())
             }
-            State::Done | State::Length { .. } | State::Chunked(_) | State::Streamed { .. } => {
-                Err(BodyError::Cut)
-            }
+            State::Done
+            | State::Length { .. }
+            | State::Chunked(_)
+            | State::Streamed { .. }
+            | State::Trailed(_) => Err(BodyError::Cut),
+        }
+    }
+
+    /// Takes what came after a streamed body that has ended.
+    pub fn give_trailers(&mut self, trailers: Headers) {
+        if matches!(self.state, State::Done) {
+            self.state = State::Trailed(Box::new(trailers));
         }
     }
 
@@ -127,7 +138,7 @@ impl Body {
         match self.state {
             State::Length { left } => Some(left),
             State::Streamed { left } => left,
-            State::Done => Some(0),
+            State::Done | State::Trailed(_) => Some(0),
             State::Chunked(_) | State::UntilClose => None,
         }
     }
@@ -136,16 +147,17 @@ impl Body {
     #[inline]
     pub fn is_done(&self) -> bool {
         match &self.state {
-            State::Done => true,
+            State::Done | State::Trailed(_) => true,
             State::Chunked(chunked) => chunked.is_done(),
             State::Length { .. } | State::UntilClose | State::Streamed { .. } => false,
         }
     }
 
-    /// The trailers of a chunked body that has ended.
+    /// The trailers of a body that has ended.
     pub fn trailers(&self) -> Option<&Headers> {
         match &self.state {
             State::Chunked(chunked) => Some(chunked.trailers()).filter(|trailers| !trailers.is_empty()),
+            State::Trailed(trailers) => Some(&**trailers).filter(|trailers| !trailers.is_empty()),
             State::Done | State::Length { .. } | State::UntilClose | State::Streamed { .. } => None,
         }
     }
@@ -164,6 +176,20 @@ mod tests {
         assert_eq!(body.length_left(), None);
         assert_eq!(body.end_of_input(), Ok(()));
         assert!(body.is_done());
+    }
+
+    #[test]
+    fn a_streamed_body_has_trailers_once_it_has_ended() {
+        let mut trailers = Headers::new();
+        trailers.append(b"grpc-status", b"0");
+        let mut body = Body::streamed(None);
+        body.give_trailers(trailers.clone());
+        assert!(body.trailers().is_none(), "it has not ended");
+        assert_eq!(body.end_of_input(), Ok(()));
+        body.give_trailers(trailers);
+        assert_eq!(body.trailers().and_then(|fields| fields.find(b"grpc-status")), Some(b"0".as_slice()));
+        assert!(body.is_done());
+        assert_eq!(body.decode(b""), Ok(Piece::End { consumed: 0 }));
     }
 
     #[test]

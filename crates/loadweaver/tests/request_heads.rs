@@ -188,7 +188,9 @@ fn refuses_versions_it_does_not_speak() {
         let case = format!("GET /case {version}\r\nHost: a\r\n\r\n");
         front.refuses(case, 505, "unsupported_version");
     }
-    front.refuses("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "unsupported_version");
+    // HTTP/2 begins with just one line; every other is a version that is not spoken that way.
+    front.refuses("PRI * HTTP/2.0\r\nHost: a\r\n\r\n", 505, "unsupported_version");
+    front.refuses("PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n", 505, "unsupported_version");
 }
 
 #[test]

@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+mod grpc;
+
 /// Whose fault a failure is. Only the server's own failures count against its health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
@@ -68,6 +70,8 @@ failures! {
     BadHeader,
     /// Host is missing, repeated, malformed, or disagrees with the target.
     BadHost,
+    /// The connection was opened for another host, and its certificate is not for this one.
+    Misdirected,
     /// Content-Length or Transfer-Encoding leave the length of the request in doubt.
     BadFraming,
     /// A chunk of the request's body is malformed.
@@ -157,6 +161,7 @@ impl Failure {
             Self::BadTarget => "bad_target",
             Self::BadHeader => "bad_header",
             Self::BadHost => "bad_host",
+            Self::Misdirected => "misdirected",
             Self::BadFraming => "bad_framing",
             Self::BadChunk => "bad_chunk",
             Self::ConnectMethod => "connect_method",
@@ -214,6 +219,7 @@ impl Failure {
             Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
             Self::ExpectationFailed => 417,
+            Self::Misdirected => 421,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
             Self::UnsupportedTransferCoding => 501,
@@ -249,6 +255,7 @@ impl Failure {
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
+            | Self::Misdirected
             | Self::BadFraming
             | Self::BadChunk
             | Self::ConnectMethod
@@ -312,6 +319,7 @@ impl Failure {
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
+            | Self::Misdirected
             | Self::BadFraming
             | Self::BadChunk
             | Self::ConnectMethod
@@ -355,6 +363,7 @@ impl Failure {
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
+            | Self::Misdirected
             | Self::BadFraming
             | Self::BadChunk
             | Self::ConnectMethod
@@ -390,6 +399,7 @@ impl Failure {
             Self::BadTarget => "The request target is malformed.",
             Self::BadHeader => "A request header is malformed.",
             Self::BadHost => "The Host header is missing, repeated or malformed.",
+            Self::Misdirected => "This connection does not serve the requested host.",
             Self::BadFraming => "The length of the request body is ambiguous.",
             Self::BadChunk => "The chunked request body is malformed.",
             Self::ConnectMethod => "The CONNECT method is not allowed here.",

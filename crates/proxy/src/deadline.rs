@@ -45,6 +45,8 @@ pub(crate) struct Deadlines {
     looked: Cell<Nanos>,
     next: Cell<Nanos>,
     entries: RefCell<Slab<Rc<Entry>>>,
+    /// Entries that are not connections but streams of one.
+    streams: Cell<usize>,
     keeper: RefCell<Option<Waker>>,
 }
 
@@ -61,6 +63,7 @@ impl Deadlines {
             looked: Cell::new(0),
             next: Cell::new(NEVER),
             entries: RefCell::default(),
+            streams: Cell::new(0),
             keeper: RefCell::default(),
         })
     }
@@ -75,7 +78,15 @@ impl Deadlines {
     pub(crate) fn alarm(self: &Rc<Self>) -> Alarm {
         let entry = Rc::new(Entry { due: [const { Cell::new(NEVER) }; 4], waker: RefCell::default() });
         let key = self.entries.borrow_mut().insert(entry.clone());
-        Alarm { entry, key, deadlines: self.clone() }
+        Alarm { entry, key, of_stream: false, deadlines: self.clone() }
+    }
+
+    /// Deadlines for one stream of a connection.
+    pub(crate) fn alarm_of_stream(self: &Rc<Self>) -> Alarm {
+        self.streams.set(self.streams.get() + 1);
+        let mut alarm = self.alarm();
+        alarm.of_stream = true;
+        alarm
     }
 
     /// Wakes every connection: something that all of them must see has changed.
@@ -87,7 +98,7 @@ impl Deadlines {
 
     /// Number of connections.
     pub(crate) fn len(&self) -> usize {
-        self.entries.borrow().len()
+        self.entries.borrow().len() - self.streams.get()
     }
 
     /// Looks at the deadlines as they come due; never returns.
@@ -144,6 +155,7 @@ impl Entry {
 pub(crate) struct Alarm {
     entry: Rc<Entry>,
     key: usize,
+    of_stream: bool,
     deadlines: Rc<Deadlines>,
 }
 
@@ -196,6 +208,9 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         self.deadlines.entries.borrow_mut().try_remove(self.key);
+        if self.of_stream {
+            self.deadlines.streams.set(self.deadlines.streams.get() - 1);
+        }
     }
 }
 

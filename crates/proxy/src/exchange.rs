@@ -126,6 +126,11 @@ fn elsewhere(x: &Exchange<'_>) -> Option<RedirectHttps> {
 
 /// Route, admit, edit: everything that needs no server.
 fn prepare(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
+    let elsewhere = |greeting: &Rc<Greeting>| !greeting.serves(x.heads.request.host());
+    if x.client.stream.is_framed() && x.greeting.as_ref().is_some_and(elsewhere) {
+        // It came on a connection that was opened for another host.
+        return Err(Failure::Misdirected);
+    }
     let pool = route(x)?;
     admit(x)?;
     edit::request(x);

@@ -9,6 +9,7 @@ use loadweaver_policy::retry::{Attempted, is_idempotent};
 use crate::deadline::{For, Nanos};
 use crate::engine::http1::Next;
 use crate::exchange::Exchange;
+use crate::grpc;
 use crate::pool::{Permit, PoolState};
 
 mod answer;
@@ -26,13 +27,26 @@ use flow::Replay;
 pub(crate) async fn forward(x: &mut Exchange<'_>, pool: Arc<PoolState>, now: Nanos) -> Result<Next, Failure> {
     pool.counters.requests.increment();
     pool.budget.on_request(std::time::Duration::from_nanos(now));
-    x.alarm.set(For::Exchange, now, pool.config.timeouts.total);
+    x.alarm.set(For::Exchange, now, time_for(x, &pool));
     let mut effort = Effort::new(x, pool);
     let result = effort.run(x, now).await;
     x.story.bytes_in = effort.taken;
     x.alarm.clear(For::Exchange);
     x.alarm.clear(For::Attempt);
     result
+}
+
+/// How long the exchange may take; zero is for ever. A gRPC client says how long it waits: nobody waits for what comes
+/// later.
+fn time_for(x: &Exchange<'_>, pool: &PoolState) -> std::time::Duration {
+    let total = pool.config.timeouts.total;
+    if !x.client.stream.is_framed() || !grpc::is_grpc(&x.heads.request) {
+        return total;
+    }
+    match grpc::timeout(&x.heads.request) {
+        Some(wanted) if total.is_zero() || wanted < total => wanted.max(std::time::Duration::from_nanos(1)),
+        _ => total,
+    }
 }
 
 /// What an exchange has done so far to be answered.

@@ -20,6 +20,7 @@ mod edit;
 mod engine;
 mod exchange;
 mod forward;
+mod grpc;
 mod record;
 mod respond;
 mod upstream;

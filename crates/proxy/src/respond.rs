@@ -12,6 +12,7 @@ use crate::deadline::For;
 use crate::engine::http1::Next;
 use crate::exchange::Exchange;
 use crate::forward::flow::Flow;
+use crate::grpc;
 use crate::record;
 
 /// Seconds after which a client may try again when no server could take its request.
@@ -40,62 +41,9 @@ pub(crate) async fn fail(x: &mut Exchange<'_>, failure: Failure) -> Next {
     let read_out = x.body.is_done() && !x.story.refused;
     // A client that asked for a tunnel may have filled it already: that must not be read as requests.
     let tunnel = x.heads.request.method() == Method::Connect;
-    let more = !x.client.ended || !x.client.buffer.is_empty();
-    let keep = x.keeps_client() && read_out && !tunnel && more;
-    let mut out = std::mem::take(&mut x.heads.to_client);
-    out.clear();
-    let method = x.heads.request.method();
-    write(x, failure, keep, (&mut out, method == Method::Head));
-    let sent = send(x, out, keep).await;
-    match (sent, keep) {
-        (false, _) => Next::Close,
-        (true, true) => Next::Again,
-        (true, false) => Next::Linger,
-    }
-}
-
-fn write(x: &mut Exchange<'_>, failure: Failure, keep: bool, (out, head_only): (&mut Vec<u8>, bool)) {
-    let fallback = x
-        .story
-        .pool
-        .as_ref()
-        .and_then(|pool| pool.config.fallback.clone().map(|fallback| (pool.clone(), fallback)))
-        .filter(|_| nobody_was_reached(failure));
-    let (status, content_type, body) = if let Some((pool, fallback)) = &fallback {
-        pool.counters.fallbacks.increment();
-        (fallback.status, fallback.content_type.as_str(), fallback.body.clone())
-    } else {
-        let body = format!("{} {}\n", failure.status(), failure.message());
-        (failure.status(), "text/plain; charset=utf-8", body)
-    };
-    x.story.status = status;
-    encode::status_line(out, status, reason(status).as_bytes());
-    encode::field(out, b"date", record::http_date().as_bytes());
-    encode::field(out, b"x-loadweaver-failure", failure.code().as_bytes());
-    encode::field(out, b"x-request-id", x.story.request_id().as_bytes());
-    if status == 503 {
-        encode::field(out, b"retry-after", RETRY_AFTER);
-    }
-    if failure == Failure::ConnectMethod {
-        encode::field(out, b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
-    }
-    if !matches!(status, 204 | 304) {
-        encode::field(out, b"content-type", content_type.as_bytes());
-        let mut length = Vec::new();
-        encode::decimal(&mut length, body.len() as u64);
-        encode::field(out, b"content-length", &length);
-    }
-    if !keep {
-        encode::field(out, b"connection", b"close");
-    } else if x.heads.request.version() == loadweaver_http1::Version::Http10 {
-        encode::field(out, b"connection", b"keep-alive");
-    }
-    hsts(x, out);
-    encode::end_head(out);
-    if !head_only && !matches!(status, 204 | 304) {
-        out.extend_from_slice(body.as_bytes());
-        x.story.bytes_out = body.len() as u64;
-    }
+    let call = x.client.stream.is_framed() && grpc::is_grpc(&x.heads.request) && !x.story.refused;
+    let own = if call { Own::for_grpc(x, failure) } else { Own::of(x, failure) };
+    say(x, own, read_out && !tunnel).await
 }
 
 /// Sends the client to where TLS is spoken: the same host and path there.
@@ -114,25 +62,100 @@ pub(crate) async fn redirect(x: &mut Exchange<'_>, to: RedirectHttps) -> Next {
     let target = if target.starts_with('/') { target } else { "/" };
     let port = if to.port == 443 { String::new() } else { format!(":{}", to.port) };
     let location = format!("https://{bare}{port}{target}");
-    let keep = x.keeps_client() && x.body.is_done() && (!x.client.ended || !x.client.buffer.is_empty());
+    let mut fields = Vec::with_capacity(256);
+    encode::field(&mut fields, b"date", record::http_date().as_bytes());
+    encode::field(&mut fields, b"location", location.as_bytes());
+    encode::field(&mut fields, b"content-length", b"0");
+    let read_out = x.body.is_done();
+    say(x, Own { status: to.status, fields, body: String::new() }, read_out).await
+}
+
+/// Gives an answer of ours. `whole`: nothing of the request is left that would be read as the next one.
+async fn say(x: &mut Exchange<'_>, own: Own, whole: bool) -> Next {
+    let more = !x.client.ended || !x.client.buffer.is_empty();
+    let keep = x.keeps_client() && whole && more;
+    x.story.status = own.status;
+    let bodiless = x.heads.request.method() == Method::Head || has_no_body(own.status);
+    let body = if bodiless { &[] } else { own.body.as_bytes() };
+    x.story.bytes_out = body.len() as u64;
     let mut out = std::mem::take(&mut x.heads.to_client);
     out.clear();
-    encode::status_line(&mut out, to.status, reason(to.status).as_bytes());
-    encode::field(&mut out, b"date", record::http_date().as_bytes());
-    encode::field(&mut out, b"location", location.as_bytes());
-    encode::field(&mut out, b"content-length", b"0");
-    if !keep {
-        encode::field(&mut out, b"connection", b"close");
-    } else if x.heads.request.version() == loadweaver_http1::Version::Http10 {
-        encode::field(&mut out, b"connection", b"keep-alive");
+    if let Some(stream) = x.client.stream.framed() {
+        stream.send_own(own.status, &own.fields, body.is_empty());
+    } else {
+        encode::status_line(&mut out, own.status, reason(own.status).as_bytes());
+        out.extend_from_slice(&own.fields);
+        if !keep {
+            encode::field(&mut out, b"connection", b"close");
+        } else if x.heads.request.version() == loadweaver_http1::Version::Http10 {
+            encode::field(&mut out, b"connection", b"keep-alive");
+        }
+        encode::end_head(&mut out);
     }
-    encode::end_head(&mut out);
-    x.story.status = to.status;
+    out.extend_from_slice(body);
     match (send(x, out, keep).await, keep) {
         (false, _) => Next::Close,
         (true, true) => Next::Again,
         (true, false) => Next::Linger,
     }
+}
+
+/// An answer of ours.
+struct Own {
+    status: u16,
+    /// Each as `name: value CRLF`.
+    fields: Vec<u8>,
+    body: String,
+}
+
+impl Own {
+    fn of(x: &Exchange<'_>, failure: Failure) -> Self {
+        let fallback = x.story.pool.as_ref().filter(|_| nobody_was_reached(failure)).and_then(|pool| {
+            let fallback = pool.config.fallback.clone()?;
+            pool.counters.fallbacks.increment();
+            Some(fallback)
+        });
+        let (status, content_type, body) = if let Some(fallback) = fallback {
+            (fallback.status, fallback.content_type, fallback.body)
+        } else {
+            let body = format!("{} {}\n", failure.status(), failure.message());
+            (failure.status(), "text/plain; charset=utf-8".to_owned(), body)
+        };
+        let mut fields = Vec::with_capacity(256);
+        let out = &mut fields;
+        encode::field(out, b"date", record::http_date().as_bytes());
+        encode::field(out, b"x-loadweaver-failure", failure.code().as_bytes());
+        encode::field(out, b"x-request-id", x.story.request_id().as_bytes());
+        if status == 503 {
+            encode::field(out, b"retry-after", RETRY_AFTER);
+        }
+        if failure == Failure::ConnectMethod {
+            encode::field(out, b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
+        }
+        if !has_no_body(status) {
+            encode::field(out, b"content-type", content_type.as_bytes());
+            let mut length = Vec::new();
+            encode::decimal(&mut length, body.len() as u64);
+            encode::field(out, b"content-length", &length);
+        }
+        hsts(x, out);
+        Self { status, fields, body }
+    }
+
+    /// The answer that a gRPC client understands: what failed is not HTTP but the call.
+    fn for_grpc(x: &Exchange<'_>, failure: Failure) -> Self {
+        let mut fields = Vec::with_capacity(256);
+        let out = &mut fields;
+        encode::field(out, b"date", record::http_date().as_bytes());
+        encode::field(out, b"x-loadweaver-failure", failure.code().as_bytes());
+        encode::field(out, b"x-request-id", x.story.request_id().as_bytes());
+        grpc::failed(out, failure);
+        Self { status: 200, fields, body: String::new() }
+    }
+}
+
+fn has_no_body(status: u16) -> bool {
+    matches!(status, 204 | 304)
 }
 
 /// Adds what browsers are told of TLS.
@@ -164,7 +187,10 @@ async fn send(x: &mut Exchange<'_>, out: Vec<u8>, keep: bool) -> bool {
     let mut nothing = Buffer::default();
     let mut armed = false;
     let sent = poll_fn(|cx| match flow.poll_flush(cx, &mut nothing, &mut x.client.stream) {
-        Poll::Ready(result) => Poll::Ready(result.is_ok()),
+        Poll::Ready(result) => {
+            x.client.stream.finish(None);
+            Poll::Ready(result.is_ok())
+        }
         Poll::Pending => {
             if !std::mem::replace(&mut armed, true) {
                 x.alarm.set(For::Client, x.worker.deadlines.now(), x.snapshot.config.timeouts.send);
@@ -178,21 +204,45 @@ async fn send(x: &mut Exchange<'_>, out: Vec<u8>, keep: bool) -> bool {
     sent
 }
 
-/// The reason phrases of RFC 9110 for the statuses that we make; a fallback may use others, and none is needed.
-fn reason(status: u16) -> &'static str {
+/// The reason phrases of RFC 9110, for the statuses that we make and for those of servers whose protocol has none.
+/// A status that is not known here does without.
+pub(crate) fn reason(status: u16) -> &'static str {
     match status {
+        100 => "Continue",
+        103 => "Early Hints",
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
         301 => "Moved Permanently",
         302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",

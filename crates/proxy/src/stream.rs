@@ -1,17 +1,20 @@
-//! A byte stream to a client or a server, in the clear or over TLS.
+//! A byte stream to a client or a server: in the clear, over TLS, or one of many on a connection of HTTP/2.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
+use loadweaver_http1::Headers;
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, Stock};
 
+pub(crate) mod http2;
 pub(crate) mod pipe;
 
 mod secured;
 mod socket;
 
+use http2::Http2Stream;
 use pipe::Pipe;
 pub(crate) use secured::{Facts, HandshakeError, Secured};
 pub(crate) use socket::Socket;
@@ -25,6 +28,7 @@ enum Kind {
     Plain(Socket),
     /// Boxed: a plain stream is as small as its socket.
     Secured(Box<Secured>),
+    Http2(Box<Http2Stream>),
 }
 
 impl Stream {
@@ -36,6 +40,11 @@ impl Stream {
     /// An accepted, non-blocking socket.
     pub(crate) fn accepted(tcp: std::net::TcpStream) -> Self {
         Self(Kind::Plain(Socket::accepted(tcp)))
+    }
+
+    /// A stream of a connection of HTTP/2.
+    pub(crate) fn http2(stream: Http2Stream) -> Self {
+        Self(Kind::Http2(Box::new(stream)))
     }
 
     /// Leaves a stream that can do nothing in its place.
@@ -57,7 +66,7 @@ impl Stream {
     /// Drives the handshake to its end. Never asked of a plain stream.
     pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<Facts, HandshakeError>> {
         match &mut self.0 {
-            Kind::Plain(_) => Poll::Ready(Err(HandshakeError::Lost)),
+            Kind::Plain(_) | Kind::Http2(_) => Poll::Ready(Err(HandshakeError::Lost)),
             Kind::Secured(tls) => tls.poll_handshake(cx),
         }
     }
@@ -83,6 +92,7 @@ impl Stream {
         match &self.0 {
             Kind::Plain(socket) => socket.is_known(),
             Kind::Secured(tls) => tls.socket.is_known(),
+            Kind::Http2(_) => true,
         }
     }
 
@@ -98,6 +108,7 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_read(cx, buffer, stock),
             Kind::Secured(tls) => tls.poll_read(cx, buffer),
+            Kind::Http2(stream) => stream.poll_read(cx, buffer, stock),
         }
     }
 
@@ -106,6 +117,7 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_write(cx, bytes),
             Kind::Secured(tls) => tls.poll_write(cx, &[IoSlice::new(bytes)], false),
+            Kind::Http2(stream) => stream.poll_write(cx, bytes),
         }
     }
 
@@ -115,6 +127,7 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_write_last(cx, bytes),
             Kind::Secured(tls) => tls.poll_write(cx, &[IoSlice::new(bytes)], true),
+            Kind::Http2(stream) => stream.poll_write(cx, bytes),
         }
     }
 
@@ -127,6 +140,7 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_write_vectored(cx, parts),
             Kind::Secured(tls) => tls.poll_write(cx, parts, false),
+            Kind::Http2(stream) => stream.poll_write(cx, first(parts)),
         }
     }
 
@@ -134,7 +148,7 @@ impl Stream {
     #[inline]
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
-            Kind::Plain(_) => Poll::Ready(Ok(())),
+            Kind::Plain(_) | Kind::Http2(_) => Poll::Ready(Ok(())),
             Kind::Secured(tls) => tls.poll_flush(cx),
         }
     }
@@ -149,7 +163,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_into_pipe(cx, pipe, most),
-            Kind::Secured(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Kind::Secured(_) | Kind::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
@@ -162,7 +176,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_out_of_pipe(cx, pipe, more),
-            Kind::Secured(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Kind::Secured(_) | Kind::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
@@ -171,6 +185,10 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_shutdown(cx),
             Kind::Secured(tls) => tls.poll_shutdown(cx),
+            Kind::Http2(stream) => {
+                stream.finish(None);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -189,6 +207,7 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket.poll_readable(cx),
             Kind::Secured(tls) => tls.poll_readable(cx),
+            Kind::Http2(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -197,6 +216,7 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket.is_silent(),
             Kind::Secured(tls) => tls.is_silent(),
+            Kind::Http2(_) => false,
         }
     }
 
@@ -205,6 +225,34 @@ impl Stream {
         match &self.0 {
             Kind::Plain(socket) => socket.close_with_reset(),
             Kind::Secured(tls) => tls.socket.close_with_reset(),
+            Kind::Http2(stream) => stream.reset(),
         }
     }
+
+    /// Whether heads, bodies and trailers are told apart by the connection itself, and heads go beside the bytes.
+    #[inline]
+    pub(crate) fn is_framed(&self) -> bool {
+        matches!(self.0, Kind::Http2(_))
+    }
+
+    /// The stream of HTTP/2 that this is, to send heads on and to ask for them.
+    pub(crate) fn framed(&mut self) -> Option<&mut Http2Stream> {
+        match &mut self.0 {
+            Kind::Plain(_) | Kind::Secured(_) => None,
+            Kind::Http2(stream) => Some(stream),
+        }
+    }
+
+    /// Says that a message ends here, where the connection does not show that by itself.
+    #[inline]
+    pub(crate) fn finish(&mut self, trailers: Option<&Headers>) {
+        if let Kind::Http2(stream) = &mut self.0 {
+            stream.finish(trailers);
+        }
+    }
+}
+
+/// The first part that has anything in it.
+fn first<'p>(parts: &'p [IoSlice<'_>]) -> &'p [u8] {
+    parts.iter().find(|part| !part.is_empty()).map(|part| &**part).unwrap_or_default()
 }

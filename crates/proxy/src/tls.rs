@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use loadweaver_config::{Config, Issue, Issues, TlsVersion};
+use loadweaver_config::{Config, Issue, Issues, Protocol, TlsVersion};
 use rustls::crypto::aws_lc_rs::cipher_suite;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
@@ -27,11 +27,26 @@ pub use back::{Back, Identity};
 pub use certificate::Certificate;
 pub use front::{Front, Renewal};
 pub(crate) use front::{Greeting, Handshaking, Refusal};
-pub(crate) use shelf::take_chosen;
+pub(crate) use shelf::{Chosen, take_chosen};
 pub(crate) use visitor::Visitor;
 
-/// Protocols that listeners offer, the best first. HTTP/2 joins them with its engine.
-const OFFERED: [&[u8]; 1] = [b"http/1.1"];
+/// Protocols that listeners offer, the best first (RFC 7301, RFC 9113 section 3.2).
+const OFFERED: [&[u8]; 2] = [HTTP2, HTTP1];
+
+/// The names of protocols.
+pub(crate) const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
+
+/// What servers are asked to speak, the best first.
+fn asked(protocol: Protocol) -> Vec<Vec<u8>> {
+    let names: &[&[u8]] = match protocol {
+        Protocol::Auto => &[HTTP2, HTTP1],
+        Protocol::Http1 => &[HTTP1],
+        // The last one has no TLS.
+        Protocol::Http2 | Protocol::H2c => &[HTTP2],
+    };
+    names.iter().map(|name| name.to_vec()).collect()
+}
 
 /// The cryptography of every connection.
 pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
@@ -101,7 +116,11 @@ impl Security {
             security.pools.push(Arc::clone(&pool.name));
             let back = match &pool.tls {
                 None => None,
-                Some(tls) => match Back::load(tls, &pool.servers, &format!("/pools/{}/tls", pool.name)) {
+                Some(tls) => match Back::load(
+                    (tls, pool.protocol),
+                    &pool.servers,
+                    &format!("/pools/{}/tls", pool.name),
+                ) {
                     Ok((back, warnings)) => {
                         security.warnings.extend(warnings);
                         Some(back.succeed(before.and_then(|before| before.back(&pool.name))))

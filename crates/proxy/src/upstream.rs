@@ -20,7 +20,9 @@ use crate::buffer::Stock;
 use crate::deadline::{Alarm, For, Nanos, nanos};
 use crate::server::ServerState;
 use crate::stream::{HandshakeError, Secured, Stream};
-use crate::tls::Identity;
+use crate::tls::{self, Identity};
+
+pub(crate) mod shared;
 
 /// A connection to a server, in use.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct Lease {
     address: SocketAddr,
     /// What it is secured with; 0 in the clear.
     identity: u64,
+    /// TLS has agreed on HTTP/2.
+    pub(crate) http2: bool,
     opened: Nanos,
     served: u64,
 }
@@ -129,7 +133,7 @@ pub(crate) async fn connect(
     let mut connecting = std::pin::pin!(async {
         let stream = open(address).await.map_err(|error| failure_of(&error))?;
         match identity {
-            None => Ok(Stream::connected(stream)),
+            None => Ok((Stream::connected(stream), false)),
             // Boxed: a connection in the clear does not pay for its room.
             Some(identity) => {
                 Box::pin(greet(Stream::connected(stream), stock, identity)).await.map_err(|error| {
@@ -141,24 +145,28 @@ pub(crate) async fn connect(
     });
     let connected = poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending if alarm.is_due(For::Server) => Poll::Ready(Err(Failure::ConnectTimeout)),
-        Poll::Pending if alarm.is_due(For::Attempt) => Poll::Ready(Err(Failure::PerTryTimeout)),
-        Poll::Pending if alarm.is_due(For::Exchange) => Poll::Ready(Err(Failure::TotalTimeout)),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending => overdue(alarm).map_or(Poll::Pending, |failure| Poll::Ready(Err(failure))),
     })
     .await;
     alarm.clear(For::Server);
     server.counters.connects.increment();
+    let (stream, http2) = connected?;
     let identity = server.identity_number();
-    Ok(Lease { stream: connected?, reused: false, address, identity, opened: now, served: 0 })
+    Ok(Lease { stream, reused: false, address, identity, http2, opened: now, served: 0 })
 }
 
-/// Shakes hands with a server. What the handshake says last goes out with the request.
-async fn greet(mut stream: Stream, stock: &Rc<Stock>, identity: &Identity) -> Result<Stream, HandshakeError> {
+/// Shakes hands with a server; also says whether both sides named HTTP/2. What the handshake says last goes out with the
+/// request.
+async fn greet(
+    mut stream: Stream,
+    stock: &Rc<Stock>,
+    identity: &Identity,
+) -> Result<(Stream, bool), HandshakeError> {
     let (config, name) = (Arc::clone(&identity.config), identity.name.clone());
     stream.secure(|socket| Secured::client(socket, stock, config, name)).map_err(HandshakeError::Tls)?;
-    poll_fn(|cx| stream.poll_handshake(cx)).await?;
-    Ok(stream)
+    let facts = poll_fn(|cx| stream.poll_handshake(cx)).await?;
+    let http2 = facts.protocol.as_deref() == Some(tls::HTTP2);
+    Ok((stream, http2))
 }
 
 fn refused(error: &HandshakeError) -> Failure {
@@ -167,6 +175,19 @@ fn refused(error: &HandshakeError) -> Failure {
             rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented,
         ) => Failure::TlsCertificateRefused,
         _ => Failure::TlsHandshakeFailed,
+    }
+}
+
+/// What has taken too long while a connection was waited for.
+fn overdue(alarm: &Alarm) -> Option<Failure> {
+    if alarm.is_due(For::Server) {
+        Some(Failure::ConnectTimeout)
+    } else if alarm.is_due(For::Attempt) {
+        Some(Failure::PerTryTimeout)
+    } else if alarm.is_due(For::Exchange) {
+        Some(Failure::TotalTimeout)
+    } else {
+        None
     }
 }
 
@@ -231,7 +252,7 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The keys are numbers already; the map only wants their bits spread.
 #[derive(Debug, Default)]
-struct ByKey(u64);
+pub(crate) struct ByKey(u64);
 
 impl Hasher for ByKey {
     fn finish(&self) -> u64 {

@@ -18,9 +18,11 @@ use tokio::sync::{Notify, watch};
 
 use crate::buffer::Stock;
 use crate::deadline::Deadlines;
+use crate::engine::http2::Cuts;
 use crate::listen::{Bound, Entrances, Places};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
+use crate::upstream::shared::SharedConnections;
 
 /// How often kept connections are looked after and the access log is handed on.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
@@ -92,6 +94,8 @@ pub(crate) struct Worker {
     pub(crate) stock: Rc<Stock>,
     pub(crate) heads: Heads,
     pub(crate) upstreams: Upstreams,
+    pub(crate) shared_upstreams: SharedConnections,
+    pub(crate) cuts: RefCell<Cuts>,
     pub(crate) log: Option<RefCell<AccessLogWriter>>,
     pub(crate) entrances: Entrances,
     pub(crate) draining: Cell<bool>,
@@ -128,10 +132,13 @@ impl Worker {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             self.upstreams.sweep(self.deadlines.now());
+            self.shared_upstreams.sweep();
             let snapshot = self.shared.snapshot.load_full();
             if std::mem::replace(&mut version, snapshot.version) != snapshot.version {
                 let servers = snapshot.pools.iter().flat_map(|pool| &pool.servers);
-                self.upstreams.keep_only(&servers.map(|server| server.upstream()).collect());
+                let servers = servers.map(|server| server.upstream()).collect();
+                self.upstreams.keep_only(&servers);
+                self.shared_upstreams.keep_only(&servers);
             }
             self.flush_log();
         }
@@ -258,6 +265,8 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         stock,
         heads: Heads::default(),
         upstreams: Upstreams::default(),
+        shared_upstreams: SharedConnections::default(),
+        cuts: RefCell::default(),
         entrances: Entrances::default(),
         draining: Cell::new(false),
         crowded: Cell::new(false),

@@ -144,6 +144,8 @@ pub struct ProxyCounters {
     pub connections_active: Gauge,
     /// Tunnels open (upgraded connections).
     pub tunnels_active: Gauge,
+    /// Client connections that were ended because the client did what known attacks do.
+    pub clients_cut: Counter,
     /// Requests whose head was read and understood, or refused.
     pub requests: Counter,
     /// Requests refused for what they were (blame: the client's).

@@ -8,6 +8,7 @@
 //! and takes control characters out before anybody sees them: what is in the history is bounded, one line, and safe
 //! on a terminal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -232,6 +233,19 @@ pub enum Event {
     AcceptResumed {
         /// Which one.
         listener: Arc<str>,
+    },
+    /// A client's connection was ended because it did what known attacks do.
+    ClientCut {
+        /// Where it came in.
+        listener: Arc<str>,
+        /// Its address.
+        client: IpAddr,
+        /// The kind of attack.
+        attack: &'static str,
+        /// Where the attack was described.
+        cve: &'static str,
+        /// Connections that were ended for it since the last such event, this one included.
+        connections: u64,
     },
     /// A long-lived task of our own panicked or ended and is started again.
     TaskDied {

@@ -65,11 +65,12 @@ impl Named for Pool {
     }
 
     fn settings(&self, new: &Self) -> Vec<Setting> {
-        let Self { name: _, algorithm, servers, health_check, passive_health, .. } = new;
+        let Self { name: _, algorithm, protocol, servers, health_check, passive_health, .. } = new;
         let Self { flap_damping, slow_start, panic_percent, recovery, .. } = new;
         let Self { retry, timeouts, connection_pool, fallback, tls, .. } = new;
         let mut settings = Settings::new("");
         settings.note("algorithm", &self.algorithm, algorithm, |algorithm| algorithm.name().to_owned());
+        settings.note("protocol", &self.protocol, protocol, |protocol| protocol.name().to_owned());
         if is_reordered(&self.servers, servers) {
             settings.hidden("servers (their order)");
         }

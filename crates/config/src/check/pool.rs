@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::bounds;
 use crate::issue::{Fault, Report};
-use crate::model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Retry};
+use crate::model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry};
 use crate::model::probe::{FlapDamping, HealthCheck, PassiveHealth, ProbeKind};
 use crate::shape;
 use crate::spot::{Section, Spot};
@@ -26,6 +26,7 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     let mut pool = Pool {
         name: name.into(),
         algorithm: Algorithm::default(),
+        protocol: Protocol::default(),
         servers: Vec::new(),
         health_check: HealthCheck::default(),
         passive_health: PassiveHealth::default(),
@@ -44,6 +45,9 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     section.set("algorithm", report, &mut pool.algorithm, |spot, report| {
         spot.word(report, Algorithm::ALL, Algorithm::name)
     });
+    section.set("protocol", report, &mut pool.protocol, |spot, report| {
+        spot.word(report, Protocol::ALL, Protocol::name)
+    });
     let help = "name its servers: \"servers\": [ { \"host\": \"127.0.0.1\", \"port\": 3001 } ]";
     if let Some(spot) = section.need("servers", report, help) {
         pool.servers = server::servers(&spot, report);
@@ -61,9 +65,27 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     section.set("connectionPool", report, &mut pool.connection_pool, connection_pool);
     section.set("fallback", report, &mut pool.fallback, |spot, report| fallback(spot, report).map(Some));
     section.set("tls", report, &mut pool.tls, |spot, report| tls::pool(spot, report).map(Some));
+    protocol_fits(&section, &pool, report);
     total_fits(&section, &pool, report);
     downs_are_seen(&section, &pool, report);
     pool
+}
+
+/// The two protocols of HTTP/2 say whether there is TLS.
+fn protocol_fits(section: &Section<'_>, pool: &Pool, report: &mut Report) {
+    let Some(spot) = section.get("protocol") else { return };
+    let fault = match (pool.protocol, pool.tls.is_some()) {
+        (Protocol::Http2, false) if section.get("tls").is_none() => Fault::new(
+            "HTTP/2 over TLS needs TLS to the servers",
+            "add a \"tls\" section, or write \"h2c\" for HTTP/2 in the clear",
+        ),
+        (Protocol::H2c, true) => Fault::new(
+            "HTTP/2 in the clear does not go with TLS to the servers",
+            "write \"http2\", or take \"tls\" out",
+        ),
+        _ => return,
+    };
+    spot.refuse(report, fault);
 }
 
 fn panic_percent(spot: &Spot<'_>, report: &mut Report) -> Option<u32> {

@@ -116,7 +116,7 @@ impl EventLog {
 
 /// The names of all events, in the order of the enum that raises them. They stand here because a filter that names none
 /// of them is a slip that the operator should hear of.
-pub const EVENT_NAMES: [&str; 27] = [
+pub const EVENT_NAMES: [&str; 28] = [
     "server_down",
     "server_up",
     "server_unstable",
@@ -141,6 +141,7 @@ pub const EVENT_NAMES: [&str; 27] = [
     "certificate_expiring",
     "accept_paused",
     "accept_resumed",
+    "client_cut",
     "task_died",
     "shutdown_started",
     "shutdown_finished",

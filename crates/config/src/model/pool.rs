@@ -14,6 +14,8 @@ pub struct Pool {
     pub name: Arc<str>,
     /// How a server is picked.
     pub algorithm: Algorithm,
+    /// What its servers speak.
+    pub protocol: Protocol,
     /// At least one, and at least one of them with a weight above 0. Shared between configurations that both have
     /// them, so that to compare thousands is to compare as many addresses.
     pub servers: Vec<Arc<Server>>,
@@ -84,6 +86,35 @@ impl Algorithm {
             Self::Random => "random",
             Self::LeastConnections => "least_connections",
             Self::IpHash => "ip_hash",
+        }
+    }
+}
+
+/// What a pool's servers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Protocol {
+    /// What TLS agrees on; in the clear HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 over TLS, and nothing else.
+    Http2,
+    /// HTTP/2 in the clear, as both sides know.
+    H2c,
+}
+
+impl Protocol {
+    /// Every protocol, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Http1, Self::Http2, Self::H2c];
+
+    /// The word that stands in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::H2c => "h2c",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::pool as model;
 
 use super::healing::{FlapDamping, HealthCheck, PassiveHealth, Recovery};
 use super::tls::PoolTls;
-use super::words::{Algorithm, Percent, Reason, ServerState, Size, Span, or_variable};
+use super::words::{Algorithm, Percent, Protocol, Reason, ServerState, Size, Span, or_variable};
 
 /// A group of servers with one algorithm.
 #[derive(Serialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub(super) struct Pool {
     /// How a server is picked.
     #[serde(default)]
     algorithm: Algorithm,
+    /// What its servers speak: auto is what TLS agrees on, and HTTP/1.1 in the clear.
+    #[serde(default)]
+    protocol: Protocol,
     /// At least one, and at least one of them with a weight above 0.
     #[schemars(length(min = 1))]
     servers: Vec<Server>,

@@ -124,6 +124,8 @@ pub(super) struct Metrics {
     total_connections: u64,
     /// Upgraded connections that are open.
     tunnels: u64,
+    /// Client connections that were ended because the client did what known attacks do.
+    clients_cut: u64,
     bytes_in: u64,
     bytes_out: u64,
     rates: Rates,
@@ -193,6 +195,7 @@ pub(super) async fn node(State(api): State<Api>, query: Query) -> Answer {
         config_version: snapshot.version,
         total_connections: counters.connections_accepted.get(),
         tunnels: counters.tunnels_active.get(),
+        clients_cut: counters.clients_cut.get(),
         bytes_in: counters.bytes_in.get(),
         bytes_out: counters.bytes_out.get(),
         rates,

@@ -76,6 +76,8 @@ struct Listener {
 struct Node {
     connections: Connections,
     tunnels: u64,
+    /// Client connections that were ended because the client did what known attacks do.
+    clients_cut: u64,
     requests: u64,
     refused: u64,
     retries: u64,
@@ -200,6 +202,7 @@ fn node(counters: &ProxyCounters) -> Node {
             active: counters.connections_active.get(),
         },
         tunnels: counters.tunnels_active.get(),
+        clients_cut: counters.clients_cut.get(),
         requests: counters.requests.get(),
         refused: counters.refused.get(),
         retries: counters.retries.get(),

@@ -235,6 +235,7 @@ fn key(event: &Event) -> Option<Key<'_>> {
         | Event::CertificateExpiring { .. }
         | Event::AcceptPaused { .. }
         | Event::AcceptResumed { .. }
+        | Event::ClientCut { .. }
         | Event::TaskDied { .. }
         | Event::ShutdownStarted
         | Event::ShutdownFinished { .. } => return None,

@@ -11,7 +11,7 @@ use loadweaver_telemetry::log;
 use crate::deadline::{Alarm, For, nanos};
 use crate::listen::Entrance;
 use crate::stream::{HandshakeError, Secured, Stream};
-use crate::tls::{Front, Greeting, Refusal, take_chosen};
+use crate::tls::{Chosen, Front, Greeting, Refusal, take_chosen};
 use crate::worker::Worker;
 
 /// How long a client may keep a handshake waiting in peace when there is no place for more of them.
@@ -59,11 +59,11 @@ async fn shake(
     stream.secure(|socket| Secured::server(socket, &worker.stock, config)).map_err(HandshakeError::Tls)?;
     let since = worker.deadlines.now();
     alarm.set(For::Client, since, front.timeout());
-    let mut certificate = None;
+    let mut answered = Chosen::default();
     let facts = poll_fn(|cx| {
         let shaken = stream.poll_handshake(cx);
         if let Some(chosen) = take_chosen() {
-            certificate = Some(chosen);
+            answered = chosen;
         }
         match shaken {
             Poll::Ready(facts) => return Poll::Ready(facts.map_err(Refusal::Handshake)),
@@ -81,5 +81,5 @@ async fn shake(
         }
     })
     .await?;
-    Ok(front.greeting(facts, certificate))
+    Ok(front.greeting(facts, answered))
 }

@@ -17,6 +17,7 @@ use loadweaver_policy::failure::Failure;
 use crate::buffer::Buffer;
 use crate::deadline::{Alarm, For, nanos};
 use crate::engine::greet;
+use crate::engine::http2;
 use crate::exchange::{self, Exchange};
 use crate::listen::Entrance;
 use crate::respond;
@@ -38,6 +39,8 @@ pub(crate) struct Client {
 pub(crate) enum Next {
     /// It serves the next exchange.
     Again,
+    /// It speaks HTTP/2, from what was read of it on.
+    Http2,
     /// It is closed.
     Close,
     /// It is closed, but only after the client had the time to read our answer: closing a socket with unread bytes
@@ -48,16 +51,16 @@ pub(crate) enum Next {
 }
 
 /// A client connection.
-struct Connection {
-    worker: Rc<Worker>,
+pub(super) struct Connection {
+    pub(super) worker: Rc<Worker>,
     /// Lent to the [`Client`] of the exchange that is under way.
-    stream: Stream,
-    alarm: Alarm,
-    entrance: Rc<Entrance>,
-    peer: SocketAddr,
+    pub(super) stream: Stream,
+    pub(super) alarm: Alarm,
+    pub(super) entrance: Rc<Entrance>,
+    pub(super) peer: SocketAddr,
     served: u64,
     /// Over TLS.
-    greeting: Option<Rc<Greeting>>,
+    pub(super) greeting: Option<Rc<Greeting>>,
 }
 
 /// Serves a client connection that has taken its place, to its end.
@@ -86,6 +89,12 @@ pub(crate) fn serve(
         {
             return;
         }
+        if connection.greeting.as_ref().is_some_and(|greeting| greeting.is_http2()) {
+            if Box::pin(connection.http2()).await == Next::Linger {
+                Box::pin(connection.linger()).await;
+            }
+            return;
+        }
         // The request of a connection that was just accepted is most likely there: it is not waited for but read.
         let mut there = true;
         loop {
@@ -96,7 +105,7 @@ pub(crate) fn serve(
             there = false;
             match Box::pin(connection.exchanges()).await {
                 Next::Again => {}
-                Next::Close => break,
+                Next::Close | Next::Http2 => break,
                 Next::Linger => {
                     Box::pin(connection.linger()).await;
                     break;
@@ -137,6 +146,12 @@ impl Connection {
             }
             Err(_) => false,
         }
+    }
+
+    /// Serves a client that has agreed on HTTP/2.
+    async fn http2(&mut self) -> Next {
+        let client = Client { stream: self.stream.take(), buffer: Buffer::default(), ended: false };
+        http2::serve(self, client).await
     }
 
     /// Tells a client that speaks HTTP in the clear what is spoken here.
@@ -191,6 +206,9 @@ impl Connection {
             let mut heads = self.worker.heads.take();
             let next = self.exchange(&mut client, &mut heads).await;
             self.worker.heads.give_back(heads);
+            if next == Next::Http2 {
+                return Box::pin(http2::serve(self, client)).await;
+            }
             if next != Next::Again || client.buffer.is_empty() {
                 break next;
             }
@@ -211,6 +229,7 @@ impl Connection {
         let head_read = match read {
             Err(Unread::Closed) => return Next::Close,
             Err(Unread::Nothing) => return Next::Again,
+            Err(Unread::Http2) => return Next::Http2,
             Err(Unread::Refused(failure)) => Err(failure),
             // The head came with one read, which is nearly always: it is not worth a look at the clock.
             Ok(1) => Ok(started),
@@ -254,6 +273,9 @@ impl Connection {
                             return Poll::Ready(Ok(reads.max(1)));
                         }
                         Ok(None) => parse_at = (client.buffer.len() * 2).min(limits.bytes),
+                        Err(_) if self.served == 0 && client.buffer.filled().starts_with(PREFACE) => {
+                            return Poll::Ready(Err(Unread::Http2));
+                        }
                         Err(error) => return Poll::Ready(Err(Unread::Refused(failure_of(error)))),
                     }
                 }
@@ -330,7 +352,13 @@ enum Unread {
     Closed,
     /// What came is no acceptable head.
     Refused(Failure),
+    /// What came begins a connection of HTTP/2.
+    Http2,
 }
+
+/// How a connection of HTTP/2 begins where both sides know that it will (RFC 9113 section 3.4); the rest of the
+/// preface is checked by its engine. It is meant to be refused by whoever speaks HTTP/1 only.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// A head that comes byte by byte would be parsed from its start for each byte: a slow client could make us do
 /// quadratic work. So it is parsed when twice as much has come, or when its end is there.

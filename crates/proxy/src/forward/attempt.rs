@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use loadweaver_config::Protocol;
 use loadweaver_http1::{Body, Framing, HeadLimits, Method, Name, Version, encode};
 use loadweaver_policy::failure::Failure;
 
@@ -14,6 +15,7 @@ use crate::exchange::Exchange;
 use crate::forward::Effort;
 use crate::forward::answer::Answer;
 use crate::forward::flow::{Broken, Coding, Ends, Flow, Upload, Waits};
+use crate::forward::relay;
 use crate::pool::Permit;
 use crate::upstream::{self, Lease};
 
@@ -53,7 +55,8 @@ pub(crate) async fn run(
     x.story.connect = None;
     // What could not be sent twice deserves a look at the connection first.
     let careful = !effort.idempotent || !x.body.is_done();
-    let kept = if fresh {
+    let shared = matches!(config.protocol, Protocol::H2c | Protocol::Http2);
+    let kept = if fresh || shared {
         None
     } else {
         poll_fn(|cx| Poll::Ready(x.worker.upstreams.take(&permit.server, cx, now, careful))).await
@@ -64,28 +67,28 @@ pub(crate) async fn run(
             permit.server.counters.reused.increment();
             lease
         }
-        None => {
-            match upstream::connect(&permit.server, &x.worker.stock, x.alarm, now, config.timeouts.connect)
-                .await
-            {
-                Ok(lease) => {
-                    let connected = x.worker.deadlines.now();
-                    x.story.connect = Some(connected.saturating_sub(now));
-                    now = connected;
-                    lease
-                }
-                Err(failure) => {
-                    return Err(Lost {
-                        permit,
-                        failure,
-                        bytes_sent: false,
-                        stale: false,
-                        excused: false,
-                        torn: false,
-                    });
-                }
+        None => match connect(x, effort, &permit, now, fresh).await {
+            Ok(lease) if lease.reused => {
+                permit.server.counters.reused.increment();
+                lease
             }
-        }
+            Ok(lease) => {
+                let connected = x.worker.deadlines.now();
+                x.story.connect = Some(connected.saturating_sub(now));
+                now = connected;
+                lease
+            }
+            Err(failure) => {
+                return Err(Lost {
+                    permit,
+                    failure,
+                    bytes_sent: false,
+                    stale: false,
+                    excused: false,
+                    torn: false,
+                });
+            }
+        },
     };
     let mut talk = Talk::new(x, effort, lease, permit);
     let heard = talk.until_head(x, effort, now).await;
@@ -94,6 +97,28 @@ pub(crate) async fn run(
     x.alarm.clear(For::Attempt);
     effort.taken += talk.answer.upload.taken;
     talk.finish(x, heard, now)
+}
+
+/// A new connection, or a place on one that is shared.
+async fn connect(
+    x: &Exchange<'_>,
+    effort: &Effort,
+    permit: &Permit,
+    now: Nanos,
+    fresh: bool,
+) -> Result<Lease, Failure> {
+    let config = &effort.pool.config;
+    let limit = config.timeouts.connect;
+    let may_share = match config.protocol {
+        Protocol::Auto => config.tls.is_some(),
+        Protocol::Http1 => false,
+        Protocol::Http2 | Protocol::H2c => true,
+    };
+    if may_share {
+        let terms = (config.protocol, &config.connection_pool, limit);
+        return upstream::shared::lease(x.worker, &permit.server, x.alarm, terms, fresh).await;
+    }
+    upstream::connect(&permit.server, &x.worker.stock, x.alarm, now, limit).await
 }
 
 /// The conversation with one server up to the head of its final answer.
@@ -111,17 +136,32 @@ struct Talk {
 
 impl Talk {
     fn new(x: &mut Exchange<'_>, effort: &Effort, lease: Lease, permit: Permit) -> Self {
+        let mut lease = lease;
         let mut head = std::mem::take(&mut x.heads.to_server);
         head.clear();
-        encode::request_head(&mut head, &x.heads.request);
-        if !x.heads.request.headers.has(Name::Host) {
-            // An HTTP/1.0 client may leave it out; HTTP/1.1, which we speak to servers, may not.
-            encode::field(&mut head, b"host", permit.server.authority().as_bytes());
-        }
-        head.extend_from_slice(&x.heads.added);
-        encode::end_head(&mut head);
-        let chunked = x.heads.request.framing() == Framing::Chunked;
-        let mut upload = Flow::new(head, if chunked { Coding::Chunked } else { Coding::Plain });
+        // An HTTP/1.0 client may leave it out; what we speak to servers may not.
+        let hostless = !x.heads.request.headers.has(Name::Host);
+        let coding = if let Some(stream) = lease.stream.framed() {
+            let mut added = std::mem::take(&mut head);
+            if hostless {
+                encode::field(&mut added, b"host", permit.server.authority().as_bytes());
+            }
+            added.extend_from_slice(&x.heads.added);
+            let end = x.body.is_done() && effort.replay.is_empty();
+            stream.send_request(&x.heads.request, &added, end);
+            added.clear();
+            head = added;
+            Coding::Plain
+        } else {
+            encode::request_head(&mut head, &x.heads.request);
+            if hostless {
+                encode::field(&mut head, b"host", permit.server.authority().as_bytes());
+            }
+            head.extend_from_slice(&x.heads.added);
+            encode::end_head(&mut head);
+            if x.heads.request.framing() == Framing::Chunked { Coding::Chunked } else { Coding::Plain }
+        };
+        let mut upload = Flow::new(head, coding);
         upload.replay(&effort.replay);
         let most = x.snapshot.config.limits.body;
         upload.most = if most == 0 { u64::MAX } else { most.saturating_sub(effort.taken) };
@@ -210,6 +250,9 @@ impl Talk {
         x: &mut Exchange<'_>,
         parse_at: &mut usize,
     ) -> Poll<Result<(), Failure>> {
+        if self.answer.lease.stream.is_framed() {
+            return self.poll_framed_head(cx, x);
+        }
         let limits = &x.snapshot.config.limits;
         let bounds = HeadLimits {
             bytes: limits.response_head,
@@ -239,13 +282,7 @@ impl Talk {
             if !self.answer.buffer.takes_more() {
                 self.answer.buffer.grow((self.answer.buffer.capacity() * 2).min(bounds.bytes + 1));
             }
-            if !self.answer.download.made.is_empty() {
-                let mut nothing = Buffer::default();
-                match self.answer.download.poll_flush(cx, &mut nothing, &mut x.client.stream) {
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::ClientClosed)),
-                    Poll::Ready(Ok(())) | Poll::Pending => {}
-                }
-            }
+            self.flush_interims(cx, x)?;
             match std::task::ready!(self.answer.lease.stream.poll_read(
                 cx,
                 &mut self.answer.buffer,
@@ -254,6 +291,36 @@ impl Talk {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ServerClosed)),
                 Ok(_) => self.heard_anything = true,
             }
+        }
+    }
+
+    /// The same from a server that says itself where a head ends.
+    fn poll_framed_head(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            self.flush_interims(cx, x)?;
+            let Some(stream) = self.answer.lease.stream.framed() else {
+                return Poll::Ready(Err(Failure::Internal));
+            };
+            match std::task::ready!(stream.poll_response(cx, &mut x.heads.response)) {
+                Err(_) => return Poll::Ready(Err(Failure::ServerClosed)),
+                Ok(()) => self.heard_anything = true,
+            }
+            if is_final(x.heads.response.status()) {
+                return Poll::Ready(check_final(x, self.answer.uploaded));
+            }
+            self.interim(x)?;
+        }
+    }
+
+    /// Sends what has been made of interim answers, as far as it goes.
+    fn flush_interims(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Result<(), Failure> {
+        if self.answer.download.made.is_empty() {
+            return Ok(());
+        }
+        let mut nothing = Buffer::default();
+        match self.answer.download.poll_flush(cx, &mut nothing, &mut x.client.stream) {
+            Poll::Ready(Err(_)) => Err(Failure::ClientClosed),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
     }
 
@@ -268,7 +335,11 @@ impl Talk {
             let head = &mut x.heads.response;
             head.strip_hop_by_hop();
             head.headers.remove(Name::ContentLength);
-            encode::response_head(&mut self.answer.download.made, head);
+            if let Some(stream) = x.client.stream.framed() {
+                stream.send_response(head, false);
+                return Ok(());
+            }
+            relay::write_head(&mut self.answer.download.made, head);
             encode::end_head(&mut self.answer.download.made);
         }
         Ok(())
@@ -344,9 +415,18 @@ impl Talk {
         begun: Nanos,
     ) -> Result<Box<Answer>, Lost> {
         if let Err(failure) = heard {
-            let bytes_sent = self.answer.upload.written > 0;
+            let framed = self.answer.lease.stream.framed();
+            let late = matches!(failure, Failure::ResponseTimeout | Failure::PerTryTimeout);
+            if let Some(stream) = &framed
+                && late
+            {
+                stream.doubt();
+            }
+            let bytes_sent = framed.map_or(self.answer.upload.written > 0, |stream| !stream.is_unprocessed());
             let reused = self.answer.lease.reused;
-            let stale = reused && !self.heard_anything && failure == Failure::ServerClosed;
+            // One stream of a connection that goes on was refused, and would be on another one too.
+            let turned_away = self.answer.lease.stream.framed().is_some_and(|stream| stream.is_refused());
+            let stale = reused && !turned_away && !self.heard_anything && failure == Failure::ServerClosed;
             let excused = self.waits_for_client();
             let torn = self.answer.download.is_torn();
             let (permit, _) = self.answer.put_back(x);
@@ -360,7 +440,11 @@ impl Talk {
         let connected =
             x.heads.request.method() == Method::Connect && (200..300).contains(&response.status());
         self.answer.is_upgrade = response.status() == 101 || connected;
-        self.answer.body = Body::new(response.framing(), x.snapshot.config.limits.trailers);
+        self.answer.body = match response.framing() {
+            Framing::Length(length) if self.answer.lease.stream.is_framed() => Body::streamed(Some(length)),
+            Framing::Chunked if self.answer.lease.stream.is_framed() => Body::streamed(None),
+            framing => Body::new(framing, x.snapshot.config.limits.trailers),
+        };
         self.answer.at = at;
         Ok(self.answer)
     }
@@ -370,6 +454,9 @@ impl Talk {
 /// half-closed and wait for the answer.
 pub(crate) fn watch(cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Failure> {
     let client = &mut *x.client;
+    if let Some(stream) = client.stream.framed() {
+        return stream.poll_gone(cx).map(|()| Failure::ClientClosed);
+    }
     while !client.ended && client.buffer.takes_more() {
         match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer, &x.worker.stock)) {
             Ok(0) => client.ended = true,

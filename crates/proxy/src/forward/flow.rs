@@ -13,6 +13,7 @@ use loadweaver_http1::{Body, BodyError, Piece};
 
 use crate::buffer::{Buffer, Stock};
 use crate::stream::Stream;
+use crate::stream::http2::Http2Stream;
 use crate::stream::pipe::{PIPE, Pipe};
 
 /// Pieces up to this many bytes are copied behind the head rather than written beside it: below it the copy is
@@ -192,6 +193,7 @@ impl Flow {
             self.frame(ends.buffer, body, replay.as_deref_mut())?;
             ready!(self.poll_flush(cx, ends.buffer, ends.sink)).map_err(|_| Broken::Sink)?;
             if self.ended {
+                ends.sink.finish(body.trailers());
                 return Poll::Ready(Ok(()));
             }
             // A long piece went out alone: what stands behind it, or the end, is framed next.
@@ -214,6 +216,9 @@ impl Flow {
             if read == 0 {
                 *ends.ended = true;
                 body.end_of_input().map_err(|_| Broken::SourceCut)?;
+                if let Some(trailers) = ends.source.framed().and_then(Http2Stream::trailers) {
+                    body.give_trailers(trailers);
+                }
             }
         }
     }
@@ -379,6 +384,11 @@ impl Flow {
 }
 
 impl Replay {
+    /// Whether there is nothing to be sent again.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Whether another attempt can send the same body from its start, after a flow that took `taken` bytes.
     pub(crate) fn is_whole(&self, taken: u64) -> bool {
         self.kept.len() as u64 == taken

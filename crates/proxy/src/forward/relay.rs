@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use loadweaver_http1::{Framing, Method, Version, encode};
+use loadweaver_http1::{Framing, Method, ResponseHead, Version, encode};
 use loadweaver_policy::failure::{Blame, Failure};
 use loadweaver_policy::health::Observation;
 
@@ -14,6 +14,7 @@ use crate::exchange::Exchange;
 use crate::forward::answer::Answer;
 use crate::forward::flow::{Broken, Coding, Ends, Upload, Waits};
 use crate::forward::{Effort, attempt, tunnel};
+use crate::respond;
 
 /// Passes the answer on. Once its head is on the way no other answer can be given: a failure from here on is told
 /// by the end of the connection and by the record.
@@ -63,6 +64,12 @@ struct Plan {
 /// Writes the head and decides how the body is framed for the client and whether the connection lives on.
 fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
     let protocol = edit::response(x);
+    if let Some(stream) = x.client.stream.framed() {
+        let nothing = x.heads.response.framing() == Framing::None;
+        stream.send_response(&x.heads.response, nothing);
+        answer.download.coding = if nothing { Coding::Nothing } else { Coding::Plain };
+        return Plan { keep: false, until_close: false };
+    }
     let http11 = x.heads.request.version() == Version::Http11;
     let framing = x.heads.response.framing();
     let coding = match framing {
@@ -76,7 +83,7 @@ fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
     let connect = x.heads.request.method() == Method::Connect;
     let keep = x.keeps_client() && x.body.is_done() && !until_close && !connect && more;
     let out = &mut answer.download.made;
-    encode::response_head(out, &x.heads.response);
+    write_head(out, &x.heads.response);
     if coding == Coding::Chunked {
         encode::field(out, b"transfer-encoding", b"chunked");
     }
@@ -94,6 +101,16 @@ fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
     answer.download.coding = coding;
     answer.download.is_last = !keep && !answer.is_upgrade;
     Plan { keep, until_close }
+}
+
+/// Writes the status line and the fields. A server of HTTP/2 says no reason, which HTTP/1 has a place for.
+pub(crate) fn write_head(out: &mut Vec<u8>, head: &ResponseHead) {
+    if head.version() == Version::Http2 {
+        encode::status_line(out, head.status(), respond::reason(head.status()).as_bytes());
+        head.headers.write(out);
+    } else {
+        encode::response_head(out, head);
+    }
 }
 
 /// Drives both directions until the client has the whole answer.
@@ -207,7 +224,10 @@ fn overdue(x: &Exchange<'_>, answer: &Answer) -> Option<Failure> {
 fn finished(x: &Exchange<'_>, answer: &Answer, plan: Plan) -> Next {
     if plan.keep {
         Next::Again
-    } else if x.client.ended || (is_last_word(x) && answer.download.written <= UNSENT) {
+    } else if x.client.ended
+        || x.client.stream.is_framed()
+        || (is_last_word(x) && answer.download.written <= UNSENT)
+    {
         Next::Close
     } else {
         // Whatever the client still sends must not turn its answer into a reset.
@@ -236,7 +256,7 @@ fn put_back(x: &mut Exchange<'_>, answer: Answer, effort: &Effort) {
     let head = &x.heads.response;
     let whole = x.story.failure.is_none() && answer.uploaded == Upload::Whole;
     let clean = answer.buffer.is_empty() && head.framing() != Framing::UntilClose;
-    let keep = whole && clean && head.keep_alive();
+    let keep = whole && clean && head.keep_alive() && !answer.lease.stream.is_framed();
     // An answer that came at once has just been timed.
     let now = if answer.download.taken <= UNSENT { answer.at } else { x.worker.deadlines.now() };
     let (_permit, lease) = answer.put_back(x);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use loadweaver_config::{Issue, PoolTls, Server};
+use loadweaver_config::{Issue, PoolTls, Protocol, Server};
 use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,7 +16,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::certificate::{self, Certificate};
-use super::{Fault, PROVIDER, versions};
+use super::{Fault, PROVIDER, asked, versions};
 
 /// Tickets that are kept for one server: as many connections can be opened at once that take an earlier one up.
 const TICKETS: usize = 8;
@@ -25,6 +25,7 @@ const TICKETS: usize = 8;
 #[derive(Debug)]
 pub struct Back {
     settings: PoolTls,
+    protocol: Protocol,
     config: ClientConfig,
     /// What was read, to tell whether it is another.
     read: Read,
@@ -56,6 +57,8 @@ impl Identity {
     pub fn for_probes(&self) -> (Arc<ClientConfig>, ServerName<'static>) {
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::disabled();
+        // Probes speak HTTP/1.1.
+        config.alpn_protocols = asked(Protocol::Http1);
         (Arc::new(config), self.name.clone())
     }
 }
@@ -63,7 +66,7 @@ impl Identity {
 impl Back {
     /// Reads the files of a pool whose `tls` stands at `at`; also what is doubtful about them.
     pub(super) fn load(
-        tls: &PoolTls,
+        (tls, protocol): (&PoolTls, Protocol),
         servers: &[Arc<Server>],
         at: &str,
     ) -> Result<(Arc<Self>, Vec<Issue>), Vec<Issue>> {
@@ -109,7 +112,7 @@ impl Back {
                 builder.with_client_cert_resolver(Arc::new(shown))
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = asked(protocol);
         // For our own record layer.
         config.enable_secret_extraction = true;
         let now = SystemTime::now();
@@ -117,15 +120,19 @@ impl Back {
         let warnings = place(warnings.collect());
         let certificate = certificate.map(|certificate| certificate.certified.cert.clone());
         let read = Read { authorities, certificate };
-        Ok((Arc::new(Self { settings: tls.clone(), config, read }), warnings))
+        Ok((Arc::new(Self { settings: tls.clone(), protocol, config, read }), warnings))
     }
 
     /// The old one where nothing is new.
     pub(super) fn succeed(self: Arc<Self>, old: Option<&Arc<Self>>) -> Arc<Self> {
         match old {
-            Some(old) if old.settings == self.settings && old.read == self.read => Arc::clone(old),
+            Some(old) if old.is_same(&self) => Arc::clone(old),
             _ => self,
         }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.protocol == other.protocol && self.read == other.read
     }
 
     /// Every file that it was made of.

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::certificate::{self, Certificate};
 use super::shelf::Shelf;
-use super::{Fault, OFFERED, PROVIDER, Visitor, versions};
+use super::{Chosen, Fault, OFFERED, PROVIDER, Visitor, versions};
 use crate::stream::{Facts, HandshakeError};
 
 /// What a listener shakes hands with. Outlives changes of the configuration that do not touch it.
@@ -64,20 +64,26 @@ pub(crate) struct Greeting {
     /// On listeners that ask for certificates.
     pub(crate) visitor: Option<Visitor>,
     /// What the client was shown; for a connection that was taken up again, what it would be shown now.
-    pub(crate) certificate: Option<Arc<Certificate>>,
+    pub(crate) chosen: Chosen,
 }
 
-#[expect(dead_code, reason = "what an HTTP/2 engine asks: which protocol, and which hosts may be served")]
 impl Greeting {
     /// Whether both sides named HTTP/2.
     pub(crate) fn is_http2(&self) -> bool {
-        self.facts.protocol.as_deref() == Some(b"h2")
+        self.facts.protocol.as_deref() == Some(super::HTTP2)
     }
 
-    /// Whether what the client was shown is for a host, in lower case and without a port: one that it is not for is
-    /// answered with 421 (RFC 9110 section 15.5.20).
-    pub(crate) fn covers(&self, host: &str) -> bool {
-        self.certificate.as_ref().is_none_or(|certificate| certificate.covers(host))
+    /// Whether a request for a host belongs here: the host that the client named in the handshake, or one that what it
+    /// was shown is for as well. Any other is answered with 421 (RFC 9110 section 15.5.20). A client that named nobody
+    /// has not been promised anything.
+    pub(crate) fn serves(&self, host: &str) -> bool {
+        let Some(named) = &self.chosen.name else { return true };
+        let bare = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        bare.eq_ignore_ascii_case(named)
+            || self.chosen.certificate.as_ref().is_none_or(|shown| shown.covers(&bare.to_ascii_lowercase()))
     }
 }
 
@@ -231,11 +237,11 @@ impl Front {
     }
 
     /// What is known of a client now.
-    pub(crate) fn greeting(&self, facts: Facts, certificate: Option<Arc<Certificate>>) -> Greeting {
+    pub(crate) fn greeting(&self, facts: Facts, chosen: Chosen) -> Greeting {
         let asks = self.settings.client_certificates.mode != ClientCertificateMode::Off;
         let visitor =
             asks.then(|| Visitor::new(facts.certificate.as_ref().map(|shown: &CertificateDer<'_>| shown)));
-        Greeting { facts, visitor, certificate }
+        Greeting { facts, visitor, chosen }
     }
 }
 

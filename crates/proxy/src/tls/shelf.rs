@@ -25,11 +25,20 @@ pub(super) struct Shelf {
 thread_local! {
     /// The last certificate that was chosen on this thread. rustls does not say which one a connection was shown; but
     /// it asks for one in the middle of the call that takes the greeting in, so whoever made that call finds it here.
-    static CHOSEN: RefCell<Option<Arc<Certificate>>> = const { RefCell::new(None) };
+    static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
 }
 
-/// The certificate that the greeting was answered with that this thread has just taken in.
-pub(crate) fn take_chosen() -> Option<Arc<Certificate>> {
+/// What a greeting was answered with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chosen {
+    /// The host that the client named, as it spelled it.
+    pub(crate) name: Option<String>,
+    /// What it was shown for it.
+    pub(crate) certificate: Option<Arc<Certificate>>,
+}
+
+/// What the greeting was answered with that this thread has just taken in.
+pub(crate) fn take_chosen() -> Option<Chosen> {
     CHOSEN.take()
 }
 
@@ -79,7 +88,8 @@ impl Shelf {
 impl ResolvesServerCert for Shelf {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let chosen = self.choose(hello.server_name(), hello.signature_schemes());
-        CHOSEN.set(chosen.cloned());
+        let name = hello.server_name().map(str::to_owned);
+        CHOSEN.set(Some(Chosen { name, certificate: chosen.cloned() }));
         chosen.map(|certificate| Arc::clone(&certificate.certified))
     }
 }

@@ -47,6 +47,7 @@ impl Event {
             Self::PanicStarted { healthy, total, .. } => {
                 Some(format!("{healthy} of {total} servers are healthy"))
             }
+            Self::ClientCut { attack, client, .. } => Some(format!("{attack} by {client}")),
             Self::ServerAdded { .. }
             | Self::ServerRemoved { .. }
             | Self::PoolUp { .. }
@@ -91,6 +92,13 @@ impl Event {
             Self::AcceptPaused { listener, .. } | Self::AcceptResumed { listener } => {
                 json!({"listener": &**listener})
             }
+            Self::ClientCut { listener, client, attack, cve, connections } => json!({
+                "listener": &**listener,
+                "client": client.to_string(),
+                "attack": attack,
+                "cve": cve,
+                "connections": connections,
+            }),
             Self::TaskDied { task, .. } => json!({"task": task}),
             Self::ShutdownFinished { cut } => json!({"cut": cut}),
             Self::ServerUp { .. }

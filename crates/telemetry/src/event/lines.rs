@@ -77,6 +77,9 @@ impl Event {
             Self::AcceptResumed { listener } => {
                 tracing::info!(target: log::LISTEN, %listener, "accepting again");
             }
+            Self::ClientCut { listener, client, attack, cve, connections } => {
+                tracing::warn!(target: log::LISTEN, %listener, %client, attack, cve, connections, "a client was cut off");
+            }
             Self::TaskDied { task, reason } => {
                 tracing::error!(target: log::PROCESS, task, reason, "a task died and is started again");
             }

@@ -33,6 +33,7 @@ impl Event {
             Self::CertificateExpiring { .. } => "certificate_expiring",
             Self::AcceptPaused { .. } => "accept_paused",
             Self::AcceptResumed { .. } => "accept_resumed",
+            Self::ClientCut { .. } => "client_cut",
             Self::TaskDied { .. } => "task_died",
             Self::ShutdownStarted => "shutdown_started",
             Self::ShutdownFinished { .. } => "shutdown_finished",
@@ -66,6 +67,7 @@ impl Event {
             | Self::CertificateExpiring { .. }
             | Self::AcceptPaused { .. }
             | Self::AcceptResumed { .. }
+            | Self::ClientCut { .. }
             | Self::TaskDied { .. }
             | Self::ShutdownStarted
             | Self::ShutdownFinished { .. } => None,
@@ -99,6 +101,7 @@ impl Event {
             | Self::CertificateExpiring { .. }
             | Self::AcceptPaused { .. }
             | Self::AcceptResumed { .. }
+            | Self::ClientCut { .. }
             | Self::TaskDied { .. }
             | Self::ShutdownStarted
             | Self::ShutdownFinished { .. } => None,

@@ -60,6 +60,7 @@ impl Event {
             | Self::PanicEnded { .. }
             | Self::WebhookRecovered { .. }
             | Self::AcceptResumed { .. }
+            | Self::ClientCut { .. }
             | Self::ShutdownStarted
             | Self::ShutdownFinished { .. } => Vec::new(),
         }

@@ -1,0 +1,231 @@
+//! HTTP/2 with a client: one task for the connection, one for each of its streams.
+//!
+//! The task of the connection reads and writes the socket and begins a task for each request; each of those runs the
+//! same exchange as a request of HTTP/1 does, on a stream instead of a socket. Frames, windows, header compression and
+//! the limits that stand against abuse are the business of the crate `http2`.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use loadweaver_http1::{Body, Framing};
+use loadweaver_http2::{self as http2, Abuse, Connection as Engine, Ended, Limits, Refusal, StreamId, Why};
+use loadweaver_policy::failure::Failure;
+use loadweaver_telemetry::event::Event;
+use loadweaver_telemetry::log;
+
+use crate::buffer::Buffer;
+use crate::deadline::{Alarm, For, Nanos, nanos};
+use crate::engine::http1::{Client, Connection, Next};
+use crate::exchange::{self, Exchange};
+use crate::listen::Entrance;
+use crate::respond;
+use crate::snapshot::Snapshot;
+use crate::stream::Stream;
+use crate::stream::http2::{Http2Stream, Multiplex};
+use crate::tls::Greeting;
+use crate::worker::Worker;
+
+pub(crate) mod driver;
+
+use driver::{Driver, Gone};
+
+/// How long a client may take to acknowledge that the connection is going to end; whatever it sends later than that is
+/// refused, and safe to send again.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves a client connection that speaks HTTP/2, to its end.
+pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
+    let snapshot = connection.worker.shared.snapshot.load_full();
+    let engine = Engine::server(&limits(&snapshot), connection.worker.deadlines.now());
+    let mut session = Session {
+        multiplex: Multiplex::new(engine),
+        worker: connection.worker.clone(),
+        entrance: connection.entrance.clone(),
+        peer: connection.peer,
+        greeting: connection.greeting.clone(),
+        served: 0,
+        farewell: false,
+        idle: false,
+    };
+    let mut driver = Driver::new(session.multiplex.clone(), client.stream, client.buffer);
+    let ended = poll_fn(|cx| session.poll(cx, &connection.alarm, &mut driver)).await;
+    session.multiplex.lose();
+    connection.alarm.clear(For::Client);
+    connection.stream = driver.into_stream(&connection.worker.stock);
+    match ended {
+        Gone::Finished | Gone::Ended(_) => Next::Linger,
+        Gone::Lost => Next::Close,
+    }
+}
+
+fn limits(snapshot: &Snapshot) -> Limits {
+    let limits = &snapshot.config.limits;
+    Limits { head: limits.request_head, fields: limits.headers, target: limits.target, ..Limits::default() }
+}
+
+/// A client connection of HTTP/2.
+struct Session {
+    multiplex: Rc<Multiplex>,
+    worker: Rc<Worker>,
+    entrance: Rc<Entrance>,
+    peer: SocketAddr,
+    /// Over TLS.
+    greeting: Option<Rc<Greeting>>,
+    served: u64,
+    /// The client was told that the connection is going to end.
+    farewell: bool,
+    /// Nothing is under way.
+    idle: bool,
+}
+
+impl Session {
+    fn poll(&mut self, cx: &mut Context<'_>, alarm: &Alarm, driver: &mut Driver) -> Poll<Gone> {
+        self.multiplex.driven_by(cx.waker());
+        self.look_at_the_end(alarm);
+        let now = self.worker.deadlines.now();
+        let worker = self.worker.clone();
+        let gone = driver.poll(cx, &worker.stock, now, |event| {
+            if let http2::Event::Head(id) = event {
+                self.served += 1;
+                self.begin(id);
+            }
+        });
+        if let Poll::Ready(Gone::Ended(ended)) = &gone {
+            self.tell(*ended);
+        }
+        self.look_at_the_time(alarm);
+        gone
+    }
+
+    /// Says that the connection is going to end, once there is a reason.
+    fn look_at_the_end(&mut self, alarm: &Alarm) {
+        let most = self.worker.shared.snapshot.load().config.limits.requests_per_connection;
+        let spent = most > 0 && self.served >= most;
+        let over = self.idle && alarm.is_due(For::Client);
+        let ending = self.worker.draining.get() || self.entrance.is_closing() || spent || over;
+        let mut engine = self.multiplex.engine.borrow_mut();
+        if ending && !self.farewell {
+            self.farewell = true;
+            engine.shutdown();
+            alarm.set(For::Server, self.worker.deadlines.now(), FAREWELL);
+        } else if self.farewell && alarm.is_due(For::Server) {
+            alarm.clear(For::Server);
+            engine.conclude();
+        }
+    }
+
+    /// A connection without a stream is given as much time as an idle one of HTTP/1.
+    fn look_at_the_time(&mut self, alarm: &Alarm) {
+        let idle = self.multiplex.engine.borrow().streams() == 0;
+        if idle && !self.idle {
+            let timeouts = &self.worker.shared.snapshot.load().config.timeouts;
+            let limit = if self.served == 0 { timeouts.request_head } else { timeouts.idle };
+            alarm.set(For::Client, self.worker.deadlines.now(), limit);
+        } else if !idle && self.idle {
+            alarm.clear(For::Client);
+        }
+        self.idle = idle;
+    }
+
+    /// Begins the exchange of a request that has come.
+    fn begin(&self, id: StreamId) {
+        let stream = Http2Stream::opened(self.multiplex.clone(), id);
+        let (entrance, greeting) = (self.entrance.clone(), self.greeting.clone());
+        let from = Origin { peer: self.peer, entrance, greeting };
+        tokio::task::spawn_local(run(self.worker.clone(), stream, from));
+    }
+
+    fn tell(&self, ended: Ended) {
+        let Why::Abuse(abuse) = ended.why else {
+            return tracing::debug!(target: log::LISTEN, client = %self.peer, why = ended.why.name(), "a client broke the protocol");
+        };
+        self.worker.shared.counters.clients_cut.increment();
+        let now = self.worker.deadlines.now();
+        if let Some(connections) = self.worker.cuts.borrow_mut().count(abuse, now) {
+            self.worker.shared.bus.emit(Event::ClientCut {
+                listener: self.entrance.name(),
+                client: self.peer.ip().to_canonical(),
+                attack: abuse.name(),
+                cve: abuse.cve(),
+                connections,
+            });
+        }
+    }
+}
+
+/// Connections that were cut, by the kind of attack: an attacker who comes back at once shall fill neither the history
+/// of events nor anybody's inbox.
+#[derive(Debug, Default)]
+pub(crate) struct Cuts(HashMap<&'static str, Cut>);
+
+#[derive(Debug, Default)]
+struct Cut {
+    untold: u64,
+    /// When it may be told again.
+    again: Nanos,
+}
+
+impl Cuts {
+    /// Counts one more; says how many there are to tell of, if it is time.
+    fn count(&mut self, abuse: Abuse, now: Nanos) -> Option<u64> {
+        let cut = self.0.entry(abuse.name()).or_default();
+        cut.untold += 1;
+        if now < cut.again {
+            return None;
+        }
+        cut.again = now.saturating_add(nanos(TELLING));
+        Some(std::mem::take(&mut cut.untold))
+    }
+}
+
+/// How often one kind of attack is told of.
+const TELLING: Duration = Duration::from_secs(10);
+
+/// Where a request came from.
+struct Origin {
+    peer: SocketAddr,
+    entrance: Rc<Entrance>,
+    greeting: Option<Rc<Greeting>>,
+}
+
+/// One exchange, on a stream of its own.
+async fn run(worker: Rc<Worker>, stream: Http2Stream, from: Origin) {
+    let alarm = worker.deadlines.alarm_of_stream();
+    poll_fn(|cx| {
+        alarm.wakes(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    let started = worker.deadlines.now();
+    let mut heads = worker.heads.take();
+    let taken = stream.take_request(&mut heads.request);
+    let mut client = Client { stream: Stream::http2(stream), buffer: Buffer::default(), ended: false };
+    let body = match heads.request.framing() {
+        Framing::None => Body::default(),
+        Framing::Length(length) => Body::streamed(Some(length)),
+        Framing::Chunked | Framing::UntilClose => Body::streamed(None),
+    };
+    let snapshot = worker.shared.snapshot.load_full();
+    let mut exchange = Exchange::new(&worker, &alarm, &mut client, &mut heads, snapshot);
+    exchange.place(from.peer, &from.entrance, false);
+    exchange.greeting = from.greeting;
+    exchange.body = body;
+    exchange.story.started = started;
+    let next = match taken {
+        Ok(()) => exchange::run(&mut exchange, started).await,
+        Err(Refusal::TooLarge) => respond::refuse(&mut exchange, Failure::HeadTooLarge).await,
+        Err(Refusal::TargetTooLong) => respond::refuse(&mut exchange, Failure::TargetTooLong).await,
+        Err(Refusal::Expectation) => respond::refuse(&mut exchange, Failure::ExpectationFailed).await,
+        // It was reset before we came to it.
+        Err(Refusal::Gone) => Next::Close,
+    };
+    if next == Next::Reset {
+        client.stream.close_with_reset();
+    }
+    client.buffer.discard(&worker.stock);
+    worker.heads.give_back(heads);
+}

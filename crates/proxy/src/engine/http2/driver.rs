@@ -1,0 +1,104 @@
+//! What reads and writes the socket of an HTTP/2 connection.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use loadweaver_http2::{Ended, Event};
+
+use crate::buffer::{Buffer, Stock};
+use crate::deadline::Nanos;
+use crate::stream::Stream;
+use crate::stream::http2::Multiplex;
+
+/// A connection's socket, and what was read from it and makes no whole frame yet.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    multiplex: Rc<Multiplex>,
+    stream: Stream,
+    buffer: Buffer,
+    /// The engine takes nothing more: what is left is to write what it has to say.
+    ended: Option<Ended>,
+}
+
+/// How a connection came to its end.
+#[derive(Debug)]
+pub(crate) enum Gone {
+    /// In order.
+    Finished,
+    /// The other side broke the rules, and was told so.
+    Ended(Ended),
+    /// The socket ended or failed.
+    Lost,
+}
+
+impl Driver {
+    pub(crate) fn new(multiplex: Rc<Multiplex>, stream: Stream, buffer: Buffer) -> Self {
+        Self { multiplex, stream, buffer, ended: None }
+    }
+
+    /// Reads and writes as far as it goes; ready when there is nothing left to do.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        stock: &Stock,
+        now: Nanos,
+        mut notice: impl FnMut(Event),
+    ) -> Poll<Gone> {
+        loop {
+            if self.ended.is_none() && !self.buffer.is_empty() {
+                self.receive(now);
+            }
+            self.multiplex.tell(&mut notice);
+            let written = self.poll_flush(cx);
+            self.multiplex.tell(&mut notice);
+            match written {
+                Poll::Ready(false) => return Poll::Ready(Gone::Lost),
+                Poll::Ready(true) => {
+                    if let Some(ended) = self.ended.take() {
+                        return Poll::Ready(Gone::Ended(ended));
+                    }
+                    if self.multiplex.engine.borrow().is_finished() {
+                        return Poll::Ready(Gone::Finished);
+                    }
+                }
+                Poll::Pending if self.ended.is_some() => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            match self.stream.poll_read(cx, &mut self.buffer, stock) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Gone::Lost),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Nanos) {
+        let received = self.multiplex.engine.borrow_mut().receive(self.buffer.filled(), now);
+        match received {
+            Ok(used) => self.buffer.consume(used),
+            Err(ended) => {
+                self.buffer.consume(self.buffer.len());
+                self.ended = Some(ended);
+            }
+        }
+    }
+
+    /// Writes what the engine has to say; false when the socket takes no more for good.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut engine = self.multiplex.engine.borrow_mut();
+        while !engine.output().is_empty() {
+            match std::task::ready!(self.stream.poll_write(cx, engine.output())) {
+                Ok(0) | Err(_) => return Poll::Ready(false),
+                Ok(written) => engine.wrote(written),
+            }
+        }
+        drop(engine);
+        self.stream.poll_flush(cx).map(|flushed| flushed.is_ok())
+    }
+
+    /// The socket, when nobody drives it any more.
+    pub(crate) fn into_stream(mut self, stock: &Stock) -> Stream {
+        self.buffer.discard(stock);
+        self.stream
+    }
+}

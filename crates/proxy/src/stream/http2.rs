@@ -1,0 +1,353 @@
+//! One HTTP/2 stream as a byte stream, and the connection that it shares with others.
+//!
+//! The engine of a connection (frames, windows, header compression) stands in a cell that the task of the connection
+//! and the tasks of its streams share on one worker. The streams read from it and write into it; only the connection's
+//! task touches the socket. Whoever writes wakes that task once, so what the tasks of one turn have to say leaves in
+//! one system call.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use loadweaver_http1::{Headers, RequestHead, ResponseHead};
+use loadweaver_http2::{Code, Connection, Event, Finish, Opening, Read, Refusal, StreamId};
+
+use crate::buffer::{Buffer, Stock};
+use crate::upstream::ByKey;
+
+/// One HTTP/2 connection, as its streams share it.
+#[derive(Debug)]
+pub(crate) struct Multiplex {
+    pub(crate) engine: RefCell<Connection>,
+    seats: RefCell<HashMap<u32, Seat, BuildHasherDefault<ByKey>>>,
+    /// The task that reads and writes the socket.
+    driver: RefCell<Option<Waker>>,
+    /// The driver is woken already.
+    woken: Cell<bool>,
+    /// The socket is gone: nothing comes any more and nothing leaves.
+    lost: Cell<bool>,
+    /// Nobody shall open a stream on it any more.
+    retired: Cell<bool>,
+    /// An answer on it is late: it may be dead without having said so.
+    doubted: Cell<bool>,
+}
+
+/// What is known of a stream beside what the engine knows.
+#[derive(Debug, Default)]
+struct Seat {
+    waker: Option<Waker>,
+    reset: Option<Code>,
+}
+
+impl Multiplex {
+    pub(crate) fn new(engine: Connection) -> Rc<Self> {
+        Rc::new(Self {
+            engine: RefCell::new(engine),
+            seats: RefCell::default(),
+            driver: RefCell::default(),
+            woken: Cell::new(false),
+            lost: Cell::new(false),
+            retired: Cell::new(false),
+            doubted: Cell::new(false),
+        })
+    }
+
+    /// Makes the task that polls the one that drives.
+    pub(crate) fn driven_by(&self, waker: &Waker) {
+        self.woken.set(false);
+        let mut driver = self.driver.borrow_mut();
+        if !driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *driver = Some(waker.clone());
+        }
+    }
+
+    /// There is something to write, or something else for the driver to see.
+    pub(crate) fn wake_driver(&self) {
+        if !self.woken.replace(true)
+            && let Some(driver) = &*self.driver.borrow()
+        {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// Tells the streams what has happened to them; what is the driver's business is handed to it.
+    pub(crate) fn tell(&self, mut notice: impl FnMut(Event)) {
+        loop {
+            let event = self.engine.borrow_mut().next_event();
+            match event {
+                None => return,
+                Some(Event::Readable(id) | Event::Writable(id)) => self.wake(id, None),
+                Some(Event::Reset(id, code)) => self.wake(id, Some(code)),
+                Some(Event::Head(id)) => {
+                    // The head of an answer: somebody waits for it. That of a request: nobody has a seat yet.
+                    let seated = self.seats.borrow().contains_key(&id.number());
+                    if seated { self.wake(id, None) } else { notice(Event::Head(id)) }
+                }
+                Some(event) => notice(event),
+            }
+        }
+    }
+
+    fn wake(&self, id: StreamId, reset: Option<Code>) {
+        let mut seats = self.seats.borrow_mut();
+        if let Some(seat) = seats.get_mut(&id.number()) {
+            seat.reset = seat.reset.or(reset);
+            if let Some(waker) = &seat.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// The socket is gone: every stream is told.
+    pub(crate) fn lose(&self) {
+        self.lost.set(true);
+        self.engine.borrow_mut().lost();
+        self.tell(|_| {});
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.get()
+    }
+
+    /// Nobody opens a stream on it any more; what is under way goes on.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        self.wake_driver();
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// An answer on it is late.
+    fn doubt(&self) {
+        self.doubted.set(true);
+        self.wake_driver();
+    }
+
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted.get()
+    }
+
+    /// It has shown that it lives.
+    pub(crate) fn believe(&self) {
+        self.doubted.set(false);
+    }
+
+    /// Whether requests may be sent on it, now or when there is room.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.retired.get() && self.engine.borrow().is_open()
+    }
+
+    /// Whether another request may be sent on it now.
+    pub(crate) fn has_room(&self) -> bool {
+        let engine = self.engine.borrow();
+        // A server says at the start how many streams it takes; until then only the one that it was opened for goes.
+        !self.retired.get() && engine.is_settled() && engine.no_room().is_none()
+    }
+}
+
+/// One stream of an HTTP/2 connection.
+#[derive(Debug)]
+pub(crate) struct Http2Stream {
+    multiplex: Rc<Multiplex>,
+    id: Option<StreamId>,
+    /// The task that works with it is known to the connection.
+    known: bool,
+    /// We have said all.
+    finished: bool,
+    /// The server has surely not seen the request, or not acted on it: it may go elsewhere.
+    unprocessed: bool,
+}
+
+impl Http2Stream {
+    /// A stream that a client has opened.
+    pub(crate) fn opened(multiplex: Rc<Multiplex>, id: StreamId) -> Self {
+        multiplex.seats.borrow_mut().insert(id.number(), Seat::default());
+        Self { multiplex, id: Some(id), known: false, finished: false, unprocessed: false }
+    }
+
+    /// A stream to a server that has yet to be opened, by [`Http2Stream::send_request`].
+    pub(crate) fn planned(multiplex: Rc<Multiplex>) -> Self {
+        Self { multiplex, id: None, known: false, finished: false, unprocessed: false }
+    }
+
+    pub(crate) fn take_request(&self, head: &mut RequestHead) -> Result<(), Refusal> {
+        let Some(id) = self.id else { return Err(Refusal::Gone) };
+        self.multiplex.engine.borrow_mut().take_request(id, head)
+    }
+
+    /// Opens the stream with a request. Where there is no room for it any more, what is asked next says that.
+    pub(crate) fn send_request(&mut self, head: &RequestHead, added: &[u8], end: bool) {
+        let opening = Opening { finish: finish(end), protocol: None };
+        let opened = self.multiplex.engine.borrow_mut().open(head, added, opening);
+        match opened {
+            Ok(id) => {
+                self.multiplex.seats.borrow_mut().insert(id.number(), Seat::default());
+                self.id = Some(id);
+                self.finished = end;
+                self.multiplex.wake_driver();
+            }
+            Err(_) => self.unprocessed = true,
+        }
+    }
+
+    /// The head of the next answer, interim or final.
+    pub(crate) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<io::Result<()>> {
+        let Some(id) = self.id else { return Poll::Ready(Err(gone())) };
+        if self.multiplex.engine.borrow_mut().take_response(id, head) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(code) = self.reset_by_peer() {
+            self.unprocessed |= code == Code::REFUSED_STREAM;
+            return Poll::Ready(Err(gone()));
+        }
+        self.wait(cx)
+    }
+
+    pub(crate) fn send_response(&mut self, head: &ResponseHead, end: bool) {
+        let Some(id) = self.id else { return };
+        self.multiplex.engine.borrow_mut().respond(id, head, &[], finish(end));
+        self.finished |= end && head.status() >= 200;
+        self.multiplex.wake_driver();
+    }
+
+    /// Answers with a head of ours; each of the fields ends with CRLF.
+    pub(crate) fn send_own(&mut self, status: u16, fields: &[u8], end: bool) {
+        let Some(id) = self.id else { return };
+        self.multiplex.engine.borrow_mut().respond_with(id, status, fields, finish(end));
+        self.finished |= end;
+        self.multiplex.wake_driver();
+    }
+
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Buffer,
+        stock: &Stock,
+    ) -> Poll<io::Result<usize>> {
+        let Some(id) = self.id else { return Poll::Ready(Err(gone())) };
+        buffer.acquire(stock);
+        let read = self.multiplex.engine.borrow_mut().read(id, buffer.room());
+        match read {
+            Read::Bytes(len) => {
+                buffer.fill(len);
+                if !self.multiplex.engine.borrow().output().is_empty() {
+                    // Room for the sender has been announced.
+                    self.multiplex.wake_driver();
+                }
+                Poll::Ready(Ok(len))
+            }
+            Read::End => Poll::Ready(Ok(0)),
+            Read::Reset(_) => Poll::Ready(Err(gone())),
+            Read::Pending => {
+                buffer.release(stock);
+                self.wait(cx).map_ok(|()| 0)
+            }
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(id) = self.id else { return Poll::Ready(Err(gone())) };
+        if self.multiplex.is_lost() {
+            return Poll::Ready(Err(gone()));
+        }
+        let written = self.multiplex.engine.borrow_mut().write(id, bytes).map_err(|_| gone())?;
+        if written == 0 {
+            return self.wait(cx).map_ok(|()| 0);
+        }
+        self.multiplex.wake_driver();
+        Poll::Ready(Ok(written))
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) fn finish(&mut self, trailers: Option<&Headers>) {
+        if let Some(id) = self.id
+            && !std::mem::replace(&mut self.finished, true)
+        {
+            self.multiplex.engine.borrow_mut().finish(id, trailers);
+            self.multiplex.wake_driver();
+        }
+    }
+
+    /// The trailers of what was read to its end.
+    pub(crate) fn trailers(&mut self) -> Option<Headers> {
+        self.multiplex.engine.borrow_mut().trailers(self.id?)
+    }
+
+    /// Ends the stream so that nobody takes what was sent for the whole.
+    pub(crate) fn reset(&self) {
+        if let Some(id) = self.id {
+            self.multiplex.engine.borrow_mut().reset(id, Code::INTERNAL_ERROR);
+            self.multiplex.wake_driver();
+        }
+    }
+
+    /// Ready when the other side wants no more of the stream, or is gone.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.multiplex.is_lost() || self.reset_by_peer().is_some() {
+            return Poll::Ready(());
+        }
+        self.wait(cx).map(drop)
+    }
+
+    /// The server has not answered in time: it may be gone without a word.
+    pub(crate) fn doubt(&self) {
+        self.multiplex.doubt();
+    }
+
+    /// Whether this stream alone was refused: its connection takes others.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.id.is_some() && self.multiplex.is_open()
+    }
+
+    /// Whether the server has surely not acted on the request.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        self.unprocessed
+    }
+
+    fn reset_by_peer(&self) -> Option<Code> {
+        self.multiplex.seats.borrow().get(&self.id?.number())?.reset
+    }
+
+    /// Waits for whatever may happen to the stream.
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if self.multiplex.is_lost() {
+            return Poll::Ready(Err(gone()));
+        }
+        if !self.known
+            && let Some(id) = self.id
+            && let Some(seat) = self.multiplex.seats.borrow_mut().get_mut(&id.number())
+        {
+            // Once is enough: a stream is worked with by one task, and tasks keep their waker.
+            seat.waker = Some(cx.waker().clone());
+            self.known = true;
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Http2Stream {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.multiplex.seats.borrow_mut().remove(&id.number());
+            self.multiplex.engine.borrow_mut().release(id);
+            self.multiplex.wake_driver();
+        }
+    }
+}
+
+fn finish(end: bool) -> Finish {
+    if end { Finish::Now } else { Finish::Later }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
+}

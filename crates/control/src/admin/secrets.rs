@@ -11,6 +11,8 @@
 //! An entry of a list is found again by its name, by being the same but for the secret, or by its place where the list
 //! is as long as before; where that is not sure, the change is refused: a token must not become another one's.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::coordinator::command::EditError;
@@ -231,36 +233,52 @@ fn stays_with_its_host(value: &Value, before: Option<&Value>, at: &str) -> Resul
     })
 }
 
-/// For each entry of a list the one that it was before; none where that is not sure.
+/// For each entry of a list the one that it was before; none where that is not sure. Thousands are paired in one pass
+/// over each list.
 fn pairs<'b>(list: &[Value], before: &'b [Value]) -> Vec<Option<&'b Value>> {
-    let alike = |one: &Value, other: &Value| {
-        named(one).is_none() && named(other).is_none() && without_secrets(one) == without_secrets(other)
-    };
     let same_length = list.len() == before.len();
+    let (looks, were): (Vec<_>, Vec<_>) =
+        (list.iter().map(look).collect(), before.iter().map(look).collect());
+    let mut names = HashMap::new();
+    for known in before {
+        if let Some(name) = named(known) {
+            names.entry(name).or_insert(known);
+        }
+    }
     let unchanged = |place: usize| {
-        let (entry, known) = (list.get(place)?, before.get(place)?);
-        (same_length && alike(entry, known)).then_some(known)
+        let (look, was) = (looks.get(place)?.as_ref()?, were.get(place)?.as_ref()?);
+        (same_length && look == was).then_some(place)
     };
     // Those that nobody has by name or by standing unchanged in their place.
-    let is_free = |(place, known): &(usize, &Value)| named(known).is_none() && unchanged(*place).is_none();
-    let free: Vec<(usize, &Value)> = before.iter().enumerate().filter(is_free).collect();
+    let mut free: HashMap<&Value, Vec<usize>> = HashMap::new();
+    for (place, was) in were.iter().enumerate() {
+        if let Some(was) = was.as_ref().filter(|_| unchanged(place).is_none()) {
+            free.entry(was).or_default().push(place);
+        }
+    }
+    let is_free = |place: usize| were.get(place).is_some_and(Option::is_some) && unchanged(place).is_none();
     let pair = |(place, entry): (usize, &Value)| {
         if let Some(name) = named(entry) {
-            return before.iter().find(|known| named(known) == Some(name));
+            return names.get(name).copied();
         }
-        if let Some(known) = unchanged(place) {
-            return Some(known);
+        if let Some(place) = unchanged(place) {
+            return before.get(place);
         }
-        let here = free.iter().find(|(known, _)| same_length && *known == place);
-        let mut likely = free.iter().filter(|(_, known)| alike(entry, known));
-        match (likely.next(), likely.next(), here) {
-            (Some((_, only)), None, None) => Some(*only),
-            (None, _, Some((_, here))) => Some(*here),
+        let likely = looks.get(place)?.as_ref().and_then(|look| free.get(look)).map(Vec::as_slice);
+        let here = same_length && is_free(place);
+        match (likely.unwrap_or_default(), here) {
+            ([only], false) => before.get(*only),
+            ([], true) => before.get(place),
             // It may have moved, or have been changed where it stands.
             _ => None,
         }
     };
     list.iter().enumerate().map(pair).collect()
+}
+
+/// How an entry looks that is found again by that: one without a name, but for its secrets.
+fn look(entry: &Value) -> Option<Value> {
+    named(entry).is_none().then(|| without_secrets(entry))
 }
 
 fn named(entry: &Value) -> Option<&Value> {

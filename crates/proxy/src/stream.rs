@@ -153,6 +153,14 @@ impl Stream {
         }
     }
 
+    /// Bytes that were taken for writing and are not with the kernel yet.
+    pub(crate) fn unsent(&self) -> usize {
+        match &self.0 {
+            Kind::Plain(_) | Kind::Http2(_) => 0,
+            Kind::Secured(tls) => tls.unsent(),
+        }
+    }
+
     /// Moves up to `most` bytes that were received into an empty pipe; `Ok(0)` is the end of the stream. Only of a
     /// plain stream.
     pub(crate) fn poll_into_pipe(

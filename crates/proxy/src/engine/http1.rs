@@ -306,10 +306,12 @@ impl Connection {
         let Self { stream, alarm, worker, .. } = self;
         poll_fn(|cx| {
             if !said {
-                let shut = std::task::ready!(stream.poll_shutdown(cx));
-                said = true;
-                if shut.is_err() {
-                    return Poll::Ready(());
+                match stream.poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => said = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    // TLS has a word for it, which a client that reads nothing may never take.
+                    Poll::Pending if alarm.is_due(For::Client) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
                 }
             }
             loop {
@@ -338,7 +340,7 @@ fn bounds(limits: &Limits) -> HeadLimits {
 
 /// How long a connection may wait in peace when there is no place for more clients: long enough for one that is in
 /// use.
-const SPARED: Duration = Duration::from_secs(1);
+pub(super) const SPARED: Duration = Duration::from_secs(1);
 
 /// How long a connection lingers at the most, and how many bytes it reads to no use.
 const LINGER: Duration = Duration::from_secs(2);

@@ -19,7 +19,7 @@ use loadweaver_telemetry::log;
 
 use crate::buffer::Buffer;
 use crate::deadline::{Alarm, For, Nanos, nanos};
-use crate::engine::http1::{Client, Connection, Next};
+use crate::engine::http1::{Client, Connection, Next, SPARED};
 use crate::exchange::{self, Exchange};
 use crate::listen::Entrance;
 use crate::respond;
@@ -31,11 +31,18 @@ use crate::worker::Worker;
 
 pub(crate) mod driver;
 
-use driver::{Driver, Gone};
+use driver::{Driver, Gone, Stuck};
 
 /// How long a client may take to acknowledge that the connection is going to end; whatever it sends later than that is
 /// refused, and safe to send again.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a client that reads nothing is given beyond `timeouts.send`, so that its exchanges, which have that, end first
+/// and say why.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a connection waits before it gives back the memory that it has for the next exchange.
+const RESTED: Duration = Duration::from_secs(2);
 
 /// Serves a client connection that speaks HTTP/2, to its end.
 pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
@@ -50,11 +57,15 @@ pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
         served: 0,
         farewell: false,
         idle: false,
+        idle_since: 0,
+        stuck: None,
     };
     let mut driver = Driver::new(session.multiplex.clone(), client.stream, client.buffer);
     let ended = poll_fn(|cx| session.poll(cx, &connection.alarm, &mut driver)).await;
     session.multiplex.lose();
-    connection.alarm.clear(For::Client);
+    for what in [For::Client, For::Server, For::Attempt, For::Exchange] {
+        connection.alarm.clear(what);
+    }
     connection.stream = driver.into_stream(&connection.worker.stock);
     match ended {
         Gone::Finished | Gone::Ended(_) => Next::Linger,
@@ -80,6 +91,9 @@ struct Session {
     farewell: bool,
     /// Nothing is under way.
     idle: bool,
+    idle_since: Nanos,
+    /// The client does not read.
+    stuck: Option<Stuck>,
 }
 
 impl Session {
@@ -98,14 +112,18 @@ impl Session {
             self.tell(*ended);
         }
         self.look_at_the_time(alarm);
-        gone
+        self.look_at_the_output(alarm, driver);
+        // Whatever is left to be said to a client that does not read is not worth its place.
+        if gone.is_pending() && alarm.is_due(For::Attempt) { Poll::Ready(Gone::Lost) } else { gone }
     }
 
     /// Says that the connection is going to end, once there is a reason.
     fn look_at_the_end(&mut self, alarm: &Alarm) {
         let most = self.worker.shared.snapshot.load().config.limits.requests_per_connection;
         let spent = most > 0 && self.served >= most;
-        let over = self.idle && alarm.is_due(For::Client);
+        let crowded_out = self.worker.crowded.get()
+            && self.worker.deadlines.now() > self.idle_since.saturating_add(nanos(SPARED));
+        let over = self.idle && (alarm.is_due(For::Client) || crowded_out);
         let ending = self.worker.draining.get() || self.entrance.is_closing() || spent || over;
         let mut engine = self.multiplex.engine.borrow_mut();
         if ending && !self.farewell {
@@ -124,11 +142,32 @@ impl Session {
         if idle && !self.idle {
             let timeouts = &self.worker.shared.snapshot.load().config.timeouts;
             let limit = if self.served == 0 { timeouts.request_head } else { timeouts.idle };
-            alarm.set(For::Client, self.worker.deadlines.now(), limit);
+            self.idle_since = self.worker.deadlines.now();
+            alarm.set(For::Client, self.idle_since, limit);
+            alarm.set(For::Exchange, self.idle_since, RESTED);
         } else if !idle && self.idle {
             alarm.clear(For::Client);
+            alarm.clear(For::Exchange);
+        } else if idle && alarm.is_due(For::Exchange) {
+            alarm.clear(For::Exchange);
+            self.multiplex.free();
         }
         self.idle = idle;
+    }
+
+    /// A client that reads nothing of what is there for it is given as much time as one of HTTP/1, and a moment.
+    fn look_at_the_output(&mut self, alarm: &Alarm, driver: &Driver) {
+        let stuck = driver.stuck();
+        if stuck == self.stuck {
+            return;
+        }
+        self.stuck = stuck;
+        let limit = self.worker.shared.snapshot.load().config.timeouts.send;
+        if stuck.is_some() && !limit.is_zero() {
+            alarm.set(For::Attempt, self.worker.deadlines.now(), limit + GRACE);
+        } else {
+            alarm.clear(For::Attempt);
+        }
     }
 
     /// Begins the exchange of a request that has come.

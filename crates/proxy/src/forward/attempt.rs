@@ -142,15 +142,15 @@ impl Talk {
         // An HTTP/1.0 client may leave it out; what we speak to servers may not.
         let hostless = !x.heads.request.headers.has(Name::Host);
         let coding = if let Some(stream) = lease.stream.framed() {
-            let mut added = std::mem::take(&mut head);
             if hostless {
-                encode::field(&mut added, b"host", permit.server.authority().as_bytes());
+                // The authority is made of it. Another attempt may be at another server.
+                x.heads.request.headers.append(b"host", permit.server.authority().as_bytes());
             }
-            added.extend_from_slice(&x.heads.added);
             let end = x.body.is_done() && effort.replay.is_empty();
-            stream.send_request(&x.heads.request, &added, end);
-            added.clear();
-            head = added;
+            stream.send_request(&x.heads.request, &x.heads.added, end);
+            if hostless {
+                x.heads.request.headers.remove(Name::Host);
+            }
             Coding::Plain
         } else {
             encode::request_head(&mut head, &x.heads.request);

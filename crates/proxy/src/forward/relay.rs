@@ -41,8 +41,13 @@ pub(crate) async fn relay(
     answer.permit.server.counters.bytes_in.add(effort.taken);
     let next = match ended {
         Ok(()) => finished(x, &answer, plan),
-        Err(failure) if failure.blame() == Blame::Server && answer.download.written == before => {
-            // Nothing of it has gone out: the client can still be told.
+        Err(failure)
+            if failure.blame() == Blame::Server
+                && answer.download.written == before
+                && !x.client.stream.is_framed() =>
+        {
+            // Nothing of it has gone out: the client can still be told. The head of a framed answer goes beside the
+            // bytes and at once; another one behind it would be no answer at all.
             super::judge(&answer.permit, failure);
             answer.put_back(x);
             return Err(Failure::BadResponse);
@@ -238,8 +243,9 @@ fn finished(x: &Exchange<'_>, answer: &Answer, plan: Plan) -> Next {
 fn broken(x: &mut Exchange<'_>, answer: &Answer, failure: Failure, plan: Plan) -> Next {
     x.story.failure = Some(failure);
     super::judge(&answer.permit, failure);
-    // An HTTP/1.0 client takes a close for the end of the answer; only a reset tells it otherwise.
-    if plan.until_close { Next::Reset } else { Next::Close }
+    // An HTTP/1.0 client takes a close for the end of the answer; only a reset tells it otherwise. A stream that is
+    // merely given up would be cancelled, which is what clients say of themselves.
+    if plan.until_close || x.client.stream.is_framed() { Next::Reset } else { Next::Close }
 }
 
 /// Whether the client itself ends the connection with this exchange and has sent nothing beyond it.

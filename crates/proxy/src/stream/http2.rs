@@ -33,6 +33,8 @@ pub(crate) struct Multiplex {
     retired: Cell<bool>,
     /// An answer on it is late: it may be dead without having said so.
     doubted: Cell<bool>,
+    /// Requests that may still be sent on it.
+    left: Cell<u64>,
 }
 
 /// What is known of a stream beside what the engine knows.
@@ -52,7 +54,19 @@ impl Multiplex {
             lost: Cell::new(false),
             retired: Cell::new(false),
             doubted: Cell::new(false),
+            left: Cell::new(u64::MAX),
         })
+    }
+
+    /// No more than so many requests are to be sent on it.
+    pub(crate) fn limit(&self, requests: u64) {
+        self.left.set(requests);
+    }
+
+    /// Gives back memory, while nothing is under way.
+    pub(crate) fn free(&self) {
+        self.engine.borrow_mut().free();
+        self.seats.borrow_mut().shrink_to(0);
     }
 
     /// Makes the task that polls the one that drives.
@@ -189,6 +203,11 @@ impl Http2Stream {
                 self.multiplex.seats.borrow_mut().insert(id.number(), Seat::default());
                 self.id = Some(id);
                 self.finished = end;
+                let left = self.multiplex.left.get().saturating_sub(1);
+                self.multiplex.left.set(left);
+                if left == 0 {
+                    self.multiplex.retire();
+                }
                 self.multiplex.wake_driver();
             }
             Err(_) => self.unprocessed = true,

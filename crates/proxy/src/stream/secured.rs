@@ -159,6 +159,11 @@ impl Secured {
         }
     }
 
+    /// Bytes that the kernel has yet to take.
+    pub(super) fn unsent(&self) -> usize {
+        self.out.len()
+    }
+
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.out.is_empty() { Poll::Ready(Ok(())) } else { self.poll_send(cx, false) }
     }

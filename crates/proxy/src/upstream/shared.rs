@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use loadweaver_config::{ConnectionPool, Protocol};
-use loadweaver_http2::{Connection as Engine, Event, Limits, Scheme};
+use loadweaver_http2::{Connection as Engine, Event, Limits, NoRoom, Scheme};
 use loadweaver_policy::failure::Failure;
 use tokio::sync::Notify;
 
@@ -45,18 +45,24 @@ pub(crate) struct SharedConnections {
 struct Shared {
     multiplex: Rc<Multiplex>,
     address: SocketAddr,
+    /// What it is secured with.
+    identity: u64,
 }
 
 impl SharedConnections {
-    /// A place on a connection that is there.
-    fn place(&self, server: &ServerState) -> Option<Lease> {
+    /// A place on a connection that is there: on the one that was opened first, or `newest`.
+    fn place(&self, server: &ServerState, newest: bool) -> Option<Lease> {
         let address = server.address()?;
         let mut all = self.open.borrow_mut();
+        let identity = server.identity_number();
         let shared = all.get_mut(&server.upstream())?;
         shared.retain(|shared| shared.multiplex.is_open());
-        let found = shared.iter().find(|shared| shared.address == address && shared.multiplex.has_room())?;
+        let good = |shared: &&Shared| {
+            // Another address with the same key, once in a very long time.
+            (shared.address, shared.identity) == (address, identity) && shared.multiplex.has_room()
+        };
+        let found = if newest { shared.iter().rev().find(good) } else { shared.iter().find(good) }?;
         let stream = Stream::http2(Http2Stream::planned(found.multiplex.clone()));
-        let identity = server.identity_number();
         Some(Lease { stream, reused: true, address, identity, http2: true, opened: 0, served: 0 })
     }
 
@@ -98,8 +104,9 @@ impl Drop for Opening {
     }
 }
 
-/// A place on a shared connection: on one that is there, or, with `fresh` or for want of room, on a new one. Within
-/// `limit`. Where the protocol is left to TLS and that agrees on HTTP/1, a connection of one's own.
+/// A place on a shared connection: on one that is there, or, with `fresh` or for want of room, on a new one; perhaps on
+/// one that somebody else is about to open: all exchanges of a connection that broke want a fresh one at the same time.
+/// Within `limit`. Where the protocol is left to TLS and that agrees on HTTP/1, a connection of one's own.
 pub(crate) async fn lease(
     worker: &Rc<Worker>,
     server: &ServerState,
@@ -110,25 +117,30 @@ pub(crate) async fn lease(
     let shared = &worker.shared_upstreams;
     let key = server.upstream();
     let began = worker.deadlines.now();
-    if protocol == Protocol::Auto && shared.unshared.borrow().contains(&key) {
-        return upstream::connect(server, &worker.stock, alarm, began, limit).await;
-    }
+    let alone = protocol == Protocol::Auto && shared.unshared.borrow().contains(&key);
+    let mut may_share = !fresh;
     loop {
-        if !fresh && let Some(lease) = shared.place(server) {
-            return Ok(lease);
+        if may_share
+            && !alone
+            && let Some(lease) = shared.place(server, fresh)
+        {
+            // What fails on a fresh connection is a failure: nobody is to try that for ever.
+            return Ok(Lease { reused: !fresh, ..lease });
         }
         let opening = shared.opening.borrow().get(&key).cloned();
         match opening {
-            Some(opening) if !fresh => wait(&opening, alarm, (began, limit)).await?,
+            Some(opening) if !alone => wait(&opening, alarm, (began, limit)).await?,
             _ => break,
         }
+        may_share = true;
     }
     shared.opening.borrow_mut().entry(key).or_default();
     let opening = Opening { worker: worker.clone(), key };
     let lease = upstream::connect(server, &worker.stock, alarm, began, limit).await?;
     match protocol {
         Protocol::H2c => {}
-        _ if lease.http2 => {}
+        // Also a server that has agreed on HTTP/1 before.
+        _ if lease.http2 => drop(shared.unshared.borrow_mut().remove(&key)),
         Protocol::Auto | Protocol::Http1 => {
             shared.unshared.borrow_mut().insert(key);
             return Ok(lease);
@@ -161,6 +173,9 @@ fn begin(opening: Opening, server: &ServerState, lease: Lease, pool: &Connection
     let scheme = if identity == 0 { Scheme::Http } else { Scheme::Https };
     let engine = Engine::client(&limits, scheme, opened);
     let multiplex = Multiplex::new(engine);
+    if pool.max_requests > 0 {
+        multiplex.limit(pool.max_requests);
+    }
     let session = Session {
         opening: Some(opening),
         worker: worker.clone(),
@@ -170,12 +185,13 @@ fn begin(opening: Opening, server: &ServerState, lease: Lease, pool: &Connection
         max_lifetime: pool.max_lifetime,
         idle: false,
         doubted: false,
+        leaving: false,
     };
     session.alarm.set(For::Exchange, opened, session.max_lifetime);
     tokio::task::spawn_local(session.drive(stream));
     let place = Stream::http2(Http2Stream::planned(multiplex.clone()));
     let mut open = worker.shared_upstreams.open.borrow_mut();
-    open.entry(server.upstream()).or_default().push(Shared { multiplex, address });
+    open.entry(server.upstream()).or_default().push(Shared { multiplex, address, identity });
     Lease { stream: place, reused, address, identity, http2: true, opened, served }
 }
 
@@ -191,6 +207,8 @@ struct Session {
     idle: bool,
     /// It was asked whether it is still there.
     doubted: bool,
+    /// Nothing is left to be done but to say so.
+    leaving: bool,
 }
 
 impl Session {
@@ -209,13 +227,13 @@ impl Session {
     fn poll(&mut self, cx: &mut Context<'_>, driver: &mut Driver) -> Poll<()> {
         self.multiplex.driven_by(cx.waker());
         let now = self.worker.deadlines.now();
-        let over = self.idle && self.alarm.is_due(For::Client);
+        let over = (self.idle && self.alarm.is_due(For::Client)) || self.is_useless();
         if over || self.alarm.is_due(For::Exchange) || self.multiplex.is_retired() {
             self.alarm.clear(For::Exchange);
             self.multiplex.engine.borrow_mut().conclude();
         }
-        if self.alarm.is_due(For::Server) {
-            // Neither an answer nor the echo of a PING: nobody is there any more.
+        if self.alarm.is_due(For::Server) || self.alarm.is_due(For::Attempt) {
+            // Neither an answer nor the echo of a PING: nobody is there any more. Or nobody reads our last words.
             return Poll::Ready(());
         }
         if self.multiplex.is_doubted() && !std::mem::replace(&mut self.doubted, true) {
@@ -247,5 +265,15 @@ impl Session {
             self.alarm.clear(For::Client);
         }
         self.idle = idle;
+        if idle && !self.multiplex.is_open() && !std::mem::replace(&mut self.leaving, true) {
+            self.alarm.set(For::Attempt, now, SIGN_OF_LIFE);
+        }
+    }
+
+    /// Whether the server takes no streams on it at all. It may change its mind, but until then each exchange opens
+    /// another connection, and all of them would stay.
+    fn is_useless(&self) -> bool {
+        let engine = self.multiplex.engine.borrow();
+        engine.is_settled() && engine.streams() == 0 && engine.no_room() == Some(NoRoom::Streams)
     }
 }

@@ -18,7 +18,14 @@ pub(crate) struct Driver {
     buffer: Buffer,
     /// The engine takes nothing more: what is left is to write what it has to say.
     ended: Option<Ended>,
+    /// Bytes that were written in all.
+    written: u64,
+    /// The socket takes no more for now.
+    stuck: bool,
 }
+
+/// How far the writing had come when the socket took no more: bytes that were written, and bytes under way.
+pub(crate) type Stuck = (u64, usize);
 
 /// How a connection came to its end.
 #[derive(Debug)]
@@ -33,7 +40,7 @@ pub(crate) enum Gone {
 
 impl Driver {
     pub(crate) fn new(multiplex: Rc<Multiplex>, stream: Stream, buffer: Buffer) -> Self {
-        Self { multiplex, stream, buffer, ended: None }
+        Self { multiplex, stream, buffer, ended: None, written: 0, stuck: false }
     }
 
     /// Reads and writes as far as it goes; ready when there is nothing left to do.
@@ -50,6 +57,7 @@ impl Driver {
             }
             self.multiplex.tell(&mut notice);
             let written = self.poll_flush(cx);
+            self.stuck = written.is_pending();
             self.multiplex.tell(&mut notice);
             match written {
                 Poll::Ready(false) => return Poll::Ready(Gone::Lost),
@@ -89,11 +97,20 @@ impl Driver {
         while !engine.output().is_empty() {
             match std::task::ready!(self.stream.poll_write(cx, engine.output())) {
                 Ok(0) | Err(_) => return Poll::Ready(false),
-                Ok(written) => engine.wrote(written),
+                Ok(written) => {
+                    self.written += written as u64;
+                    engine.wrote(written);
+                }
             }
         }
         drop(engine);
         self.stream.poll_flush(cx).map(|flushed| flushed.is_ok())
+    }
+
+    /// Whether the other side reads too little for us to go on, and since when it has read nothing: the value stays
+    /// the same for as long.
+    pub(crate) fn stuck(&self) -> Option<Stuck> {
+        self.stuck.then(|| (self.written, self.stream.unsent()))
     }
 
     /// The socket, when nobody drives it any more.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use loadweaver_testkit::Balancer;
 use loadweaver_testkit::config::{merge, one_pool};
+use loadweaver_testkit::pair::socket::{self, Socket};
 use loadweaver_testkit::pair::{AnyOrigin, Ask, HALF, REST, Told, Wire, ask, begin};
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::{Authority, Bridge, TlsOrigin};
@@ -110,6 +111,12 @@ impl Pair {
         self.connect();
     }
 
+    #[track_caller]
+    fn open(&self, path: &str) -> Box<dyn Socket> {
+        socket::open(self.client.wire, self.entry, path)
+            .unwrap_or_else(|told| panic!("{self}: no WebSocket: {told:?}"))
+    }
+
     fn try_ask(&self, request: Ask<'_>) -> Result<Told, String> {
         ask(self.client.wire, self.entry, request)
     }
@@ -172,6 +179,11 @@ matrix! {
     a_server_that_hangs_is_given_up,
     a_drain_lets_an_answer_end,
     many_exchanges_at_once_are_each_answered,
+    an_upgrade_opens_a_tunnel_both_ways,
+    a_tunnel_that_a_client_breaks_off_is_broken_off_for_the_server,
+    a_tunnel_that_a_server_breaks_off_is_broken_off_for_the_client,
+    a_silent_tunnel_is_closed,
+    a_drain_lets_a_tunnel_go_on_until_its_deadline,
 }
 
 fn a_get_is_answered(pair: &mut Pair) {
@@ -293,6 +305,58 @@ fn a_drain_lets_an_answer_end(pair: &mut Pair) {
     assert_eq!(told.body, [HALF, REST].concat());
     let ended = pair.balancer.wait_for_exit(Duration::from_secs(20));
     assert!(ended.is_some_and(|status| status.success()), "{pair}: {ended:?}");
+}
+
+fn an_upgrade_opens_a_tunnel_both_ways(pair: &mut Pair) {
+    let mut tunnel = pair.open("/socket");
+    for bytes in [b"\x81\x05hello".as_slice(), b"\x89\0", b"GET / HTTP/1.1\r\n\r\n", b"\0\xff\r\n"] {
+        tunnel.send(bytes);
+        assert_eq!(tunnel.read(bytes.len()).expect("the echo"), bytes);
+    }
+    tunnel.end();
+    let (last, ended) = tunnel.read_to_end();
+    assert_eq!((last.as_slice(), ended), (b"bye".as_slice(), Ok(())), "{pair}: an end is an end of one side");
+    pair.origin.wait_for_hanging(0);
+    assert_eq!(pair.ask(Ask::get("/echo")).status, 200);
+}
+
+fn a_tunnel_that_a_client_breaks_off_is_broken_off_for_the_server(pair: &mut Pair) {
+    let tunnel = pair.open("/socket");
+    pair.origin.wait_for_hanging(1);
+    drop(tunnel);
+    pair.origin.wait_for_hanging(0);
+    assert_eq!(pair.ask(Ask::get("/echo")).status, 200);
+}
+
+fn a_tunnel_that_a_server_breaks_off_is_broken_off_for_the_client(pair: &mut Pair) {
+    let mut tunnel = pair.open("/socket-cut");
+    tunnel.send(b"x");
+    let (bytes, ended) = tunnel.read_to_end();
+    assert_eq!(bytes, b"");
+    // What stands between us and a client of HTTP/1 with TLS makes a reset an end.
+    let told = pair.client == H1_TLS || pair.server == H1_TLS || ended.is_err();
+    assert!(told, "{pair}: it looks like an orderly end");
+}
+
+fn a_silent_tunnel_is_closed(pair: &mut Pair) {
+    pair.with(&json!({ "timeouts": { "tunnel": "300ms" } }));
+    let mut tunnel = pair.open("/socket");
+    tunnel.send(b"x");
+    assert_eq!(tunnel.read_to_end().0, b"x");
+    pair.origin.wait_for_hanging(0);
+}
+
+fn a_drain_lets_a_tunnel_go_on_until_its_deadline(pair: &mut Pair) {
+    merge(&mut pair.config, &json!({ "timeouts": { "drain": "1s" } }));
+    pair.with(&json!({}));
+    let mut tunnel = pair.open("/socket");
+    pair.balancer.terminate();
+    pair.balancer.wait_for_log("draining");
+    tunnel.send(b"still there");
+    assert_eq!(tunnel.read(11).expect("the echo"), b"still there");
+    assert_eq!(tunnel.read_to_end().0, b"");
+    pair.origin.wait_for_hanging(0);
+    assert!(pair.balancer.wait_for_exit(Duration::from_secs(20)).is_some(), "{pair}");
 }
 
 fn many_exchanges_at_once_are_each_answered(pair: &mut Pair) {

@@ -78,6 +78,8 @@ failures! {
     BadChunk,
     /// CONNECT where the listener does not allow it.
     ConnectMethod,
+    /// An extended CONNECT (RFC 8441) for a protocol other than WebSocket.
+    UnsupportedProtocol,
     /// An Expect that we cannot meet.
     ExpectationFailed,
     /// A transfer coding other than chunked.
@@ -124,6 +126,8 @@ failures! {
     TlsHandshakeFailed,
     /// The server's certificate is not good: expired, for another name, or signed by nobody whom the pool trusts.
     TlsCertificateRefused,
+    /// The server takes no WebSockets: it speaks HTTP/2 without them, or answers as if none was asked for.
+    NoWebsocket,
     /// The server closed or reset the connection before its answer's head was whole.
     ServerClosed,
     /// The answer's head did not come within `timeouts.response`.
@@ -165,6 +169,7 @@ impl Failure {
             Self::BadFraming => "bad_framing",
             Self::BadChunk => "bad_chunk",
             Self::ConnectMethod => "connect_method",
+            Self::UnsupportedProtocol => "unsupported_protocol",
             Self::ExpectationFailed => "expectation_failed",
             Self::UnsupportedTransferCoding => "unsupported_transfer_coding",
             Self::UnsupportedVersion => "unsupported_version",
@@ -188,6 +193,7 @@ impl Failure {
             Self::ResolveFailed => "resolve_failed",
             Self::TlsHandshakeFailed => "tls_handshake_failed",
             Self::TlsCertificateRefused => "tls_certificate_refused",
+            Self::NoWebsocket => "no_websocket",
             Self::ServerClosed => "server_closed",
             Self::ResponseTimeout => "response_timeout",
             Self::PerTryTimeout => "per_try_timeout",
@@ -222,12 +228,13 @@ impl Failure {
             Self::Misdirected => 421,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
-            Self::UnsupportedTransferCoding => 501,
+            Self::UnsupportedTransferCoding | Self::UnsupportedProtocol => 501,
             Self::ConnectFailed
             | Self::ConnectRefused
             | Self::ResolveFailed
             | Self::TlsHandshakeFailed
             | Self::TlsCertificateRefused
+            | Self::NoWebsocket
             | Self::ServerClosed
             | Self::BadResponse
             | Self::ResponseHeadTooLarge => 502,
@@ -259,6 +266,7 @@ impl Failure {
             | Self::BadFraming
             | Self::BadChunk
             | Self::ConnectMethod
+            | Self::UnsupportedProtocol
             | Self::ExpectationFailed
             | Self::UnsupportedTransferCoding
             | Self::UnsupportedVersion
@@ -285,6 +293,7 @@ impl Failure {
             | Self::ResolveFailed
             | Self::TlsHandshakeFailed
             | Self::TlsCertificateRefused
+            | Self::NoWebsocket
             | Self::ServerClosed
             | Self::ResponseTimeout
             | Self::PerTryTimeout
@@ -308,7 +317,8 @@ impl Failure {
             | Self::ConnectTimeout
             | Self::ResolveFailed
             | Self::TlsHandshakeFailed
-            | Self::TlsCertificateRefused => RetryRule::Always,
+            | Self::TlsCertificateRefused
+            | Self::NoWebsocket => RetryRule::Always,
             Self::ServerClosed
             | Self::ResponseTimeout
             | Self::PerTryTimeout
@@ -323,6 +333,7 @@ impl Failure {
             | Self::BadFraming
             | Self::BadChunk
             | Self::ConnectMethod
+            | Self::UnsupportedProtocol
             | Self::ExpectationFailed
             | Self::UnsupportedTransferCoding
             | Self::UnsupportedVersion
@@ -356,7 +367,8 @@ impl Failure {
             | Self::ConnectTimeout
             | Self::ResolveFailed
             | Self::TlsHandshakeFailed
-            | Self::TlsCertificateRefused => RetryKind::ConnectFailure,
+            | Self::TlsCertificateRefused
+            | Self::NoWebsocket => RetryKind::ConnectFailure,
             Self::ServerClosed | Self::BadResponse | Self::ResponseHeadTooLarge => RetryKind::Reset,
             Self::ResponseTimeout | Self::PerTryTimeout | Self::UploadStalled => RetryKind::Timeout,
             Self::BadRequestLine
@@ -367,6 +379,7 @@ impl Failure {
             | Self::BadFraming
             | Self::BadChunk
             | Self::ConnectMethod
+            | Self::UnsupportedProtocol
             | Self::ExpectationFailed
             | Self::UnsupportedTransferCoding
             | Self::UnsupportedVersion
@@ -403,6 +416,8 @@ impl Failure {
             Self::BadFraming => "The length of the request body is ambiguous.",
             Self::BadChunk => "The chunked request body is malformed.",
             Self::ConnectMethod => "The CONNECT method is not allowed here.",
+            Self::UnsupportedProtocol => "The protocol of the CONNECT request is not supported.",
+            Self::NoWebsocket => "The service takes no WebSockets.",
             Self::ExpectationFailed => "The Expect header cannot be met.",
             Self::UnsupportedTransferCoding => "The transfer coding is not supported.",
             Self::UnsupportedVersion => "The HTTP version is not supported.",

@@ -9,6 +9,7 @@ use loadweaver_http1::encode::field;
 use loadweaver_http1::{Framing, Headers, Method, Name};
 
 use crate::exchange::Exchange;
+use crate::websocket;
 
 /// Decides who the client is: the transport's peer, or, behind trusted proxies, the last address in
 /// `X-Forwarded-For` that is not a trusted proxy's. Forwarded headers of anybody else are removed, because a server
@@ -53,10 +54,13 @@ fn read_address(text: &str) -> Option<IpAddr> {
 
 /// Makes the request what the server shall see. Fields that we add go into `heads.added`.
 pub(crate) fn request(x: &mut Exchange<'_>) {
+    let upgrade = x.heads.request.upgrade().filter(|protocol| !is_h2c(protocol)).map(<[u8]>::to_vec);
+    if let Some(upgrade) = &upgrade {
+        websocket::ask(x, upgrade);
+    }
     let heads = &mut *x.heads;
     heads.added.clear();
     let added = &mut heads.added;
-    let upgrade = heads.request.upgrade().filter(|protocol| !is_h2c(protocol)).map(<[u8]>::to_vec);
     let trailers = heads.request.takes_trailers();
     heads.request.strip_hop_by_hop();
     match (&upgrade, trailers) {

@@ -19,6 +19,7 @@ use crate::record::{self, Story};
 use crate::respond;
 use crate::snapshot::{Manners, Snapshot};
 use crate::tls::Greeting;
+use crate::websocket;
 use crate::worker::{HeadPair, Worker};
 
 /// One exchange: what it works with and what has become of it so far.
@@ -37,6 +38,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) client_ip: IpAddr,
     /// The connection must not serve another exchange.
     pub(crate) last: bool,
+    /// The WebSocket that the client asks for.
+    pub(crate) websocket: Option<websocket::Asked>,
     /// What is known of a client that has shaken hands.
     pub(crate) greeting: Option<Rc<Greeting>>,
 }
@@ -62,6 +65,7 @@ impl<'c> Exchange<'c> {
             peer: SocketAddr::new(nobody, 0),
             client_ip: nobody,
             last: false,
+            websocket: None,
             greeting: None,
         }
     }

@@ -18,7 +18,7 @@ pub(crate) mod flow;
 mod relay;
 mod tunnel;
 
-use answer::Answer;
+pub(crate) use answer::Answer;
 use attempt::Lost;
 use flow::Replay;
 

@@ -24,6 +24,7 @@ mod grpc;
 mod record;
 mod respond;
 mod upstream;
+mod websocket;
 
 pub use pool::{HealthView, PoolState};
 pub use proxy::{Options, Proxy, StartError};

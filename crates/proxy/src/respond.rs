@@ -209,6 +209,7 @@ async fn send(x: &mut Exchange<'_>, out: Vec<u8>, keep: bool) -> bool {
 pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
+        101 => "Switching Protocols",
         103 => "Early Hints",
         200 => "OK",
         201 => "Created",

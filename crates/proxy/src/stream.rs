@@ -87,6 +87,11 @@ impl Stream {
         matches!(self.0, Kind::Plain(_))
     }
 
+    /// Whether it speaks TLS itself; a stream of HTTP/2 leaves that to its connection.
+    pub(crate) fn is_secured(&self) -> bool {
+        matches!(self.0, Kind::Secured(_))
+    }
+
     /// Whether the reactor knows of the socket, so that waiting on it costs no system call.
     pub(crate) fn is_known(&self) -> bool {
         match &self.0 {

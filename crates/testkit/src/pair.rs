@@ -11,6 +11,8 @@
 //! | `/cut` | ends its answer in the middle, so that it can be seen |
 //! | `/hang` | never answers |
 //! | `/gate` | sends half of its answer, and the rest when the gate is opened |
+//! | `/socket` | takes a WebSocket, sends back what comes in it, says `bye` when no more will come, and hangs meanwhile |
+//! | `/socket-cut` | takes a WebSocket and breaks it off with the first byte |
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +22,7 @@ use crate::eventually::{PATIENCE, eventually};
 
 mod http1;
 mod http2;
+pub mod socket;
 
 /// What is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -467,10 +467,13 @@ impl Flow {
                 Err(error) => return Err(error.to_string()),
             }
         }
-        match plain.write(&self.to_plain) {
-            Ok(len) => drop(self.to_plain.drain(..len)),
-            Err(error) if would_block(&error) => {}
-            Err(error) => return Err(error.to_string()),
+        // Even nothing at all cannot be written behind an end.
+        if !self.to_plain.is_empty() {
+            match plain.write(&self.to_plain) {
+                Ok(len) => drop(self.to_plain.drain(..len)),
+                Err(error) if would_block(&error) => {}
+                Err(error) => return Err(error.to_string()),
+            }
         }
         if self.secured_ended && self.to_plain.is_empty() && !self.plain_told {
             let _ = plain.shutdown(Shutdown::Write);

@@ -56,6 +56,15 @@ impl RequestHead {
         self.read_composed_options()
     }
 
+    /// Makes an extended CONNECT (RFC 8441) the request that asks for the same in HTTP/1.1: a GET with an `Upgrade`, and
+    /// without a body, because what follows it is the tunnel's. [`RequestHead::protocol`] still tells where it came from.
+    pub fn become_upgrade(&mut self, protocol: &[u8]) {
+        self.method = Method::Get;
+        self.framing = Some(Framing::None);
+        self.headers.append(b"upgrade", protocol);
+        self.options.upgrade = true;
+    }
+
     fn check_composed_target(&mut self) -> Result<(), RequestError> {
         self.check_hosts()?;
         if self.method == Method::Connect && self.protocol.1 == 0 {
@@ -164,6 +173,20 @@ mod tests {
         for hosts in [&[][..], &[("host", "a"), ("host", "a")], &[("host", "u@a")], &[("host", "")]] {
             assert_eq!(composed(("GET", "/", ""), hosts, true).err(), Some(RequestError::Host), "{hosts:?}");
         }
+    }
+
+    #[test]
+    fn an_extended_connect_becomes_a_get_that_asks_to_upgrade() {
+        let head = composed(("CONNECT", "/chat", "websocket"), &[("host", "a")], false);
+        let mut head = head.expect("it is good");
+        assert_eq!(
+            (head.method(), head.upgrade(), head.framing()),
+            (Method::Connect, None, Framing::Chunked)
+        );
+        head.become_upgrade(b"websocket");
+        assert_eq!((head.method_text(), head.framing()), ("GET", Framing::None));
+        assert_eq!(head.upgrade(), Some(b"websocket".as_slice()));
+        assert_eq!((head.target(), head.protocol()), ("/chat", Some(b"websocket".as_slice())));
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Failure {
             | Self::BadResponse
             | Self::ResponseHeadTooLarge
             | Self::BadResponseBody => 13,
-            Self::NoRoute | Self::ConnectMethod => 12,
+            Self::NoRoute | Self::ConnectMethod | Self::UnsupportedProtocol | Self::NoWebsocket => 12,
             Self::TargetTooLong | Self::HeadTooLarge | Self::BodyTooLarge => 8,
             Self::HeadTimeout
             | Self::BodyTimeout

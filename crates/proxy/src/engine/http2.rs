@@ -27,6 +27,7 @@ use crate::snapshot::Snapshot;
 use crate::stream::Stream;
 use crate::stream::http2::{Http2Stream, Multiplex};
 use crate::tls::Greeting;
+use crate::websocket;
 use crate::worker::Worker;
 
 pub(crate) mod driver;
@@ -242,6 +243,7 @@ async fn run(worker: Rc<Worker>, stream: Http2Stream, from: Origin) {
     let started = worker.deadlines.now();
     let mut heads = worker.heads.take();
     let taken = stream.take_request(&mut heads.request);
+    let understood = websocket::understand(&mut heads.request);
     let mut client = Client { stream: Stream::http2(stream), buffer: Buffer::default(), ended: false };
     let body = match heads.request.framing() {
         Framing::None => Body::default(),
@@ -255,7 +257,10 @@ async fn run(worker: Rc<Worker>, stream: Http2Stream, from: Origin) {
     exchange.body = body;
     exchange.story.started = started;
     let next = match taken {
-        Ok(()) => exchange::run(&mut exchange, started).await,
+        Ok(()) => match understood {
+            Ok(()) => exchange::run(&mut exchange, started).await,
+            Err(failure) => respond::refuse(&mut exchange, failure).await,
+        },
         Err(Refusal::TooLarge) => respond::refuse(&mut exchange, Failure::HeadTooLarge).await,
         Err(Refusal::TargetTooLong) => respond::refuse(&mut exchange, Failure::TargetTooLong).await,
         Err(Refusal::Expectation) => respond::refuse(&mut exchange, Failure::ExpectationFailed).await,

@@ -18,6 +18,7 @@ use crate::forward::flow::{Broken, Coding, Ends, Flow, Upload, Waits};
 use crate::forward::relay;
 use crate::pool::Permit;
 use crate::upstream::{self, Lease};
+use crate::websocket::{self, WEBSOCKET};
 
 /// Interim answers before a final one; a server that sends more is not going to answer.
 const MAX_INTERIM: u32 = 32;
@@ -84,7 +85,7 @@ pub(crate) async fn run(
                     failure,
                     bytes_sent: false,
                     stale: false,
-                    excused: false,
+                    excused: failure == Failure::NoWebsocket,
                     torn: false,
                 });
             }
@@ -116,7 +117,13 @@ async fn connect(
     };
     if may_share {
         let terms = (config.protocol, &config.connection_pool, limit);
-        return upstream::shared::lease(x.worker, &permit.server, x.alarm, terms, fresh).await;
+        let mut lease = upstream::shared::lease(x.worker, &permit.server, x.alarm, terms, fresh).await?;
+        if x.websocket.is_some()
+            && let Some(stream) = lease.stream.framed()
+        {
+            upstream::shared::takes_websockets(stream, x.alarm, (now, limit)).await?;
+        }
+        return Ok(lease);
     }
     upstream::connect(&permit.server, &x.worker.stock, x.alarm, now, limit).await
 }
@@ -146,8 +153,13 @@ impl Talk {
                 // The authority is made of it. Another attempt may be at another server.
                 x.heads.request.headers.append(b"host", permit.server.authority().as_bytes());
             }
-            let end = x.body.is_done() && effort.replay.is_empty();
-            stream.send_request(&x.heads.request, &x.heads.added, end);
+            if x.websocket.is_some() {
+                let head = websocket::to_http2(&x.heads.request);
+                stream.send_request(&head, &x.heads.added, false, Some(WEBSOCKET));
+            } else {
+                let end = x.body.is_done() && effort.replay.is_empty();
+                stream.send_request(&x.heads.request, &x.heads.added, end, None);
+            }
             if hostless {
                 x.heads.request.headers.remove(Name::Host);
             }
@@ -158,6 +170,9 @@ impl Talk {
                 encode::field(&mut head, b"host", permit.server.authority().as_bytes());
             }
             head.extend_from_slice(&x.heads.added);
+            if let Some(asked) = &x.websocket {
+                websocket::to_http1(&mut head, asked, &x.heads.request);
+            }
             encode::end_head(&mut head);
             if x.heads.request.framing() == Framing::Chunked { Coding::Chunked } else { Coding::Plain }
         };
@@ -168,14 +183,13 @@ impl Talk {
         let mut to_client = std::mem::take(&mut x.heads.to_client);
         to_client.clear();
         let download = Flow::new(to_client, Coding::Nothing);
-        Self {
-            answer: Answer::new(permit, lease, upload, download),
-            interims: 0,
-            heard_anything: false,
-            watched: None,
-            patient: false,
-            rearm: false,
+        // What the client sends now is the tunnel's, and waits until there is one.
+        let tunnel = x.websocket.is_some() && lease.stream.is_framed();
+        let mut answer = Answer::new(permit, lease, upload, download);
+        if tunnel {
+            answer.uploaded = Upload::Whole;
         }
+        Self { answer, interims: 0, heard_anything: false, watched: None, patient: false, rearm: false }
     }
 
     async fn until_head(
@@ -306,7 +320,7 @@ impl Talk {
                 Ok(()) => self.heard_anything = true,
             }
             if is_final(x.heads.response.status()) {
-                return Poll::Ready(check_final(x, self.answer.uploaded));
+                return Poll::Ready(Ok(()));
             }
             self.interim(x)?;
         }
@@ -427,7 +441,7 @@ impl Talk {
             // One stream of a connection that goes on was refused, and would be on another one too.
             let turned_away = self.answer.lease.stream.framed().is_some_and(|stream| stream.is_refused());
             let stale = reused && !turned_away && !self.heard_anything && failure == Failure::ServerClosed;
-            let excused = self.waits_for_client();
+            let excused = self.waits_for_client() || failure == Failure::NoWebsocket;
             let torn = self.answer.download.is_torn();
             let (permit, _) = self.answer.put_back(x);
             return Err(Lost { permit, failure, bytes_sent, stale, excused, torn });
@@ -439,7 +453,9 @@ impl Talk {
         self.answer.permit.server.counters.answered(response.status(), took);
         let connected =
             x.heads.request.method() == Method::Connect && (200..300).contains(&response.status());
-        self.answer.is_upgrade = response.status() == 101 || connected;
+        let socket = x.websocket.is_some() && self.answer.lease.stream.is_framed();
+        self.answer.is_upgrade =
+            response.status() == 101 || connected || (socket && (200..300).contains(&response.status()));
         self.answer.body = match response.framing() {
             Framing::Length(length) if self.answer.lease.stream.is_framed() => Body::streamed(Some(length)),
             Framing::Chunked if self.answer.lease.stream.is_framed() => Body::streamed(None),
@@ -480,10 +496,11 @@ fn check_final(x: &Exchange<'_>, uploaded: Upload) -> Result<(), Failure> {
         let named = head.headers.get(Name::Upgrade).unwrap_or_default();
         let asked = x.story.asked_upgrade.as_deref().is_some_and(|asked| offers(asked, named));
         // Before the server has the whole request, nobody could tell where its body ends and the tunnel begins.
-        let good = asked && head.upgrades() && uploaded == Upload::Whole;
-        return if good { Ok(()) } else { Err(Failure::BadResponse) };
+        if !asked || !head.upgrades() || uploaded != Upload::Whole {
+            return Err(Failure::BadResponse);
+        }
     }
-    Ok(())
+    websocket::check(x)
 }
 
 /// Whether a protocol is among those that were asked for.

@@ -15,6 +15,7 @@ use crate::forward::answer::Answer;
 use crate::forward::flow::{Broken, Coding, Ends, Upload, Waits};
 use crate::forward::{Effort, attempt, tunnel};
 use crate::respond;
+use crate::websocket;
 
 /// Passes the answer on. Once its head is on the way no other answer can be given: a failure from here on is told
 /// by the end of the connection and by the record.
@@ -27,7 +28,8 @@ pub(crate) async fn relay(
     if effort.pool.config.passive_health.on_status.iter().any(|range| range.contains(status)) {
         answer.permit.observe(Observation::StatusFailed(status));
     }
-    x.story.status = status;
+    websocket::translate(x, &answer);
+    x.story.status = x.heads.response.status();
     let plan = plan(x, &mut answer);
     if answer.is_upgrade {
         return Ok(Box::pin(tunnel::tunnel(x, effort, answer)).await);
@@ -70,7 +72,7 @@ struct Plan {
 fn plan(x: &mut Exchange<'_>, answer: &mut Answer) -> Plan {
     let protocol = edit::response(x);
     if let Some(stream) = x.client.stream.framed() {
-        let nothing = x.heads.response.framing() == Framing::None;
+        let nothing = x.heads.response.framing() == Framing::None && !answer.is_upgrade;
         stream.send_response(&x.heads.response, nothing);
         answer.download.coding = if nothing { Coding::Nothing } else { Coding::Plain };
         return Plan { keep: false, until_close: false };

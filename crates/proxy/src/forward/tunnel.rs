@@ -92,12 +92,23 @@ pub(crate) async fn tunnel(x: &mut Exchange<'_>, effort: &mut Effort, mut answer
     .await;
     x.alarm.clear(For::Server);
     x.worker.shared.counters.tunnels_active.decrement();
+    // A tunnel that one side broke off is broken off for the other one too (RFC 8441 section 5); an exchange of HTTP/2
+    // that ends without its end is reset in any case.
+    // Whoever speaks TLS often ends it without a word, which means no more than the end.
+    let broken = match ended {
+        Some(Failure::ClientClosed) => !x.client.stream.is_secured(),
+        Some(Failure::ResponseCut) => !answer.lease.stream.is_secured(),
+        _ => false,
+    };
+    if broken && !answer.lease.stream.is_framed() {
+        answer.lease.stream.close_with_reset();
+    }
     x.story.failure = ended;
     effort.taken += up.flow.taken;
     x.story.bytes_out = down.flow.taken;
     answer.permit.server.counters.bytes_in.add(up.flow.taken);
     answer.permit.server.counters.bytes_out.add(down.flow.taken);
-    Next::Close
+    if broken && !x.client.stream.is_framed() { Next::Reset } else { Next::Close }
 }
 
 /// A tunnel's end says little about the server: a client that goes away breaks both directions.

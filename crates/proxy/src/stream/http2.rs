@@ -35,6 +35,8 @@ pub(crate) struct Multiplex {
     doubted: Cell<bool>,
     /// Requests that may still be sent on it.
     left: Cell<u64>,
+    /// Who waits to know what the server takes.
+    curious: RefCell<Vec<Waker>>,
 }
 
 /// What is known of a stream beside what the engine knows.
@@ -55,6 +57,7 @@ impl Multiplex {
             retired: Cell::new(false),
             doubted: Cell::new(false),
             left: Cell::new(u64::MAX),
+            curious: RefCell::default(),
         })
     }
 
@@ -92,7 +95,7 @@ impl Multiplex {
         loop {
             let event = self.engine.borrow_mut().next_event();
             match event {
-                None => return,
+                None => return self.satisfy(),
                 Some(Event::Readable(id) | Event::Writable(id)) => self.wake(id, None),
                 Some(Event::Reset(id, code)) => self.wake(id, Some(code)),
                 Some(Event::Head(id)) => {
@@ -102,6 +105,13 @@ impl Multiplex {
                 }
                 Some(event) => notice(event),
             }
+        }
+    }
+
+    /// Wakes those that wait to know what the server takes, once that is known or never will be.
+    fn satisfy(&self) {
+        if !self.curious.borrow().is_empty() && (self.lost.get() || self.engine.borrow().is_settled()) {
+            self.curious.take().into_iter().for_each(Waker::wake);
         }
     }
 
@@ -194,9 +204,30 @@ impl Http2Stream {
         self.multiplex.engine.borrow_mut().take_request(id, head)
     }
 
-    /// Opens the stream with a request. Where there is no room for it any more, what is asked next says that.
-    pub(crate) fn send_request(&mut self, head: &RequestHead, added: &[u8], end: bool) {
-        let opening = Opening { finish: finish(end), protocol: None };
+    /// Whether the server takes an extended CONNECT (RFC 8441 section 3), once it has said what it takes; an error if
+    /// it goes away before that.
+    pub(crate) fn poll_takes_protocols(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let engine = self.multiplex.engine.borrow();
+        if self.multiplex.is_lost() {
+            Poll::Ready(Err(gone()))
+        } else if engine.is_settled() {
+            Poll::Ready(Ok(engine.peer_takes_connect_protocol()))
+        } else {
+            self.multiplex.curious.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    /// Opens the stream with a request; with `protocol` as an extended CONNECT. Where there is no room for it any more,
+    /// what is asked next says that.
+    pub(crate) fn send_request(
+        &mut self,
+        head: &RequestHead,
+        added: &[u8],
+        end: bool,
+        protocol: Option<&[u8]>,
+    ) {
+        let opening = Opening { finish: finish(end), protocol };
         let opened = self.multiplex.engine.borrow_mut().open(head, added, opening);
         match opened {
             Ok(id) => {

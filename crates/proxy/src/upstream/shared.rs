@@ -151,6 +151,24 @@ pub(crate) async fn lease(
     Ok(begin(opening, server, lease, pool))
 }
 
+/// Makes sure that a server takes WebSockets on a place of its: those that do say so at the start.
+pub(crate) async fn takes_websockets(
+    stream: &Http2Stream,
+    alarm: &Alarm,
+    (began, limit): (Nanos, Duration),
+) -> Result<(), Failure> {
+    alarm.set(For::Server, began, limit);
+    let known = poll_fn(|cx| match stream.poll_takes_protocols(cx) {
+        Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
+        Poll::Ready(Ok(false)) => Poll::Ready(Err(Failure::NoWebsocket)),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(Failure::ConnectFailed)),
+        Poll::Pending => upstream::overdue(alarm).map_or(Poll::Pending, |failure| Poll::Ready(Err(failure))),
+    })
+    .await;
+    alarm.clear(For::Server);
+    known
+}
+
 /// Waits until somebody else's connection is there or is not to be.
 async fn wait(opening: &Notify, alarm: &Alarm, (began, limit): (Nanos, Duration)) -> Result<(), Failure> {
     alarm.set(For::Server, began, limit);

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::socket::{Socket, accept};
 use super::{Ask, Begun, Counted, HALF, REST, Stage, Told};
 use crate::client::RawClient;
 use crate::origin::{Origin, OriginConnection, reply};
@@ -121,6 +122,23 @@ pub(super) fn origin(stage: Arc<Stage>) -> (SocketAddr, Box<dyn Any>) {
                     connection.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ncut here");
                     return Err(WireError::Closed);
                 }
+                "/socket" => {
+                    let _here = Counted::new(&stage.hanging);
+                    if !take_socket(connection, &request) {
+                        continue;
+                    }
+                    while let Ok(byte) = connection.read_exact(1) {
+                        connection.write(byte);
+                    }
+                    connection.write("bye");
+                    return Ok(());
+                }
+                "/socket-cut" => {
+                    if take_socket(connection, &request) {
+                        connection.read_exact(1)?;
+                        return connection.reset();
+                    }
+                }
                 "/hang" => {
                     let _here = Counted::new(&stage.hanging);
                     return connection.hang();
@@ -146,6 +164,77 @@ pub(super) fn origin(stage: Arc<Stage>) -> (SocketAddr, Box<dyn Any>) {
         }
     });
     (origin.address(), Box::new(origin))
+}
+
+/// Agrees to a WebSocket where the request asks for one as it should.
+fn take_socket(connection: &mut OriginConnection, request: &Request) -> bool {
+    let fields = &request.fields;
+    let version = fields.get("sec-websocket-version");
+    let asked = fields.lists("connection", "upgrade") && fields.lists("upgrade", "websocket");
+    let keys = fields.all("sec-websocket-key");
+    let ([key], "GET", true, Some("13")) = (keys.as_slice(), request.method.as_str(), asked, version) else {
+        connection.write(reply(400, "no WebSocket"));
+        return false;
+    };
+    connection.write(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
+        accept(key)
+    ));
+    true
+}
+
+/// Opens a WebSocket as RFC 6455 section 4.1 has it.
+pub(super) fn open(address: SocketAddr, path: &str) -> Result<Box<dyn Socket>, Told> {
+    let mut client = RawClient::connect(address);
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    client
+        .send(format!(
+            "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+        ))
+        .expect("a request is taken");
+    let mut answer = client.read_answer_head("GET").expect("the head of an answer");
+    if answer.status != 101 {
+        client.read_answer_body(&mut answer).expect("its body");
+        return Err(told(answer));
+    }
+    assert!(answer.fields.lists("connection", "upgrade"), "{answer:?}");
+    assert_eq!(answer.fields.get("upgrade"), Some("websocket"), "{answer:?}");
+    let accepts = answer.fields.all("sec-websocket-accept");
+    assert_eq!(accepts, ["s3pPLMBiTxaQ9kYGzzhZRbK+xOo="], "{answer:?}");
+    assert_eq!(answer.fields.get("sec-websocket-protocol"), Some("chat"), "{answer:?}");
+    Ok(Box::new(Open(Some(client))))
+}
+
+#[derive(Debug)]
+struct Open(Option<RawClient>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            client.reset();
+        }
+    }
+}
+
+impl Socket for Open {
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.as_mut().expect("it is open").send(bytes).expect("bytes are taken");
+    }
+
+    fn read(&mut self, count: usize) -> Result<Vec<u8>, String> {
+        self.0.as_mut().expect("it is open").read_exact(count).map_err(|error| format!("{error:?}"))
+    }
+
+    fn end(&mut self) {
+        self.0.as_ref().expect("it is open").half_close();
+    }
+
+    fn read_to_end(&mut self) -> (Vec<u8>, Result<(), String>) {
+        let (bytes, ended) = self.0.as_mut().expect("it is open").read_to_end();
+        (bytes, ended.map_err(|error| format!("{error:?}")))
+    }
 }
 
 /// Sends each piece back as it comes.

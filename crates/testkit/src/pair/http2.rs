@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
+use super::socket::Socket;
 use super::{Ask, Begun, Counted, HALF, REST, Stage, Told};
-use crate::http2::client::{Http2Client, Reply, read, request};
+use crate::http2::client::{Http2Client, Reply, read, request, websocket};
 use crate::http2::origin::{Http2Origin, send};
 
 pub(super) fn ask(address: SocketAddr, ask: Ask<'_>) -> Result<Told, String> {
@@ -120,7 +122,10 @@ pub(super) fn begin(address: SocketAddr, path: &str, head: bool) -> Box<dyn Begu
 }
 
 pub(super) fn origin(stage: Arc<Stage>) -> (SocketAddr, Box<dyn Any>) {
-    let origin = Http2Origin::start(move |request, respond| serve(Arc::clone(&stage), request, respond));
+    let mut settings = h2::server::Builder::new();
+    settings.enable_connect_protocol();
+    let script = move |request, respond| serve(Arc::clone(&stage), request, respond);
+    let origin = Http2Origin::over(async |socket| Some(socket), settings, script);
     (origin.address(), Box::new(origin))
 }
 
@@ -154,6 +159,7 @@ async fn serve(
             stream.send_reset(Reason::INTERNAL_ERROR);
             Ok(())
         }
+        "/socket" | "/socket-cut" => socket(&stage, request, respond).await,
         "/hang" => {
             let _here = Counted::new(&stage.hanging);
             let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
@@ -207,5 +213,122 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
     match trailers {
         Some(trailers) => stream.send_trailers(trailers),
         None => stream.send_data(Bytes::new(), true),
+    }
+}
+
+/// Agrees to a WebSocket (RFC 8441 section 5) where the request asks for one as it should.
+async fn socket(
+    stage: &Stage,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), h2::Error> {
+    let (head, mut stream) = request.into_parts();
+    let protocol = head.extensions.get::<Protocol>().map(Protocol::as_str);
+    let stray = ["sec-websocket-key", "connection", "upgrade", "content-length", "transfer-encoding"];
+    let good = head.method == http::Method::CONNECT
+        && protocol == Some("websocket")
+        && head.headers.get("sec-websocket-version").is_some_and(|version| version == "13")
+        && !stray.iter().any(|name| head.headers.contains_key(*name));
+    if !good {
+        let head = Response::builder().status(400).body(()).expect("a head");
+        return respond.send_response(head, true).map(drop);
+    }
+    let _here = Counted::new(&stage.hanging);
+    let answer = Response::builder().header("sec-websocket-protocol", "chat").body(()).expect("a head");
+    let mut out = respond.send_response(answer, false)?;
+    while let Some(piece) = stream.data().await {
+        let piece = piece?;
+        if head.uri.path() == "/socket-cut" {
+            out.send_reset(Reason::CANCEL);
+            return Ok(());
+        }
+        let _ = stream.flow_control().release_capacity(piece.len());
+        send(&mut out, piece).await?;
+    }
+    send(&mut out, Bytes::from_static(b"bye")).await?;
+    out.send_data(Bytes::new(), true)
+}
+
+/// Opens a WebSocket as RFC 8441 has it.
+pub(super) fn open(address: SocketAddr, path: &str) -> Result<Box<dyn Socket>, Told> {
+    let client = Http2Client::connect(address);
+    let opened = client.run(async |mut sender| {
+        // The server says first whether it takes such a request.
+        while !sender.is_extended_connect_protocol_enabled() {
+            tokio::task::yield_now().await;
+        }
+        let mut request = websocket(path);
+        append(request.headers_mut(), "sec-websocket-version", "13");
+        append(request.headers_mut(), "sec-websocket-protocol", "chat");
+        let (answer, out) = sender.send_request(request, false).expect("a request is taken");
+        let answer = answer.await.expect("the head of an answer");
+        if answer.status() == 200 { Ok((answer, out)) } else { Err(rest(answer).await.expect("its body")) }
+    });
+    let (answer, out) = opened.map_err(from)?;
+    for name in ["connection", "upgrade", "sec-websocket-accept", "content-length"] {
+        assert!(!answer.headers().contains_key(name), "{name} in {answer:?}");
+    }
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "chat", "{answer:?}");
+    Ok(Box::new(Open { client, out, stream: answer.into_body(), read: Vec::new() }))
+}
+
+struct Open {
+    client: Http2Client,
+    out: h2::SendStream<Bytes>,
+    stream: RecvStream,
+    read: Vec<u8>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl Open {
+    /// Reads a piece more; false at the end.
+    fn more(&mut self) -> Result<bool, String> {
+        let Self { client, stream, read, .. } = self;
+        client.wait(async || match stream.data().await {
+            None => Ok(false),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(piece)) => {
+                let _ = stream.flow_control().release_capacity(piece.len());
+                read.extend_from_slice(&piece);
+                Ok(true)
+            }
+        })
+    }
+}
+
+impl Socket for Open {
+    fn send(&mut self, bytes: &[u8]) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        let Self { client, out, .. } = self;
+        client.wait(async || send(out, bytes).await).expect("bytes are taken");
+    }
+
+    fn read(&mut self, count: usize) -> Result<Vec<u8>, String> {
+        while self.read.len() < count {
+            if !self.more()? {
+                return Err(format!("it ended after {:?}", self.read));
+            }
+        }
+        let rest = self.read.split_off(count);
+        Ok(std::mem::replace(&mut self.read, rest))
+    }
+
+    fn end(&mut self) {
+        let Self { client, out, .. } = self;
+        client.wait(async || out.send_data(Bytes::new(), true)).expect("an end is taken");
+    }
+
+    fn read_to_end(&mut self) -> (Vec<u8>, Result<(), String>) {
+        loop {
+            match self.more() {
+                Ok(true) => {}
+                ended => return (std::mem::take(&mut self.read), ended.map(drop)),
+            }
+        }
     }
 }

@@ -67,7 +67,7 @@ def main():
 def find_proxies(args):
     """Name → binary of what is there; says how to get the rest."""
     present = {}
-    for name in [*args.proxies.split(","), "wrk"]:
+    for name in [*args.proxies.split(","), *proxies.TOOLS]:
         if name not in proxies.HOW_TO_GET:
             raise BenchError(f"no such proxy: {name}")
         binary = args.loadweaver if name == "loadweaver" and args.loadweaver else proxies.find_binary(name, ROOT)
@@ -75,7 +75,7 @@ def find_proxies(args):
             present[name] = binary
         else:
             note(f"{name} is not here and is left out; to get it: {proxies.HOW_TO_GET[name]}")
-    if not set(present) - {"wrk"}:
+    if not set(present) - set(proxies.TOOLS):
         raise BenchError("no proxy is present")
     return present
 
@@ -93,7 +93,8 @@ def run_all(args, bench, names):
     runs, rates = [], {}
     for name in names:
         scenario = BY_NAME[name]
-        if scenario.kind == "wrk" and "wrk" not in bench.binaries:
+        tools = [scenario.kind] * (scenario.kind in proxies.TOOLS) + ["nghttpd"] * scenario.h2_servers
+        if any(tool not in bench.binaries for tool in tools):
             continue
         rate = rate_for_p99(args, bench, rates) if scenario.kind == "rate" else 0.0
         results = run_scenario(args, bench, scenario, rate)
@@ -121,7 +122,9 @@ def run_all(args, bench, names):
 def run_scenario(args, bench, scenario, rate):
     """All contestants in turns; (proxy, variant) → list of turns. Equal places in two lists were measured within
     seconds of each other, so that their ratio holds whatever the machine's speed was just then."""
-    entries = [(proxy, "", {}) for proxy in bench.binaries if proxy != "wrk"]
+    entries = [(proxy, "", {}) for proxy in bench.binaries if proxy not in proxies.TOOLS]
+    if scenario.h2_servers:
+        entries = [entry for entry in entries if entry[0] != "nginx"]
     entries += [entry for entry in scenario.also if entry[0] in bench.binaries]
     if scenario.name == "accesslog":
         entries = [entry for entry in entries if entry[0] == report.LOADWEAVER]
@@ -171,6 +174,8 @@ def rotations(args, scenario, started, rate, results):
 def one_turn(scenario, contestant, started, rate):
     if scenario.kind == "wrk":
         return contestant.wrk_turn()
+    if scenario.kind == "h2load":
+        return contestant.h2load_turn()
     others = [other for other in started.values() if other is not contestant]
     bystanders = [pid for other in others for pid in (*other.pids, other.origin.pid)]
     return contestant.turn(rate, bystanders)
@@ -192,7 +197,7 @@ def rate_for_p99(args, bench, rates):
 
 def header(bench, args):
     versions = ", ".join(
-        f"{name} {proxies.version(name, binary)}" for name, binary in bench.binaries.items() if name != "wrk"
+        f"{name} {proxies.version(name, binary)}" for name, binary in bench.binaries.items() if name not in proxies.TOOLS
     )
     return [
         f"Commit {commit()}, {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {cpu_model()}, "

@@ -214,6 +214,20 @@ def wait_for_answer(port, child, seconds=20.0, tls=False):
     raise BenchError(f"{child.name} gave no 200 within {seconds:.0f} s ({last!r}):\n{child.tail()}")
 
 
+def wait_for_port(port, child, seconds=20.0):
+    """Returns once something listens at `port`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not child.alive():
+            raise BenchError(f"{child.name} ended at its start:\n{child.tail()}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise BenchError(f"{child.name} does not listen:\n{child.tail()}")
+
+
 def resident_bytes(pids):
     """Resident memory of the processes, exact (smaps), shared pages counted in each."""
     total = 0

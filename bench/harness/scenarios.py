@@ -11,13 +11,16 @@ class Scenario:
 
     name: str
     title: str
-    kind: str = "closed"  # closed | rate | idle | wrk
+    kind: str = "closed"  # closed | rate | idle | wrk | h2load
     connections: int = 64
     servers: int = 2
     body: int = 128
     load: tuple = ()
     origin: tuple = ()
     tls: bool = False  # with clients
+    h2: bool = False  # with clients, over TLS
+    streams: int = 1  # exchanges at once on a connection of HTTP/2
+    h2_servers: bool = False  # in the clear
     bulk: bool = False  # peers get the buffers that suit large bodies best
     target: float = None  # most that ours / best peer's may be
     aim: float = None
@@ -99,6 +102,18 @@ SCENARIOS = [
     Scenario(
         "tls-idle", "5,000 idle keep-alive connections over TLS", kind="idle", tls=True, connections=5000,
         load=("--tls", "full"), metric="idle_bytes",
+    ),
+    Scenario(
+        "h2", "HTTP/2 over TLS to HTTP/1.1, small answers, 8 connections x 32 streams", kind="h2load", tls=True,
+        load=("--tls", "full"), h2=True, connections=8, streams=32, target=0.95, aim=0.85,
+    ),
+    Scenario(
+        "h2-download", "1 MiB answers over HTTP/2, 8 connections", kind="h2load", tls=True, h2=True, connections=8,
+        body=MIB, load=("--tls", "full"), bulk=True, target=0.90,
+    ),
+    Scenario(
+        "h2-h2", "HTTP/2 over TLS to HTTP/2, small answers, 8 connections x 32 streams", kind="h2load", tls=True,
+        load=("--tls", "full"), h2=True, h2_servers=True, servers=1, connections=8, streams=32, target=0.80,
     ),
     Scenario("p99", "p99 latency at 60 % of the best peer's top rate", kind="rate", target=1.0, metric="p99"),
     Scenario(

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from . import proxies
-from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, descriptors, resident_bytes
+from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, descriptors, free_port, resident_bytes, wait_for_port
 
 # More than this share of a core taken by strangers makes a turn worthless.
 FOREIGN_LIMIT = 0.03
@@ -26,9 +26,15 @@ class Contestant:
         self._directory = tempfile.mkdtemp(dir=bench.directory, prefix=f"{proxy}-")
         os.chmod(self._directory, 0o755)
         self._log = _log_file() if access_log else None
-        self.origin, servers = bench.start_origin(scenario.servers, scenario.body, scenario.origin)
+        if scenario.h2_servers:
+            self.origin, servers = bench.start_h2_origin(scenario.body)
+        else:
+            self.origin, servers = bench.start_origin(scenario.servers, scenario.body, scenario.origin)
         try:
-            self.setup = proxies.Setup(servers, self._directory, bench.same, self._log, scenario.bulk, scenario.tls)
+            self.setup = proxies.Setup(
+                servers, self._directory, bench.same, self._log, scenario.bulk, scenario.tls, scenario.h2,
+                scenario.h2_servers,
+            )
             self.child = proxies.start(proxy, bench.binaries[proxy], self.setup)
         except BenchError:
             self.origin.stop()
@@ -133,6 +139,35 @@ class Contestant:
         }
 
 
+    def h2load_turn(self):
+        """The load of HTTP/2, by h2load."""
+        seconds, scenario = max(2, round(self.bench.seconds)), self.scenario
+        log = os.path.join(self.bench.directory, "h2load.log")
+        argv = ["taskset", "-c", str(LOAD_CORE), self.bench.binaries["h2load"], "-c", str(scenario.connections),
+                "-m", str(scenario.streams), f"--log-file={log}", f"https://127.0.0.1:{self.setup.port}/"]  # fmt: skip
+        warm = [*argv, "-n", str(scenario.connections * 50)]
+        subprocess.run(warm, capture_output=True, check=True, timeout=60)
+        os.truncate(log, 0)
+        before = _cpu_ns(self.pids)
+        result = subprocess.run([*argv, "-D", str(seconds)], capture_output=True, text=True, check=True, timeout=seconds + 30)
+        cpu = _cpu_ns(self.pids) - before
+        done, failed, errored, timed_out = re.search(
+            r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", result.stdout
+        ).groups()
+        with open(log, encoding="ascii") as lines:
+            times = sorted(int(line.split()[2]) for line in lines)
+        return {
+            "cpu_us": cpu / int(done) / 1000,
+            "rate": int(done) / seconds,
+            "p50": times[len(times) // 2],
+            "p99": times[len(times) * 99 // 100],
+            "errors": int(failed) + int(errored) + int(timed_out),
+            "rss": resident_bytes(self.pids),
+            "proxy_use": cpu / seconds / 1e9,
+            "disturbed": 0.0,
+        }
+
+
 class Bench:
     """Where things are, and how long they run."""
 
@@ -149,6 +184,18 @@ class Bench:
 
     def close(self):
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start_h2_origin(self, body):
+        """Starts a server of HTTP/2 in the clear; returns it with its address."""
+        root = os.path.join(self.directory, f"htdocs-{body}")
+        os.makedirs(root, exist_ok=True)
+        with open(os.path.join(root, "index.html"), "wb") as page:
+            page.write(b"x" * body)
+        port = free_port()
+        argv = [self.binaries["nghttpd"], "--no-tls", "-d", root, "-a", "127.0.0.1", str(port)]
+        child = Child("nghttpd", argv, LOAD_CORE, os.path.join(self.directory, "nghttpd.log"))
+        wait_for_port(port, child)
+        return child, [("127.0.0.1", port)]
 
     def start_origin(self, servers, body, extra=(), spread=None):
         """Starts the origin; returns it with its addresses."""

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use mio::net::TcpStream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 
@@ -57,7 +57,8 @@ impl Wire {
     /// Puts TLS over a socket; its handshake is made by the first reads and writes.
     pub fn secured(socket: TcpStream, config: &Arc<ClientConfig>) -> Self {
         let name = ServerName::try_from("app.example.com").expect("a name");
-        let connection = ClientConnection::new(Arc::clone(config), name).expect("a configuration that was built");
+        let connection =
+            ClientConnection::new(Arc::clone(config), name).expect("a configuration that was built");
         Self::Secured(Box::new(StreamOwned::new(connection, socket)))
     }
 

@@ -6,7 +6,7 @@
 //! connection's window to the others: it is opened when data comes, not when it is read.
 //!
 //! Heads: one decoded head for each stream that nobody has taken yet, one block under way
-//! ([`Limits::block`]), two compression tables of 8 KiB. Output: [`Limits::output`], heads and control frames beside
+//! (at most twice [`Limits::head`] compressed), two compression tables of 8 KiB. Output: [`Limits::output`], heads and control frames beside
 //! it; those are bounded by the streams and by [`QUEUED_ACKS`].
 //!
 //! The rates below are token buckets: so many at once, so many a second. What an honest peer does in proportion to the

@@ -1,6 +1,6 @@
 //! Certificates made for a test, and TLS put before or behind whatever speaks plain text.
 //!
-//! Clients and origins of this kit stay what they are: a [`Bridge`] between them and the balancer speaks TLS on one
+//! Clients and origins of this kit stay what they are: a `Bridge` between them and the balancer speaks TLS on one
 //! side. It is rustls's ordinary, buffered API, which the proxy does not use. An end without a goodbye on the TLS side
 //! becomes a reset on the plain side, so nobody takes a cut for an end.
 

@@ -16,6 +16,7 @@ pub mod config_rewrite;
 pub mod hpack;
 pub mod http2_client;
 pub mod http2_server;
+pub mod preface;
 pub mod request_head;
 pub mod response_head;
 
@@ -26,7 +27,7 @@ mod tests {
     /// A target and the property that it is about.
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 8] = [
+    const TARGETS: [Target; 9] = [
         ("request_head", crate::request_head::holds),
         ("response_head", crate::response_head::holds),
         ("chunked_body", crate::chunked_body::holds),
@@ -35,6 +36,7 @@ mod tests {
         ("hpack", crate::hpack::holds),
         ("http2_client", crate::http2_client::holds),
         ("http2_server", crate::http2_server::holds),
+        ("preface", crate::preface::holds),
     ];
 
     #[test]

@@ -83,7 +83,7 @@ pub use model::Config;
 pub use model::admin::{Admin, AdminTls, Role, Token};
 pub use model::event::{EVENT_NAMES, EventFilter, EventLog, Webhook, WebhookFormat};
 pub use model::listener::{
-    AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener, LogFormat, LogOutput,
+    AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener, LogFormat, LogOutput, ProxyProtocol,
 };
 pub use model::pool::{
     Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry, RetryOn, Server, ServerState,

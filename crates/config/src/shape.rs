@@ -63,8 +63,8 @@ pub(crate) const FILE: Shape = Shape {
 pub(crate) const LISTENER: Shape = Shape {
     name: "Listener",
     what: "a listener",
-    keys: &["bind", "allowConnect", "tls", "redirectHttps", "hsts"],
-    later: &["protocols", "proxyProtocol"],
+    keys: &["bind", "allowConnect", "proxyProtocol", "tls", "redirectHttps", "hsts"],
+    later: &["protocols"],
     also: &[
         ("address", "bind"),
         ("listen", "bind"),
@@ -76,6 +76,24 @@ pub(crate) const LISTENER: Shape = Shape {
         ("redirect", "redirectHttps"),
         ("httpsRedirect", "redirectHttps"),
         ("strictTransportSecurity", "hsts"),
+        ("acceptProxy", "proxyProtocol"),
+        ("proxy_protocol", "proxyProtocol"),
+        ("sendProxyProtocol", "proxyProtocol"),
+    ],
+};
+
+pub(crate) const PROXY_PROTOCOL: Shape = Shape {
+    name: "ProxyProtocol",
+    what: "the PROXY protocol of a listener",
+    keys: &["trusted", "required"],
+    later: &[],
+    also: &[
+        ("trustedIPs", "trusted"),
+        ("trustedProxies", "trusted"),
+        ("allow", "trusted"),
+        ("from", "trusted"),
+        ("sources", "trusted"),
+        ("optional", "required"),
     ],
 };
 
@@ -458,9 +476,10 @@ pub(crate) const ACCESS_LOG: Shape = Shape {
 };
 
 /// Every shape, the file itself first.
-pub(crate) const ALL: [&Shape; 29] = [
+pub(crate) const ALL: [&Shape; 30] = [
     &FILE,
     &LISTENER,
+    &PROXY_PROTOCOL,
     &LISTENER_TLS,
     &CERTIFICATE,
     &CLIENT_CERTIFICATES,

@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 
 use crate::issue::shown;
 use crate::model::Config;
-use crate::model::listener::{Limits, LogOutput};
+use crate::model::listener::{Limits, LogOutput, ProxyProtocol};
 use crate::model::pool::{Pool, Protocol, Retry, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{HostPattern, PathPattern, Route};
@@ -35,6 +35,9 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
     for listener in &config.listeners {
         let connect = if listener.allow_connect { ", CONNECT allowed" } else { "" };
         writeln!(out, "  {} on {}{connect}", listener.name, listener.bind)?;
+        if let Some(rules) = &listener.proxy_protocol {
+            writeln!(out, "    PROXY protocol: {}", proxy_protocol(rules))?;
+        }
         tls::write_listener(out, listener)?;
     }
     match &config.admin {
@@ -331,6 +334,16 @@ fn write_limits(out: &mut String, limits: &Limits) -> fmt::Result {
         most => most.to_string(),
     };
     writeln!(out, "client connections: {connections}, {requests} requests each")
+}
+
+pub(crate) fn proxy_protocol(rules: &ProxyProtocol) -> String {
+    let networks = rules.trusted.iter().take(10).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let more = match rules.trusted.len().saturating_sub(10) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let others = if rules.required { "refused" } else { "clients" };
+    format!("from {networks}{more}; others are {others}")
 }
 
 fn duration_or(duration: std::time::Duration, zero: &str) -> String {

@@ -55,6 +55,7 @@ pub(crate) fn watched(pool: Pool) -> Watched {
             name: "web".into(),
             bind: ([127, 0, 0, 1], 0).into(),
             allow_connect: false,
+            proxy_protocol: None,
             tls: None,
             redirect_https: None,
             hsts: None,

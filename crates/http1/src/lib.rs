@@ -16,6 +16,7 @@ pub mod framing;
 pub mod headers;
 pub mod limits;
 pub mod name;
+pub mod preface;
 pub mod request;
 pub mod response;
 pub mod target;

@@ -62,6 +62,10 @@ macro_rules! failures {
 }
 
 failures! {
+    /// What a trusted proxy has to say in front of its connection is missing or malformed.
+    BadProxyHeader,
+    /// A connection from nobody who is trusted to say whom it is from, where somebody has to.
+    UntrustedProxy,
     /// The request line cannot be read.
     BadRequestLine,
     /// The request target is in no form that RFC 9112 section 3.2 knows.
@@ -161,6 +165,8 @@ impl Failure {
     /// The name in logs, metrics, the answer header and the handbook.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::BadProxyHeader => "bad_proxy_header",
+            Self::UntrustedProxy => "untrusted_proxy",
             Self::BadRequestLine => "bad_request_line",
             Self::BadTarget => "bad_target",
             Self::BadHeader => "bad_header",
@@ -212,13 +218,15 @@ impl Failure {
     /// there to read it.
     pub const fn status(self) -> u16 {
         match self {
-            Self::BadRequestLine
+            Self::BadProxyHeader
+            | Self::BadRequestLine
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
             | Self::BadFraming
             | Self::BadChunk
             | Self::PlainHttp => 400,
+            Self::UntrustedProxy => 403,
             Self::NoRoute => 404,
             Self::ConnectMethod => 405,
             Self::HeadTimeout | Self::BodyTimeout => 408,
@@ -258,7 +266,9 @@ impl Failure {
     /// Whose fault it is. [`Health`](crate::health::Health) counts [`Blame::Server`] alone.
     pub const fn blame(self) -> Blame {
         match self {
-            Self::BadRequestLine
+            Self::BadProxyHeader
+            | Self::UntrustedProxy
+            | Self::BadRequestLine
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
@@ -325,7 +335,9 @@ impl Failure {
             | Self::BadResponse
             | Self::ResponseHeadTooLarge
             | Self::UploadStalled => RetryRule::IfIdempotent,
-            Self::BadRequestLine
+            Self::BadProxyHeader
+            | Self::UntrustedProxy
+            | Self::BadRequestLine
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
@@ -371,7 +383,9 @@ impl Failure {
             | Self::NoWebsocket => RetryKind::ConnectFailure,
             Self::ServerClosed | Self::BadResponse | Self::ResponseHeadTooLarge => RetryKind::Reset,
             Self::ResponseTimeout | Self::PerTryTimeout | Self::UploadStalled => RetryKind::Timeout,
-            Self::BadRequestLine
+            Self::BadProxyHeader
+            | Self::UntrustedProxy
+            | Self::BadRequestLine
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
@@ -408,6 +422,8 @@ impl Failure {
     /// A short text for the client. It names no server, no address and no setting.
     pub const fn message(self) -> &'static str {
         match self {
+            Self::BadProxyHeader => "The proxy in front did not say whom this connection is from.",
+            Self::UntrustedProxy => "This port serves connections of its proxies only.",
             Self::BadRequestLine => "The request line is malformed.",
             Self::BadTarget => "The request target is malformed.",
             Self::BadHeader => "A request header is malformed.",

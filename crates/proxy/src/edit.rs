@@ -158,6 +158,7 @@ fn forwarded(x: &mut Exchange<'_>) {
 }
 
 fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
+    let secure = x.came_over_tls();
     let heads = &mut *x.heads;
     let line = AddressText::of(peer);
     let headers = &mut heads.request.headers;
@@ -173,7 +174,7 @@ fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
         field(&mut heads.added, b"x-forwarded-for", line.text());
     }
     if !headers.has(Name::XForwardedProto) {
-        let proto: &[u8] = if x.greeting.is_some() { b"https" } else { b"http" };
+        let proto: &[u8] = if secure { b"https" } else { b"http" };
         field(&mut heads.added, b"x-forwarded-proto", proto);
     }
     if !headers.has(Name::XForwardedHost)
@@ -185,6 +186,7 @@ fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
 
 /// `Forwarded: for=192.0.2.1;host="a.example";proto=http` (RFC 7239); an IPv6 address is quoted and in brackets.
 fn rfc7239(x: &mut Exchange<'_>, peer: IpAddr) {
+    let secure = x.came_over_tls();
     let headers = &mut x.heads.request.headers;
     let mut all = Vec::new();
     for value in headers.get_all(Name::Forwarded) {
@@ -201,7 +203,7 @@ fn rfc7239(x: &mut Exchange<'_>, peer: IpAddr) {
         all.extend_from_slice(host);
         all.push(b'"');
     }
-    all.extend_from_slice(if x.greeting.is_some() { b";proto=https" } else { b";proto=http" });
+    all.extend_from_slice(if secure { b";proto=https" } else { b";proto=http" });
     headers.set(Name::Forwarded, b"forwarded", &all);
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use loadweaver_config::RedirectHttps;
+use loadweaver_http1::preface::Preface;
 use loadweaver_http1::{Body, Method, Name};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::route::RouteQuery;
@@ -42,6 +43,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) websocket: Option<websocket::Asked>,
     /// What is known of a client that has shaken hands.
     pub(crate) greeting: Option<Rc<Greeting>>,
+    /// What a proxy in front has said of the connection.
+    pub(crate) preface: Option<Rc<Preface>>,
 }
 
 impl<'c> Exchange<'c> {
@@ -67,6 +70,7 @@ impl<'c> Exchange<'c> {
             last: false,
             websocket: None,
             greeting: None,
+            preface: None,
         }
     }
 
@@ -79,11 +83,17 @@ impl<'c> Exchange<'c> {
         self.last = last;
     }
 
+    /// Whether the connection came over TLS: to us, or to the proxy that passes it on.
+    pub(crate) fn came_over_tls(&self) -> bool {
+        let told = |preface: &Rc<Preface>| preface.details.tls.is_some();
+        self.greeting.is_some() || self.preface.as_ref().is_some_and(told)
+    }
+
     /// Whether the client speaks TLS: with us, or with a proxy that we believe. Only to be asked once it is known whom
     /// to believe.
     pub(crate) fn is_secure(&self) -> bool {
         let told = || self.heads.request.headers.get(Name::XForwardedProto);
-        self.greeting.is_some() || told().is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+        self.came_over_tls() || told().is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
     }
 
     /// What the listener does beside serving.

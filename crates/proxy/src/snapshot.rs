@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadweaver_config::{Config, Issues, Listener, RedirectHttps, Server};
+use loadweaver_config::{Config, Issues, Listener, ProxyProtocol, RedirectHttps, Server};
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
@@ -174,7 +174,7 @@ impl Snapshot {
         let any = config
             .listeners
             .iter()
-            .any(|listener| listener.hsts.is_some() || listener.redirect_https.is_some());
+            .any(|one| one.hsts.is_some() || one.redirect_https.is_some() || one.proxy_protocol.is_some());
         let manners = if any { manners.collect() } else { Vec::new() };
         Arc::new(Self {
             security,
@@ -220,6 +220,11 @@ impl Snapshot {
             return None;
         }
         self.security.front(&entrance.name()).cloned()
+    }
+
+    /// Who says of a listener's connections whom they are from.
+    pub(crate) fn proxy_protocol(&self, entrance: &Entrance) -> Option<Arc<ProxyProtocol>> {
+        self.manners(entrance)?.proxy_protocol.clone()
     }
 
     /// What a listener does beside serving.
@@ -289,10 +294,16 @@ pub(crate) struct Manners {
     pub(crate) redirect: Option<RedirectHttps>,
     /// The value of `Strict-Transport-Security`.
     pub(crate) hsts: Option<String>,
+    /// Who says whom connections are from.
+    pub(crate) proxy_protocol: Option<Arc<ProxyProtocol>>,
 }
 
 impl Manners {
     fn of(listener: &Listener) -> Self {
-        Self { redirect: listener.redirect_https, hsts: listener.hsts.map(|hsts| hsts.to_string()) }
+        Self {
+            redirect: listener.redirect_https,
+            hsts: listener.hsts.map(|hsts| hsts.to_string()),
+            proxy_protocol: listener.proxy_protocol.clone().map(Arc::new),
+        }
     }
 }

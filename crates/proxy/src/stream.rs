@@ -117,6 +117,22 @@ impl Stream {
         }
     }
 
+    /// Looks at what is there to be read and leaves it there; `Ok(0)` is the end of the stream. Only of a plain stream.
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.poll_peek(cx, room),
+            Kind::Secured(_) | Kind::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// Takes what was looked at. Only from a plain stream.
+    pub(crate) fn take_peeked(&mut self, peeked: &mut [u8]) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Plain(socket) => socket.take_peeked(peeked),
+            Kind::Secured(_) | Kind::Http2(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     #[inline]
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.0 {

@@ -21,10 +21,11 @@ impl Named for Listener {
     }
 
     fn settings(&self, new: &Self) -> Vec<Setting> {
-        let Self { name: _, bind, allow_connect, tls, redirect_https, hsts } = new;
+        let Self { name: _, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts } = new;
         let mut settings = Settings::new("");
         settings.note("bind", &self.bind, bind, plain);
         settings.note("allowConnect", &self.allow_connect, allow_connect, plain);
+        settings.note("proxyProtocol", &self.proxy_protocol, proxy_protocol, settings::proxy_protocol);
         settings.note("tls", &self.tls, tls, settings::listener_tls);
         settings.note("redirectHttps", &self.redirect_https, redirect_https, settings::redirect);
         settings.note("hsts", &self.hsts, hsts, settings::hsts);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::Config;
 use crate::model::admin::{Admin, AdminTls};
 use crate::model::event::EventLog;
-use crate::model::listener::{AccessLog, ClientTimeouts, Limits, LogOutput};
+use crate::model::listener::{AccessLog, ClientTimeouts, Limits, LogOutput, ProxyProtocol};
 use crate::model::pool::{ConnectionPool, PoolTimeouts, Retry, RetryOn};
 use crate::model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth};
 use crate::model::recovery::{Recovery, RecoveryAction};
@@ -90,6 +90,11 @@ pub(super) fn recovery(recovery: &Option<Recovery>) -> String {
         RecoveryAction::Http(call) => without_path(&call.url).to_owned(),
     };
     format!("{} {whom}", action.name())
+}
+
+#[allow(clippy::ref_option)] // as `Settings::note` calls it
+pub(super) fn proxy_protocol(rules: &Option<ProxyProtocol>) -> String {
+    rules.as_ref().map_or_else(|| "none".to_owned(), summary::proxy_protocol)
 }
 
 #[allow(clippy::ref_option)] // as `Settings::note` calls it

@@ -8,7 +8,9 @@ use ipnet::IpNet;
 use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
-use crate::model::listener::{AccessLog, ClientTimeouts, Limits, Listener, LogFormat, LogOutput};
+use crate::model::listener::{
+    AccessLog, ClientTimeouts, Limits, Listener, LogFormat, LogOutput, ProxyProtocol,
+};
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{address, suggest, syntax};
@@ -35,15 +37,33 @@ fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener
     let section = Section::open(spot, &shape::LISTENER, report)?;
     let mut allow_connect = false;
     section.set("allowConnect", report, &mut allow_connect, Spot::flag);
+    let mut proxy_protocol = None;
+    section.set("proxyProtocol", report, &mut proxy_protocol, |spot, report| {
+        self::proxy_protocol(spot, report).map(Some)
+    });
     let (mut tls, mut redirect_https, mut hsts) = (None, None, None);
     section.set("tls", report, &mut tls, |spot, report| tls::listener(spot, report).map(Some));
     section.set("redirectHttps", report, &mut redirect_https, tls::redirect);
     section.set("hsts", report, &mut hsts, tls::hsts);
     let bind = section.need("bind", report, "say where to listen: \"bind\": \"0.0.0.0:8080\"")?;
     let bind = bind_address(&bind, report)?;
-    let listener = Listener { name: name.into(), bind, allow_connect, tls, redirect_https, hsts };
+    let name = name.into();
+    let listener = Listener { name, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts };
     tls::fits(&section, &listener, report);
     Some(listener)
+}
+
+fn proxy_protocol(spot: &Spot<'_>, report: &mut Report) -> Option<ProxyProtocol> {
+    const NEED_TRUSTED: &str = "name who sends it: \"trusted\": [\"10.0.0.0/8\"]";
+    let section = Section::open(spot, &shape::PROXY_PROTOCOL, report)?;
+    let mut required = ProxyProtocol::DEFAULT_REQUIRED;
+    section.set("required", report, &mut required, Spot::flag);
+    let spot = section.need("trusted", report, NEED_TRUSTED)?;
+    let trusted = networks(&spot, report)?;
+    if matches!(spot.node, Node::List(list) if list.is_empty()) {
+        spot.refuse(report, Fault::new("nobody is trusted, so no header would be read", NEED_TRUSTED));
+    }
+    Some(ProxyProtocol { trusted, required })
 }
 
 pub(super) fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {
@@ -97,7 +117,7 @@ pub(super) fn limits(spot: &Spot<'_>, report: &mut Report) -> Option<Limits> {
     Some(limits)
 }
 
-pub(super) fn trusted_proxies(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<IpNet>> {
+pub(super) fn networks(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<IpNet>> {
     let mut networks = Vec::new();
     for entry in spot.list(report, "networks")? {
         let Some(text) = entry.text(report, "a network such as \"10.0.0.0/8\"") else { continue };

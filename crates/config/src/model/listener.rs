@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::tls::{Hsts, ListenerTls, RedirectHttps};
 
 /// An address on which clients are served.
@@ -16,12 +18,28 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// Whether `CONNECT` requests are served (key `allowConnect`); otherwise they are answered with 405.
     pub allow_connect: bool,
+    /// Who says in front of a connection whom it is from; none is nobody.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Speaks TLS; none is plain text.
     pub tls: Option<ListenerTls>,
     /// Sends clients to where TLS is spoken; none serves them here.
     pub redirect_https: Option<RedirectHttps>,
     /// What browsers are told of TLS.
     pub hsts: Option<Hsts>,
+}
+
+/// Where headers of the PROXY protocol are read (key `proxyProtocol`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Who sends them, always, and is believed.
+    pub trusted: Vec<IpNet>,
+    /// Nobody else is served; otherwise others are clients.
+    pub required: bool,
+}
+
+impl ProxyProtocol {
+    /// Whether others are refused, unless the file says otherwise.
+    pub const DEFAULT_REQUIRED: bool = true;
 }
 
 /// How long a client may take (key `timeouts` of the file).

@@ -75,6 +75,10 @@ struct Listener {
     #[serde(default)]
     #[schemars(transform = or_variable)]
     allow_connect: bool,
+    /// Who says in front of a connection whom it is from; left out, nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ProxyProtocol", default)]
+    proxy_protocol: Option<ProxyProtocol>,
     /// Speaks TLS; left out, plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ListenerTls", default)]
@@ -86,6 +90,23 @@ struct Listener {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Hsts", default)]
     hsts: Option<Hsts>,
+}
+
+/// Where headers of the PROXY protocol are read, versions 1 and 2.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ProxyProtocol {
+    /// Networks (or addresses) whose connections all begin with one.
+    #[schemars(length(min = 1))]
+    trusted: Vec<String>,
+    /// Nobody else is served; false serves others as clients.
+    #[serde(default = "others_are_refused")]
+    #[schemars(transform = or_variable)]
+    required: bool,
+}
+
+fn others_are_refused() -> bool {
+    model::ProxyProtocol::DEFAULT_REQUIRED
 }
 
 fn no_redirection() -> Redirection {

@@ -14,7 +14,7 @@ use crate::{Issue, parse};
 fn every_section() -> Value {
     json!({
         "listeners": {
-            "web": { "bind": "127.0.0.1:0", "redirectHttps": {} },
+            "web": { "bind": "127.0.0.1:0", "redirectHttps": {}, "proxyProtocol": { "trusted": ["10.0.0.0/8"] } },
             "secure": { "bind": "127.0.0.1:0", "hsts": {},
                 "tls": { "certificates": [{ "cert": "a.pem", "key": "a.key" }], "clientCertificates": {} } }
         },
@@ -63,6 +63,7 @@ fn place(shape: &Shape) -> &'static str {
         "Retry" => "/pools/app/retry",
         "PoolTimeouts" => "/pools/app/timeouts",
         "ConnectionPool" => "/pools/app/connectionPool",
+        "ProxyProtocol" => "/listeners/web/proxyProtocol",
         "ListenerTls" => "/listeners/secure/tls",
         "Certificate" => "/listeners/secure/tls/certificates/0",
         "ClientCertificates" => "/listeners/secure/tls/clientCertificates",

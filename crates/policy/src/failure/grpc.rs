@@ -5,11 +5,12 @@ use super::Failure;
 impl Failure {
     /// The status that a gRPC client is told, by the meanings of the gRPC status codes
     /// (`grpc/doc/statuscodes.md`): 13 internal, 12 unimplemented, 8 resource exhausted, 4 deadline exceeded,
-    /// 1 cancelled, 14 unavailable. A client may try again by itself what is unavailable, so that is told only where
+    /// 7 permission denied, 1 cancelled, 14 unavailable. A client may try again by itself what is unavailable, so that is told only where
     /// the server cannot have done the work, or where its connection went away.
     pub const fn grpc_status(self) -> u8 {
         match self {
-            Self::BadRequestLine
+            Self::BadProxyHeader
+            | Self::BadRequestLine
             | Self::BadTarget
             | Self::BadHeader
             | Self::BadHost
@@ -35,6 +36,7 @@ impl Failure {
             | Self::UploadStalled
             | Self::ResponseStalled
             | Self::TunnelIdle => 4,
+            Self::UntrustedProxy => 7,
             Self::ClientClosed => 1,
             Self::NoServer
             | Self::PoolFull

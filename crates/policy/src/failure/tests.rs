@@ -72,7 +72,7 @@ fn nothing_is_tried_again_once_an_answer_is_under_way() {
 fn status_tells_whose_fault_it_is() {
     for failure in Failure::ALL {
         match (failure.status(), failure.blame()) {
-            (0 | 400 | 405 | 408 | 413 | 414 | 417 | 421 | 431 | 501 | 505, Blame::Client)
+            (0 | 400 | 403 | 405 | 408 | 413 | 414 | 417 | 421 | 431 | 501 | 505, Blame::Client)
             | (0 | 502 | 504, Blame::Server)
             | (0 | 404 | 500 | 503, Blame::Operator) => {}
             // The operator's own limit on the whole exchange, which a server may have reached or not.

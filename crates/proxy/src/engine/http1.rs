@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use loadweaver_config::Limits;
+use loadweaver_http1::preface::Preface;
 use loadweaver_http1::{Body, HeadLimits};
 use loadweaver_policy::failure::Failure;
 
@@ -61,6 +62,8 @@ pub(super) struct Connection {
     served: u64,
     /// Over TLS.
     pub(super) greeting: Option<Rc<Greeting>>,
+    /// What a proxy in front has said of it.
+    pub(super) preface: Option<Rc<Preface>>,
 }
 
 /// Serves a client connection that has taken its place, to its end.
@@ -77,13 +80,20 @@ pub(crate) fn serve(
     let stream = Stream::accepted(tcp);
     worker.shared.counters.connections_active.increment();
     entrance.connections.increment();
-    let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0, greeting: None };
+    let (greeting, preface) = (None, None);
+    let mut connection = Connection { worker, stream, alarm, entrance, peer, served: 0, greeting, preface };
     async move {
         poll_fn(|cx| {
             connection.alarm.wakes(cx.waker());
             Poll::Ready(())
         })
         .await;
+        let rules = connection.worker.shared.snapshot.load().proxy_protocol(&connection.entrance);
+        if let Some(rules) = rules
+            && !Box::pin(connection.introduce(&rules)).await
+        {
+            return;
+        }
         if let Some((front, place)) = front
             && !Box::pin(connection.greet(front, place)).await
         {
@@ -244,6 +254,7 @@ impl Connection {
         let mut exchange = Exchange::new(&self.worker, &self.alarm, client, heads, snapshot.clone());
         exchange.place(self.peer, &self.entrance, last);
         exchange.greeting.clone_from(&self.greeting);
+        exchange.preface.clone_from(&self.preface);
         exchange.body = body;
         exchange.story.started = started;
         match head_read {
@@ -297,7 +308,7 @@ impl Connection {
     }
 
     /// Says that we are done, then reads and forgets what the client still sends, for a while.
-    async fn linger(&mut self) {
+    pub(super) async fn linger(&mut self) {
         let now = self.worker.deadlines.now();
         self.alarm.set(For::Client, now, LINGER);
         let mut waste = Buffer::default();

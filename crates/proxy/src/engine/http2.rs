@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use loadweaver_http1::preface::Preface;
 use loadweaver_http1::{Body, Framing};
 use loadweaver_http2::{self as http2, Abuse, Connection as Engine, Ended, Limits, Refusal, StreamId, Why};
 use loadweaver_policy::failure::Failure;
@@ -55,6 +56,7 @@ pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
         entrance: connection.entrance.clone(),
         peer: connection.peer,
         greeting: connection.greeting.clone(),
+        preface: connection.preface.clone(),
         served: 0,
         farewell: false,
         idle: false,
@@ -87,6 +89,8 @@ struct Session {
     peer: SocketAddr,
     /// Over TLS.
     greeting: Option<Rc<Greeting>>,
+    /// What a proxy in front has said of it.
+    preface: Option<Rc<Preface>>,
     served: u64,
     /// The client was told that the connection is going to end.
     farewell: bool,
@@ -175,7 +179,7 @@ impl Session {
     fn begin(&self, id: StreamId) {
         let stream = Http2Stream::opened(self.multiplex.clone(), id);
         let (entrance, greeting) = (self.entrance.clone(), self.greeting.clone());
-        let from = Origin { peer: self.peer, entrance, greeting };
+        let from = Origin { peer: self.peer, entrance, greeting, preface: self.preface.clone() };
         tokio::task::spawn_local(run(self.worker.clone(), stream, from));
     }
 
@@ -230,6 +234,7 @@ struct Origin {
     peer: SocketAddr,
     entrance: Rc<Entrance>,
     greeting: Option<Rc<Greeting>>,
+    preface: Option<Rc<Preface>>,
 }
 
 /// One exchange, on a stream of its own.
@@ -254,6 +259,7 @@ async fn run(worker: Rc<Worker>, stream: Http2Stream, from: Origin) {
     let mut exchange = Exchange::new(&worker, &alarm, &mut client, &mut heads, snapshot);
     exchange.place(from.peer, &from.entrance, false);
     exchange.greeting = from.greeting;
+    exchange.preface = from.preface;
     exchange.body = body;
     exchange.story.started = started;
     let next = match taken {

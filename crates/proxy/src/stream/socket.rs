@@ -109,6 +109,35 @@ impl Socket {
         }
     }
 
+    /// Looks at what is there to be read and leaves it there; `Ok(0)` is the end of the stream.
+    pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let tcp = self.known()?;
+        loop {
+            ready!(tcp.poll_read_ready(cx))?;
+            let peeked = tcp.try_io(Interest::READABLE, || {
+                let (_, len) = recv(&*tcp, &mut *room, RecvFlags::PEEK)?;
+                Ok(len)
+            });
+            match peeked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked),
+            }
+        }
+    }
+
+    /// Takes what was looked at: all of it is there.
+    pub(super) fn take_peeked(&mut self, mut peeked: &mut [u8]) -> io::Result<()> {
+        let tcp = self.known()?;
+        while !peeked.is_empty() {
+            let (_, len) = recv(&*tcp, &mut *peeked, RecvFlags::empty())?;
+            if len == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            peeked = peeked.get_mut(len..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
     #[inline]
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_send(cx, bytes, SendFlags::NOSIGNAL)

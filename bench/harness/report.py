@@ -45,12 +45,12 @@ class Ratio:
         return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
 
 
-def best_peer(results, metric):
-    """The peer with the lowest median figure in the scenario's own shape, or None."""
+def best_peer(results, metric, among=()):
+    """The peer with the lowest median figure in the scenario's own shape, or None; `among` names those that count."""
     peers = [
         (middle(turns, metric), proxy)
         for (proxy, variant), turns in results.items()
-        if proxy != LOADWEAVER and not variant and middle(turns, metric) is not None
+        if proxy != LOADWEAVER and not variant and (not among or proxy in among) and middle(turns, metric) is not None
     ]
     return min(peers)[1] if peers else None
 
@@ -85,7 +85,7 @@ def judge(scenario, results):
         figure = middle(ours, metric)
         lines.append(Line("bytes a connection", figure, None, figure, scenario.bytes_target))
     if scenario.target is not None:
-        peer = best_peer(results, metric)
+        peer = best_peer(results, metric, scenario.against)
         theirs = results.get((peer, ""), [])
         ratio = Ratio(ours, theirs, metric)
         what = f"against {peer or 'no peer'}"
@@ -128,7 +128,7 @@ def _idle_table(results):
 
 def _load_table(scenario, results):
     metric = scenario.metric
-    peer = best_peer(results, metric)
+    peer = best_peer(results, metric, scenario.against)
     reference = results.get((peer, ""), []) or results.get((LOADWEAVER, ""), [])
     against = peer or LOADWEAVER
     out = [

@@ -30,6 +30,7 @@ class Scenario:
     own: tuple = ()
     own_label: str = None  # whose figure is held against the base; None = "loadweaver"
     metric: str = "cpu_us"
+    against: tuple = ()  # peers that count; empty = all
     bytes_target: float = None
 
 
@@ -113,7 +114,7 @@ SCENARIOS = [
     ),
     Scenario(
         "h2-h2", "HTTP/2 over TLS to HTTP/2, small answers, 8 connections x 32 streams", kind="h2load", tls=True,
-        load=("--tls", "full"), h2=True, h2_servers=True, servers=1, connections=8, streams=32, target=0.80,
+        load=("--tls", "full"), h2=True, h2_servers=True, servers=1, connections=8, streams=32, target=0.80, against=("envoy", "nginx"),
     ),
     Scenario("p99", "p99 latency at 60 % of the best peer's top rate", kind="rate", target=1.0, metric="p99"),
     Scenario(

@@ -235,6 +235,7 @@ fn retries(retry: &Retry) -> String {
         ("connect_failure", retry.on.connect_failure),
         ("reset", retry.on.reset),
         ("timeout", retry.on.timeout),
+        ("unavailable", retry.on.unavailable),
     ];
     let mut on: Vec<String> =
         words.iter().filter(|(_, is_on)| *is_on).map(|(word, _)| (*word).to_owned()).collect();

@@ -67,6 +67,12 @@ impl RetryRules {
         let listed = self.on.statuses.iter().any(|range| range.contains(status));
         listed && (idempotent || self.non_idempotent) && replayable && self.attempts > 1
     }
+
+    /// Whether a gRPC call that was answered with UNAVAILABLE, and nothing else, may be made again. Calls are POSTs, of
+    /// which nothing says whether they may be made twice: the operator who writes the word says it for them.
+    pub fn after_unavailable(&self, replayable: bool) -> bool {
+        self.on.unavailable && replayable && self.attempts > 1
+    }
 }
 
 /// Whether a request may be made twice with the effect of once (RFC 9110 section 9.2.2). Methods are

@@ -162,7 +162,11 @@ impl Effort {
             return None;
         }
         let replayable = self.replay.is_whole(self.taken);
-        let allowed = self.pool.rules.after_status(status, self.idempotent, replayable);
+        let allowed = if answer.lease.stream.is_framed() && grpc::is_unavailable(x) {
+            self.pool.rules.after_unavailable(replayable)
+        } else {
+            self.pool.rules.after_status(status, self.idempotent, replayable)
+        };
         if allowed { self.next(x) } else { None }
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use loadweaver_http1::{RequestHead, encode};
 use loadweaver_policy::failure::Failure;
 
+use crate::exchange::Exchange;
+
 /// Whether a request is one of gRPC: `application/grpc`, or that and a suffix.
 pub(crate) fn is_grpc(head: &RequestHead) -> bool {
     head.headers.find(b"content-type").is_some_and(|kind| {
@@ -30,6 +32,11 @@ pub(crate) fn timeout(head: &RequestHead) -> Option<Duration> {
         b'n' => Some(Duration::from_nanos(number)),
         _ => None,
     }
+}
+
+/// Whether a call was answered with UNAVAILABLE and nothing else: a status in the head is the whole answer.
+pub(crate) fn is_unavailable(x: &Exchange<'_>) -> bool {
+    is_grpc(&x.heads.request) && x.heads.response.headers.find(b"grpc-status") == Some(b"14")
 }
 
 /// The fields of an answer that is nothing but a failure: the status goes into the head, which is the end of the

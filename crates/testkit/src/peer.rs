@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 
 use crate::eventually::{PATIENCE, holds_within};
@@ -51,6 +52,15 @@ impl Peer {
             command
                 .args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()])
                 .current_dir(scratch.path());
+            command
+        })
+    }
+
+    /// Python running the script, which is given its port and then the arguments.
+    pub fn script(python: &Path, script: &str, arguments: &[&Path]) -> Self {
+        Self::start(|port, scratch| {
+            let mut command = Command::new(python);
+            command.arg(scratch.file("server.py", script)).arg(port.to_string()).args(arguments);
             command
         })
     }

@@ -183,8 +183,13 @@ pub(super) fn retry(old: &Retry, new: &Retry) -> Vec<Setting> {
     let mut settings = Settings::new("retry.");
     settings.note("attempts", &old.attempts, attempts, plain);
     settings.note("on", &old.on, on, |on| {
-        let RetryOn { connect_failure, reset, timeout, statuses } = on;
-        let words = [("connect_failure", connect_failure), ("reset", reset), ("timeout", timeout)];
+        let RetryOn { connect_failure, reset, timeout, unavailable, statuses } = on;
+        let words = [
+            ("connect_failure", connect_failure),
+            ("reset", reset),
+            ("timeout", timeout),
+            ("unavailable", unavailable),
+        ];
         let words = words.into_iter().filter(|(_, is_on)| **is_on).map(|(word, _)| word.to_owned());
         words.chain(statuses.iter().map(ToString::to_string)).collect::<Vec<_>>().join(" ")
     });

@@ -10,7 +10,7 @@ use crate::suggest;
 use super::probe;
 
 /// What may stand in `on` besides statuses.
-const WORDS: [&str; 3] = ["connect_failure", "reset", "timeout"];
+const WORDS: [&str; 4] = ["connect_failure", "reset", "timeout", "unavailable"];
 
 pub(super) fn retry(spot: &Spot<'_>, report: &mut Report) -> Option<Retry> {
     let section = Section::open(spot, &shape::RETRY, report)?;
@@ -42,12 +42,19 @@ pub(super) fn retry(spot: &Spot<'_>, report: &mut Report) -> Option<Retry> {
 }
 
 fn retry_on(spot: &Spot<'_>, report: &mut Report) -> Option<RetryOn> {
-    let mut on = RetryOn { connect_failure: false, reset: false, timeout: false, statuses: Vec::new() };
+    let mut on = RetryOn {
+        connect_failure: false,
+        reset: false,
+        timeout: false,
+        unavailable: false,
+        statuses: Vec::new(),
+    };
     for entry in spot.list(report, "reasons such as \"connect_failure\" or \"503\"")? {
         match probe::text_of(&entry) {
             Some("connect_failure") => on.connect_failure = true,
             Some("reset") => on.reset = true,
             Some("timeout") => on.timeout = true,
+            Some("unavailable") => on.unavailable = true,
             Some(word) if !word.starts_with(|first: char| first.is_ascii_digit()) => {
                 let help = match suggest::nearest(word, WORDS) {
                     Some(near) => format!("did you mean \"{near}\"?"),

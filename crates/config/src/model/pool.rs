@@ -209,6 +209,7 @@ impl Default for Retry {
 
 /// What is tried again.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent words of a list")]
 pub struct RetryOn {
     /// No connection came about.
     pub connect_failure: bool,
@@ -216,6 +217,8 @@ pub struct RetryOn {
     pub reset: bool,
     /// No answer head in time.
     pub timeout: bool,
+    /// A gRPC call was answered with UNAVAILABLE and nothing else.
+    pub unavailable: bool,
     /// The server answered with one of these.
     pub statuses: Vec<StatusRange>,
 }
@@ -223,7 +226,13 @@ pub struct RetryOn {
 impl Default for RetryOn {
     fn default() -> Self {
         let statuses = [502, 503, 504].map(|status| StatusRange { first: status, last: status });
-        Self { connect_failure: true, reset: true, timeout: true, statuses: statuses.to_vec() }
+        Self {
+            connect_failure: true,
+            reset: true,
+            timeout: true,
+            unavailable: false,
+            statuses: statuses.to_vec(),
+        }
     }
 }
 

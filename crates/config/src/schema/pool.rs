@@ -142,6 +142,7 @@ impl Default for Retry {
             ("connect_failure", retry.on.connect_failure),
             ("reset", retry.on.reset),
             ("timeout", retry.on.timeout),
+            ("unavailable", retry.on.unavailable),
         ];
         let words = on.into_iter().filter(|(_, is_on)| *is_on).map(|(word, _)| word.to_owned());
         let statuses = retry.on.statuses.iter().map(ToString::to_string);

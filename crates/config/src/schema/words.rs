@@ -136,7 +136,7 @@ impl JsonSchema for Reason {
         json_schema!({
             "description": "A reason to try again: a word, or a status or range of statuses from 400 to 599.",
             "anyOf": [
-                { "enum": ["connect_failure", "reset", "timeout"] },
+                { "enum": ["connect_failure", "reset", "timeout", "unavailable"] },
                 { "type": "string", "pattern": "^[45][0-9][0-9](-[45][0-9][0-9])?$" },
                 { "type": "string", "pattern": VARIABLE },
                 { "type": "integer", "minimum": 400, "maximum": 599 }

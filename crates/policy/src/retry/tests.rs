@@ -54,6 +54,14 @@ fn sends_a_post_twice_where_the_operator_says_so() {
 }
 
 #[test]
+fn makes_an_unavailable_call_again_only_where_the_operator_says_so() {
+    assert!(!rules(|_| ()).after_unavailable(true));
+    assert!(!rules(|retry| retry.non_idempotent = true).after_unavailable(true));
+    let on = rules(|retry| retry.on.unavailable = true);
+    assert!(on.after_unavailable(true) && !on.after_unavailable(false));
+}
+
+#[test]
 fn gives_up_when_the_body_is_gone() {
     for &failure in Failure::ALL {
         assert!(!rules(|_| ()).after_failure(&Attempted { replayable: false, ..attempted(failure) }));
@@ -63,7 +71,13 @@ fn gives_up_when_the_body_is_gone() {
 
 #[test]
 fn each_word_of_on_governs_its_own_failures() {
-    let off = || RetryOn { connect_failure: false, reset: false, timeout: false, statuses: Vec::new() };
+    let off = || RetryOn {
+        connect_failure: false,
+        reset: false,
+        timeout: false,
+        unavailable: false,
+        statuses: Vec::new(),
+    };
     for (kind, on) in [
         (RetryKind::ConnectFailure, RetryOn { connect_failure: true, ..off() }),
         (RetryKind::Reset, RetryOn { reset: true, ..off() }),
@@ -108,7 +122,7 @@ proptest! {
         bytes_sent: bool, idempotent: bool, replayable: bool, non_idempotent: bool,
         connect_failure: bool, reset: bool, timeout: bool,
     ) {
-        let on = RetryOn { connect_failure, reset, timeout, statuses: Vec::new() };
+        let on = RetryOn { connect_failure, reset, timeout, unavailable: false, statuses: Vec::new() };
         let rules = rules(|retry| (retry.on, retry.non_idempotent) = (on, non_idempotent));
         if rules.after_failure(&Attempted { failure, bytes_sent, idempotent, replayable }) {
             prop_assert!(replayable);

@@ -27,6 +27,10 @@ pub(crate) struct Driver {
 /// How far the writing had come when the socket took no more: bytes that were written, and bytes under way.
 pub(crate) type Stuck = (u64, usize);
 
+/// Reads in a row, of 16 KiB each, before the other tasks of the worker are let to work: that many bytes of frames of
+/// one byte are half a millisecond's work. Without it the reactor's own limit holds, which is 16 times as much.
+const TURN: u32 = 8;
+
 /// How a connection came to its end.
 #[derive(Debug)]
 pub(crate) enum Gone {
@@ -51,7 +55,12 @@ impl Driver {
         now: Nanos,
         mut notice: impl FnMut(Event),
     ) -> Poll<Gone> {
-        loop {
+        for turn in 0.. {
+            if turn == TURN {
+                // Others have something to do as well, and its own exchanges among them.
+                cx.waker().wake_by_ref();
+                break;
+            }
             if self.ended.is_none() && !self.buffer.is_empty() {
                 self.receive(now);
             }
@@ -75,9 +84,10 @@ impl Driver {
             match self.stream.poll_read(cx, &mut self.buffer, stock) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Gone::Lost),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => break,
             }
         }
+        Poll::Pending
     }
 
     fn receive(&mut self, now: Nanos) {

@@ -86,7 +86,8 @@ pub use model::listener::{
     AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener, LogFormat, LogOutput, ProxyProtocol,
 };
 pub use model::pool::{
-    Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry, RetryOn, Server, ServerState,
+    Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry, RetryOn, SendProxyProtocol,
+    Server, ServerState,
 };
 pub use model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth, ProbeKind, StatusRange};
 pub use model::recovery::{HostCommand, HttpCall, Recovery, RecoveryAction};

@@ -208,9 +208,12 @@ pub(crate) const POOL: Shape = Shape {
         "connectionPool",
         "fallback",
         "tls",
+        "sendProxyProtocol",
     ],
-    later: &["sendProxyProtocol"],
+    later: &[],
     also: &[
+        ("proxyProtocol", "sendProxyProtocol"),
+        ("sendProxy", "sendProxyProtocol"),
         ("balance", "algorithm"),
         ("lbPolicy", "algorithm"),
         ("policy", "algorithm"),

@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use crate::issue::shown;
 use crate::model::Config;
 use crate::model::listener::{Limits, LogOutput, ProxyProtocol};
-use crate::model::pool::{Pool, Protocol, Retry, Server, ServerState};
+use crate::model::pool::{Pool, Protocol, Retry, SendProxyProtocol, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{HostPattern, PathPattern, Route};
 use crate::quantity::{format_duration, format_size};
@@ -110,6 +110,10 @@ fn write_pool(out: &mut String, pool: &Pool) -> fmt::Result {
         Protocol::Http1 => writeln!(out, "  protocol: HTTP/1.1")?,
         Protocol::Http2 => writeln!(out, "  protocol: HTTP/2")?,
         Protocol::H2c => writeln!(out, "  protocol: HTTP/2 in the clear")?,
+    }
+    match pool.send_proxy_protocol {
+        SendProxyProtocol::Off => {}
+        way => writeln!(out, "  PROXY protocol {} in front of each connection", way.name())?,
     }
     for server in pool.servers.iter().take(MAX_SHOWN) {
         write_server(out, server)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use loadweaver_config::{
     AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, FlapDamping, ForwardedHeaders,
     HealthCheck, Limits, Listener, PassiveHealth, Pool, PoolTimeouts, Protocol, Retry, Route, RouteMatch,
-    Server, ServerState,
+    SendProxyProtocol, Server, ServerState,
 };
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
@@ -32,6 +32,7 @@ pub(crate) fn pool(servers: &[(&str, u16)], health_check: HealthCheck) -> Pool {
         name: "app".into(),
         algorithm: Algorithm::RoundRobin,
         protocol: Protocol::Auto,
+        send_proxy_protocol: SendProxyProtocol::Off,
         servers: servers.iter().map(server).map(Arc::new).collect(),
         health_check,
         passive_health: PassiveHealth::default(),

@@ -30,3 +30,4 @@ pub use pool::{HealthView, PoolState};
 pub use proxy::{Options, Proxy, StartError};
 pub use server::{Cut, ServerState};
 pub use snapshot::{Sameness, Snapshot};
+pub use upstream::announce::own_header;

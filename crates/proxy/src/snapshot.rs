@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadweaver_config::{Config, Issues, Listener, ProxyProtocol, RedirectHttps, Server};
+use loadweaver_config::{Config, Issues, Listener, ProxyProtocol, RedirectHttps, SendProxyProtocol, Server};
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub security: Security,
     /// What each listener does beside serving, by index; empty where none does.
     manners: Vec<Manners>,
+    /// There are pools whose servers are told whom connections are from.
+    pub(crate) announces: bool,
     /// The first route takes everything, so that no request has to be looked at.
     takes_everything: bool,
     /// Servers that left with this change or before, and may have something under way.
@@ -176,7 +178,9 @@ impl Snapshot {
             .iter()
             .any(|one| one.hsts.is_some() || one.redirect_https.is_some() || one.proxy_protocol.is_some());
         let manners = if any { manners.collect() } else { Vec::new() };
+        let announces = config.pools.iter().any(|pool| pool.send_proxy_protocol != SendProxyProtocol::Off);
         Arc::new(Self {
+            announces,
             security,
             manners,
             takes_everything,

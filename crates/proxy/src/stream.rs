@@ -1,6 +1,7 @@
 //! A byte stream to a client or a server: in the clear, over TLS, or one of many on a connection of HTTP/2.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use loadweaver_http1::Headers;
@@ -90,6 +91,15 @@ impl Stream {
     /// Whether it speaks TLS itself; a stream of HTTP/2 leaves that to its connection.
     pub(crate) fn is_secured(&self) -> bool {
         matches!(self.0, Kind::Secured(_))
+    }
+
+    /// Our end of the connection; a stream of HTTP/2 has none of its own.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Plain(socket) => socket.local_address(),
+            Kind::Secured(tls) => tls.socket.local_address(),
+            Kind::Http2(_) => None,
+        }
     }
 
     /// Whether the reactor knows of the socket, so that waiting on it costs no system call.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use loadweaver_config::ConnectionPool;
 use loadweaver_policy::failure::Failure;
 use loadweaver_telemetry::log;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::buffer::Stock;
@@ -22,7 +23,11 @@ use crate::server::ServerState;
 use crate::stream::{HandshakeError, Secured, Stream};
 use crate::tls::{self, Identity};
 
+/// Telling servers whom a connection is from.
+pub(crate) mod announce;
 pub(crate) mod shared;
+
+use announce::Announced;
 
 /// A connection to a server, in use.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub(crate) struct Lease {
     identity: u64,
     /// TLS has agreed on HTTP/2.
     pub(crate) http2: bool,
+    /// Whom it was said to be from. Boxed: few are.
+    pub(crate) announced: Option<Box<Announced>>,
     opened: Nanos,
     served: u64,
 }
@@ -43,8 +50,12 @@ pub(crate) struct Lease {
 /// used next, so that the others may grow old and be closed.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
-    idle: RefCell<HashMap<u64, Vec<Idle>, BuildHasherDefault<ByKey>>>,
+    idle: RefCell<Kept>,
+    /// Those that were said to be from somebody, the oldest first.
+    announced: RefCell<Kept>,
 }
+
+type Kept = HashMap<u64, Vec<Idle>, BuildHasherDefault<ByKey>>;
 
 #[derive(Debug)]
 struct Idle {
@@ -83,6 +94,22 @@ impl Upstreams {
         None
     }
 
+    /// The same of those that were said to be from this client.
+    pub(crate) fn take_announced(&self, server: &ServerState, from: Announced, now: Nanos) -> Option<Lease> {
+        let mut all = self.announced.borrow_mut();
+        let idle = all.get_mut(&server.upstream())?;
+        loop {
+            let place = idle.iter().rposition(|kept| kept.lease.announced.as_deref() == Some(&from))?;
+            let mut lease = idle.remove(place);
+            let same = server.address() == Some(lease.lease.address)
+                && server.identity_number() == lease.lease.identity;
+            if same && lease.until > now && lease.lease.stream.is_silent() {
+                lease.lease.reused = true;
+                return Some(lease.lease);
+            }
+        }
+    }
+
     /// Keeps a connection for the next exchange, within the pool's limits.
     pub(crate) fn keep(&self, mut lease: Lease, limits: &ConnectionPool, now: Nanos) {
         lease.served += 1;
@@ -94,8 +121,13 @@ impl Upstreams {
         if spent || until <= now {
             return;
         }
-        let mut all = self.idle.borrow_mut();
+        let announced = lease.announced.is_some();
+        let mut all = if announced { self.announced.borrow_mut() } else { self.idle.borrow_mut() };
         let idle = all.entry(key(lease.address, lease.identity)).or_default();
+        if announced && idle.len() >= limits.max_idle && !idle.is_empty() {
+            // Its client is most likely gone.
+            idle.remove(0);
+        }
         if idle.len() < limits.max_idle {
             idle.push(Idle { lease, until });
         }
@@ -103,35 +135,42 @@ impl Upstreams {
 
     /// Closes the connections to whatever is no server any more.
     pub(crate) fn keep_only(&self, servers: &HashSet<u64>) {
-        self.idle.borrow_mut().retain(|key, _| servers.contains(key));
+        for kept in [&self.idle, &self.announced] {
+            kept.borrow_mut().retain(|key, _| servers.contains(key));
+        }
     }
 
     /// Closes what is too old or was closed by the server.
     pub(crate) fn sweep(&self, now: Nanos) {
         let mut cx = Context::from_waker(Waker::noop());
-        self.idle.borrow_mut().retain(|_, idle| {
-            idle.retain_mut(|kept| {
-                let told = kept.lease.stream.poll_readable(&mut cx).is_ready();
-                kept.until > now && (!told || kept.lease.stream.is_silent())
+        for kept in [&self.idle, &self.announced] {
+            kept.borrow_mut().retain(|_, idle| {
+                idle.retain_mut(|kept| {
+                    let told = kept.lease.stream.poll_readable(&mut cx).is_ready();
+                    kept.until > now && (!told || kept.lease.stream.is_silent())
+                });
+                !idle.is_empty()
             });
-            !idle.is_empty()
-        });
+        }
     }
 }
 
-/// Opens a connection, within `limit`; also says how long that took.
+/// Opens a connection, within `limit` of `now`, and says first what is to be said in front of it.
 pub(crate) async fn connect(
     server: &ServerState,
     stock: &Rc<Stock>,
     alarm: &Alarm,
-    now: Nanos,
-    limit: Duration,
+    (now, limit): (Nanos, Duration),
+    header: &[u8],
 ) -> Result<Lease, Failure> {
     let address = server.address().ok_or(Failure::ResolveFailed)?;
     alarm.set(For::Server, now, limit);
     let identity = server.identity();
     let mut connecting = std::pin::pin!(async {
-        let stream = open(address).await.map_err(|error| failure_of(&error))?;
+        let mut stream = open(address).await.map_err(|error| failure_of(&error))?;
+        if !header.is_empty() {
+            stream.write_all(header).await.map_err(|_| Failure::ConnectFailed)?;
+        }
         match identity {
             None => Ok((Stream::connected(stream), false)),
             // Boxed: a connection in the clear does not pay for its room.
@@ -152,7 +191,8 @@ pub(crate) async fn connect(
     server.counters.connects.increment();
     let (stream, http2) = connected?;
     let identity = server.identity_number();
-    Ok(Lease { stream, reused: false, address, identity, http2, opened: now, served: 0 })
+    let announced = None;
+    Ok(Lease { stream, reused: false, address, identity, http2, announced, opened: now, served: 0 })
 }
 
 /// Shakes hands with a server; also says whether both sides named HTTP/2. What the handshake says last goes out with the

@@ -68,7 +68,7 @@ impl Named for Pool {
     fn settings(&self, new: &Self) -> Vec<Setting> {
         let Self { name: _, algorithm, protocol, servers, health_check, passive_health, .. } = new;
         let Self { flap_damping, slow_start, panic_percent, recovery, .. } = new;
-        let Self { retry, timeouts, connection_pool, fallback, tls, .. } = new;
+        let Self { retry, timeouts, connection_pool, fallback, tls, send_proxy_protocol, .. } = new;
         let mut settings = Settings::new("");
         settings.note("algorithm", &self.algorithm, algorithm, |algorithm| algorithm.name().to_owned());
         settings.note("protocol", &self.protocol, protocol, |protocol| protocol.name().to_owned());
@@ -91,6 +91,9 @@ impl Named for Pool {
             None => "none".to_owned(),
         });
         settings.note("tls", &self.tls, tls, settings::pool_tls);
+        settings.note("sendProxyProtocol", &self.send_proxy_protocol, send_proxy_protocol, |way| {
+            way.name().to_owned()
+        });
         settings.found
     }
 }

@@ -190,6 +190,7 @@ fn every_key_that_is_another_is_said() {
         (app, "slowStart", json!("1s")),
         (app, "panicPercent", json!("off")),
         (app, "protocol", json!("h2c")),
+        (app, "sendProxyProtocol", json!("v2")),
         (app, "recovery", json!({ "action": "command", "command": ["/a"] })),
         (app, "passiveHealth", json!({ "hold": "1s" })),
         (app, "retry", json!({ "on": [] })),

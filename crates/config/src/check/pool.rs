@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::bounds;
 use crate::issue::{Fault, Report};
-use crate::model::pool::{Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry};
+use crate::model::pool::{
+    Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry, SendProxyProtocol,
+};
 use crate::model::probe::{FlapDamping, HealthCheck, PassiveHealth, ProbeKind};
 use crate::shape;
 use crate::spot::{Section, Spot};
@@ -39,6 +41,7 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
         connection_pool: ConnectionPool::default(),
         fallback: None,
         tls: None,
+        send_proxy_protocol: SendProxyProtocol::default(),
     };
     spot.settle(report, syntax::name(name));
     let Some(section) = Section::open(spot, &shape::POOL, report) else { return pool };
@@ -65,7 +68,11 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     section.set("connectionPool", report, &mut pool.connection_pool, connection_pool);
     section.set("fallback", report, &mut pool.fallback, |spot, report| fallback(spot, report).map(Some));
     section.set("tls", report, &mut pool.tls, |spot, report| tls::pool(spot, report).map(Some));
+    section.set("sendProxyProtocol", report, &mut pool.send_proxy_protocol, |spot, report| {
+        spot.word(report, SendProxyProtocol::ALL, SendProxyProtocol::name)
+    });
     protocol_fits(&section, &pool, report);
+    header_fits(&section, &mut pool, report);
     total_fits(&section, &pool, report);
     downs_are_seen(&section, &pool, report);
     pool
@@ -86,6 +93,20 @@ fn protocol_fits(section: &Section<'_>, pool: &Pool, report: &mut Report) {
         _ => return,
     };
     spot.refuse(report, fault);
+}
+
+/// A header stands for one client, and connections of HTTP/2 are shared by many.
+fn header_fits(section: &Section<'_>, pool: &mut Pool, report: &mut Report) {
+    let Some(spot) = section.get("sendProxyProtocol") else { return };
+    match (pool.send_proxy_protocol, pool.protocol) {
+        (SendProxyProtocol::Off, _) | (_, Protocol::Http1) => {}
+        (_, Protocol::Auto) => pool.protocol = Protocol::Http1,
+        (_, Protocol::Http2 | Protocol::H2c) => {
+            let problem = "connections of HTTP/2 are shared by clients, and a header can name only one";
+            let help = "write \"protocol\": \"http1\", or \"off\" and have servers read X-Forwarded-For";
+            spot.refuse(report, Fault::new(problem, help));
+        }
+    }
 }
 
 fn panic_percent(spot: &Spot<'_>, report: &mut Report) -> Option<u32> {

@@ -41,6 +41,8 @@ pub struct Pool {
     pub fallback: Option<Fallback>,
     /// Speaks TLS with the servers; none is plain text.
     pub tls: Option<PoolTls>,
+    /// How its servers are told in front of a connection whom it is from.
+    pub send_proxy_protocol: SendProxyProtocol,
 }
 
 impl Pool {
@@ -115,6 +117,32 @@ impl Protocol {
             Self::Http1 => "http1",
             Self::Http2 => "http2",
             Self::H2c => "h2c",
+        }
+    }
+}
+
+/// How servers are told in front of a connection whom it is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SendProxyProtocol {
+    /// They are not.
+    #[default]
+    Off,
+    /// In a line.
+    V1,
+    /// In binary, with what is known of the client's TLS.
+    V2,
+}
+
+impl SendProxyProtocol {
+    /// Every choice, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::Off, Self::V1, Self::V2];
+
+    /// The word that stands in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::V1 => "v1",
+            Self::V2 => "v2",
         }
     }
 }

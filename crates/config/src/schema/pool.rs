@@ -10,7 +10,9 @@ use crate::model::pool as model;
 
 use super::healing::{FlapDamping, HealthCheck, PassiveHealth, Recovery};
 use super::tls::PoolTls;
-use super::words::{Algorithm, Percent, Protocol, Reason, ServerState, Size, Span, or_variable};
+use super::words::{
+    Algorithm, Percent, Protocol, Reason, SendProxyProtocol, ServerState, Size, Span, or_variable,
+};
 
 /// A group of servers with one algorithm.
 #[derive(Serialize, JsonSchema)]
@@ -61,6 +63,9 @@ pub(super) struct Pool {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PoolTls", default)]
     tls: Option<PoolTls>,
+    /// How servers are told in front of a connection whom it is from; v1 and v2 go with HTTP/1.1 alone.
+    #[serde(default)]
+    send_proxy_protocol: SendProxyProtocol,
 }
 
 /// One host and port.

@@ -243,6 +243,7 @@ impl JsonSchema for RecoveryAction {
 
 words!(Algorithm, crate::model::pool::Algorithm);
 words!(Protocol, crate::model::pool::Protocol);
+words!(SendProxyProtocol, crate::model::pool::SendProxyProtocol);
 words!(ProbeKind, crate::model::probe::ProbeKind);
 words!(ForwardedHeaders, crate::model::listener::ForwardedHeaders);
 words!(LogFormat, crate::model::listener::LogFormat);

@@ -6,7 +6,6 @@
 //! because a connection closed on unread bytes looks like a crash in the server's log.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Incoming, judge_headers, shown};
-use super::tcp::{cause, connect};
+use super::tcp::{Place, cause, connect};
 use super::tls;
 use crate::VERSION;
 
@@ -86,12 +85,12 @@ pub(super) fn request(check: &HealthCheck, server: &Server, secure: bool) -> Str
 pub(super) async fn ask(
     check: &HealthCheck,
     server: &Server,
-    address: SocketAddr,
+    place: Place,
     identity: Option<&Arc<Identity>>,
 ) -> Result<Answer, ProbeFailure> {
     let until = Instant::now() + check.timeout;
     let head = async {
-        let mut stream: Stream = Box::new(connect(address).await?);
+        let mut stream: Stream = Box::new(connect(place).await?);
         if let Some(identity) = identity {
             let (settings, name) = identity.for_probes();
             stream = Box::new(tls::open(stream, Ok(name), settings).await?);

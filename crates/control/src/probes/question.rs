@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use loadweaver_config::{Pool, ProbeKind};
+use loadweaver_config::{Pool, ProbeKind, SendProxyProtocol};
 use loadweaver_policy::health::ProbeFailure;
 use loadweaver_proxy::ServerState;
 
 use super::http::Answer;
+use super::tcp::Place;
 use super::{exec, http, tcp};
 
 /// A good answer.
@@ -33,8 +34,11 @@ impl Answered {
 /// check, but for what a program needs to be ended.
 pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, ProbeFailure> {
     let (check, server, address) = (&pool.health_check, &state.config, state.address());
+    // What the pool's requests use holds for its probes, unless they go somewhere else.
+    let announced = if check.port.is_none() { pool.send_proxy_protocol } else { SendProxyProtocol::Off };
     let place = || {
-        let place = address.map(|known| SocketAddr::new(known.ip(), check.port.unwrap_or(known.port())));
+        let address = address.map(|known| SocketAddr::new(known.ip(), check.port.unwrap_or(known.port())));
+        let place = address.map(|address| Place { address, announced });
         place.ok_or_else(|| ProbeFailure::Resolve(format!("nothing known of {}", server.host)))
     };
     let answer = match check.kind {
@@ -44,7 +48,6 @@ pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, Pr
             None
         }
         ProbeKind::Http => {
-            // What the pool's requests use holds for its probes, unless they go somewhere else.
             let identity = state.identity().filter(|_| check.port.is_none() || check.tls);
             Some(http::ask(check, server, place()?, identity).await?)
         }

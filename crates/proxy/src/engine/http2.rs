@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use loadweaver_http1::preface::Preface;
+use loadweaver_http1::preface::{Ends, Preface};
 use loadweaver_http1::{Body, Framing};
 use loadweaver_http2::{self as http2, Abuse, Connection as Engine, Ended, Limits, Refusal, StreamId, Why};
 use loadweaver_policy::failure::Failure;
@@ -50,6 +50,12 @@ const RESTED: Duration = Duration::from_secs(2);
 pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
     let snapshot = connection.worker.shared.snapshot.load_full();
     let engine = Engine::server(&limits(&snapshot), connection.worker.deadlines.now());
+    if connection.preface.is_none() && snapshot.announces {
+        // Streams do not know where the connection came to.
+        let local = client.stream.local_address();
+        let ends = local.map(|destination| Ends { source: connection.peer, destination });
+        connection.preface = ends.map(|ends| Rc::new(Preface { ends: Some(ends), ..Preface::default() }));
+    }
     let mut session = Session {
         multiplex: Multiplex::new(engine),
         worker: connection.worker.clone(),

@@ -17,6 +17,7 @@ use crate::forward::answer::Answer;
 use crate::forward::flow::{Broken, Coding, Ends, Flow, Upload, Waits};
 use crate::forward::relay;
 use crate::pool::Permit;
+use crate::upstream::announce::Announced;
 use crate::upstream::{self, Lease};
 use crate::websocket::{self, WEBSOCKET};
 
@@ -57,8 +58,11 @@ pub(crate) async fn run(
     // What could not be sent twice deserves a look at the connection first.
     let careful = !effort.idempotent || !x.body.is_done();
     let shared = matches!(config.protocol, Protocol::H2c | Protocol::Http2);
+    let announced = Announced::of(x, config);
     let kept = if fresh || shared {
         None
+    } else if let Some(announced) = announced {
+        x.worker.upstreams.take_announced(&permit.server, announced, now)
     } else {
         poll_fn(|cx| Poll::Ready(x.worker.upstreams.take(&permit.server, cx, now, careful))).await
     };
@@ -68,7 +72,7 @@ pub(crate) async fn run(
             permit.server.counters.reused.increment();
             lease
         }
-        None => match connect(x, effort, &permit, now, fresh).await {
+        None => match connect(x, effort, &permit, now, (fresh, announced)).await {
             Ok(lease) if lease.reused => {
                 permit.server.counters.reused.increment();
                 lease
@@ -106,7 +110,7 @@ async fn connect(
     effort: &Effort,
     permit: &Permit,
     now: Nanos,
-    fresh: bool,
+    (fresh, announced): (bool, Option<Announced>),
 ) -> Result<Lease, Failure> {
     let config = &effort.pool.config;
     let limit = config.timeouts.connect;
@@ -125,7 +129,14 @@ async fn connect(
         }
         return Ok(lease);
     }
-    upstream::connect(&permit.server, &x.worker.stock, x.alarm, now, limit).await
+    let Some(announced) = announced else {
+        return upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), &[]).await;
+    };
+    let header = announced.header(x);
+    let connecting = upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), &header);
+    let mut lease = Box::pin(connecting).await?;
+    lease.announced = Some(Box::new(announced));
+    Ok(lease)
 }
 
 /// The conversation with one server up to the head of its final answer.

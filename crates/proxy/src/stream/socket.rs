@@ -5,7 +5,7 @@
 //! never blocks costs no `epoll_ctl`. From then on it is an ordinary tokio socket.
 
 use std::io::{self, IoSlice, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -52,6 +52,15 @@ impl Socket {
     /// Leaves one that can do nothing in its place.
     pub(super) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::lost())
+    }
+
+    /// Our end of the connection.
+    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            State::Fresh(tcp) => tcp.local_addr().ok(),
+            State::Known(tcp) => tcp.local_addr().ok(),
+            State::Lost => None,
+        }
     }
 
     /// Whether the reactor knows of the socket, so that waiting on it costs no system call.

@@ -22,6 +22,8 @@ pub(crate) struct Visitor {
 pub(crate) struct Shown {
     /// As RFC 4514 has it, in ASCII; none if that cannot be said.
     pub(crate) subject: Option<String>,
+    /// The most specific one of the subject; none if there is none that can be said.
+    pub(crate) common_name: Option<String>,
     /// SHA-256 of the certificate, in lower case hexadecimal.
     pub(crate) fingerprint: String,
 }
@@ -35,13 +37,16 @@ impl Visitor {
 impl Shown {
     fn new(certificate: &CertificateDer<'_>) -> Self {
         let parsed = X509Certificate::from_der(certificate).ok();
-        let subject = parsed.and_then(|(_, parsed)| subject(parsed.subject()));
+        let parsed = parsed.as_ref().map(|(_, parsed)| parsed.subject());
+        let subject = parsed.and_then(|name| subject(name));
+        let common_name = parsed.and_then(|name| name.iter_common_name().last()?.as_str().ok());
+        let common_name = common_name.map(str::to_owned);
         let mut fingerprint = String::with_capacity(64);
         for byte in digest(&SHA256, certificate).as_ref() {
             // Writing to a String cannot fail.
             let _ = write!(fingerprint, "{byte:02x}");
         }
-        Self { subject, fingerprint }
+        Self { subject, common_name, fingerprint }
     }
 }
 

@@ -63,7 +63,16 @@ impl SharedConnections {
         };
         let found = if newest { shared.iter().rev().find(good) } else { shared.iter().find(good) }?;
         let stream = Stream::http2(Http2Stream::planned(found.multiplex.clone()));
-        Some(Lease { stream, reused: true, address, identity, http2: true, opened: 0, served: 0 })
+        Some(Lease {
+            stream,
+            reused: true,
+            address,
+            identity,
+            http2: true,
+            announced: None,
+            opened: 0,
+            served: 0,
+        })
     }
 
     /// Ends the connections to whatever is no server any more; what is under way on them goes on.
@@ -136,7 +145,7 @@ pub(crate) async fn lease(
     }
     shared.opening.borrow_mut().entry(key).or_default();
     let opening = Opening { worker: worker.clone(), key };
-    let lease = upstream::connect(server, &worker.stock, alarm, began, limit).await?;
+    let lease = upstream::connect(server, &worker.stock, alarm, (began, limit), &[]).await?;
     match protocol {
         Protocol::H2c => {}
         // Also a server that has agreed on HTTP/1 before.
@@ -210,7 +219,7 @@ fn begin(opening: Opening, server: &ServerState, lease: Lease, pool: &Connection
     let place = Stream::http2(Http2Stream::planned(multiplex.clone()));
     let mut open = worker.shared_upstreams.open.borrow_mut();
     open.entry(server.upstream()).or_default().push(Shared { multiplex, address, identity });
-    Lease { stream: place, reused, address, identity, http2: true, opened, served }
+    Lease { stream: place, reused, address, identity, http2: true, announced: None, opened, served }
 }
 
 /// A connection to a server, as its own task sees it.

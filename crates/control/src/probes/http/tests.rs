@@ -25,7 +25,7 @@ fn server(host: &str, port: u16) -> Server {
 
 async fn probe(origin: &Origin, check: &HealthCheck) -> Result<u16, String> {
     let server = server("127.0.0.1", origin.port());
-    let answer = ask(check, &server, origin.address(), None).await;
+    let answer = ask(check, &server, Place::plain(origin.address()), None).await;
     answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
 }
 

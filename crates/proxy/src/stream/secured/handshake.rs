@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::CertificateDer;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 use thiserror::Error;
 
 use super::record::Whole;
@@ -20,6 +20,7 @@ const MOST: usize = 32 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) version: ProtocolVersion,
+    pub(crate) cipher: Option<CipherSuite>,
     /// The protocol that both sides named (ALPN).
     pub(crate) protocol: Option<Vec<u8>>,
     /// An earlier connection was taken up, so no certificate was sent.
@@ -178,6 +179,7 @@ fn facts(common: &CommonState) -> Facts {
     let certificate = common.peer_certificates().and_then(|chain| chain.first());
     Facts {
         version: common.protocol_version().unwrap_or(ProtocolVersion::TLSv1_2),
+        cipher: common.negotiated_cipher_suite().map(|suite| suite.suite()),
         protocol: common.alpn_protocol().map(<[u8]>::to_vec),
         resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
         certificate: certificate.map(|certificate| certificate.clone().into_owned()),

@@ -208,6 +208,9 @@ fn better_bind(text: &str) -> String {
     if text.trim().parse::<SocketAddr>().is_ok() {
         return format!("take the spaces out: \"{}\"", text.trim());
     }
+    if text.split_once('%').is_some_and(|(_, scope)| scope.starts_with(|c: char| !c.is_ascii_digit())) {
+        return "write the interface by its number (`ip link` shows it): \"[fe80::1%2]:8080\"".to_owned();
+    }
     let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match inside.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => return format!("add the port: \"{address}:8080\""),

@@ -27,6 +27,8 @@ mod answer;
 mod exec;
 /// A request.
 mod http;
+/// A request over HTTP/2.
+mod http2;
 /// One question to one server.
 mod question;
 /// A connection.

@@ -14,6 +14,8 @@ use super::http::Stream;
 use super::tcp::cause;
 use crate::program::harmless;
 
+/// Bytes of a body that are looked at.
+pub(super) const PROBED: usize = HealthCheck::PROBED_BODY;
 /// Longest head of a probe's answer, and of all its interim answers together.
 const MAX_HEAD: usize = 16 * 1024;
 /// Most header fields of it.
@@ -141,17 +143,17 @@ pub(super) fn judge_headers(headers: &Headers, expected: &[(String, String)]) ->
 }
 
 /// Looks for a pattern in a text that comes bit by bit.
-struct Finder<'p> {
+pub(super) struct Finder<'p> {
     pattern: &'p BodyPattern,
     /// None where the pattern is no expression.
     expression: Option<Regex>,
-    text: Vec<u8>,
+    pub(super) text: Vec<u8>,
     /// Up to here nothing was found, and nothing that begins before will be.
     searched: usize,
 }
 
 impl<'p> Finder<'p> {
-    fn new(pattern: &'p BodyPattern) -> Result<Self, ProbeFailure> {
+    pub(super) fn new(pattern: &'p BodyPattern) -> Result<Self, ProbeFailure> {
         let expression = match pattern {
             BodyPattern::Contains(_) => None,
             BodyPattern::Regex(expression) => Some(compiled(expression)?),
@@ -161,7 +163,7 @@ impl<'p> Finder<'p> {
 
     /// Whether it is certain already that the pattern is found. An expression may find something in a part of a text
     /// and nothing in the whole, so it waits for the end.
-    fn early(&mut self) -> bool {
+    pub(super) fn early(&mut self) -> bool {
         let BodyPattern::Contains(wanted) = self.pattern else { return false };
         let fresh = self.text.get(self.searched..).unwrap_or_default();
         let found = contains(fresh, wanted.as_bytes());
@@ -169,7 +171,7 @@ impl<'p> Finder<'p> {
         found
     }
 
-    fn verdict(&self) -> Result<(), ProbeFailure> {
+    pub(super) fn verdict(&self) -> Result<(), ProbeFailure> {
         let (good, problem) = match self.pattern {
             BodyPattern::Contains(wanted) => {
                 (contains(&self.text, wanted.as_bytes()), format!("the body does not contain {wanted:?}"))

@@ -9,14 +9,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadweaver_config::{HealthCheck, Server};
-use loadweaver_http1::{Headers, Method};
+use loadweaver_config::{HealthCheck, Protocol, Server};
+use loadweaver_http1::{Headers, Method, ResponseHead};
 use loadweaver_policy::health::ProbeFailure;
 use loadweaver_proxy::tls::Identity;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Incoming, judge_headers, shown};
+use super::http2::Call;
 use super::tcp::{Place, cause, connect};
 use super::tls;
 use crate::VERSION;
@@ -87,18 +88,37 @@ pub(super) async fn ask(
     server: &Server,
     place: Place,
     identity: Option<&Arc<Identity>>,
+    protocol: Protocol,
 ) -> Result<Answer, ProbeFailure> {
     let until = Instant::now() + check.timeout;
     let head = async {
         let mut stream: Stream = Box::new(connect(place).await?);
         if let Some(identity) = identity {
-            let (settings, name) = identity.for_probes();
-            stream = Box::new(tls::open(stream, Ok(name), settings).await?);
+            let (settings, name) = identity.for_probes(protocol);
+            let secured = tls::open(stream, Ok(name), settings).await?;
+            let agreed = secured.get_ref().1.alpn_protocol() == Some(b"h2");
+            if protocol == Protocol::Http2 && !agreed {
+                return Err(ProbeFailure::Tls("the server does not agree on HTTP/2".to_owned()));
+            }
+            stream = Box::new(secured);
         } else if check.tls {
             stream =
                 Box::new(tls::open(stream, tls::name(check, server), tls::settings(check.verify)).await?);
         }
-        let request = request(check, server, check.tls || identity.is_some());
+        let secure = check.tls || identity.is_some();
+        let request = request(check, server, secure);
+        if matches!(protocol, Protocol::Http2 | Protocol::H2c) {
+            let mut call = Call::begin(&mut stream, &request, secure).await?;
+            let head = call.head().await?;
+            judge_status(check, &head)?;
+            judge_headers(&head.headers, &check.expect_headers)?;
+            if let Some(pattern) = &check.expect_body {
+                let judged = call.judge_body(pattern, until).await;
+                judged.map_err(|failure| named_encoding(failure, &head.headers))?;
+            }
+            call.end().await;
+            return Ok((head, Incoming::new(stream)));
+        }
         stream.write_all(request.as_bytes()).await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
         stream.flush().await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
         let mut incoming = Incoming::new(stream);
@@ -107,15 +127,21 @@ pub(super) async fn ask(
     };
     let (head, mut incoming) = timeout_at(until, head).await.unwrap_or(Err(ProbeFailure::Timeout))?;
     let status = head.status();
-    if !check.expect_status.iter().any(|range| range.contains(status)) {
-        return Err(ProbeFailure::Status(status));
+    if matches!(protocol, Protocol::Http2 | Protocol::H2c) {
+        return Ok(Answer { status, stream: incoming.stream });
     }
+    judge_status(check, &head)?;
     judge_headers(&head.headers, &check.expect_headers)?;
     if let Some(pattern) = &check.expect_body {
         let judged = incoming.judge_body(head.framing(), pattern, until).await;
         judged.map_err(|failure| named_encoding(failure, &head.headers))?;
     }
     Ok(Answer { status, stream: incoming.stream })
+}
+
+fn judge_status(check: &HealthCheck, head: &ResponseHead) -> Result<(), ProbeFailure> {
+    let good = check.expect_status.iter().any(|range| range.contains(head.status()));
+    if good { Ok(()) } else { Err(ProbeFailure::Status(head.status())) }
 }
 
 /// A body that was packed in spite of what was asked for holds nothing that anybody expects: that is worth a word.

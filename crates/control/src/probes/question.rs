@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use loadweaver_config::{Pool, ProbeKind, SendProxyProtocol};
+use loadweaver_config::{Pool, ProbeKind, Protocol, SendProxyProtocol};
 use loadweaver_policy::health::ProbeFailure;
 use loadweaver_proxy::ServerState;
 
@@ -49,7 +49,13 @@ pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, Pr
         }
         ProbeKind::Http => {
             let identity = state.identity().filter(|_| check.port.is_none() || check.tls);
-            Some(http::ask(check, server, place()?, identity).await?)
+            // A port of its own is another service, which need not speak what the pool's servers do.
+            let protocol = match pool.protocol {
+                Protocol::Http2 if check.port.is_none() => Protocol::Http2,
+                Protocol::H2c if check.port.is_none() && !check.tls => Protocol::H2c,
+                _ => Protocol::Http1,
+            };
+            Some(http::ask(check, server, place()?, identity, protocol).await?)
         }
         ProbeKind::Exec => {
             exec::ask(check, &pool.name, server).await?;

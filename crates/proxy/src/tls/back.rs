@@ -54,11 +54,10 @@ impl Identity {
     }
 
     /// What a client that is not the proxy shakes hands with, as a new client would: nothing is taken up again.
-    pub fn for_probes(&self) -> (Arc<ClientConfig>, ServerName<'static>) {
+    pub fn for_probes(&self, protocol: Protocol) -> (Arc<ClientConfig>, ServerName<'static>) {
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::disabled();
-        // Probes speak HTTP/1.1.
-        config.alpn_protocols = asked(Protocol::Http1);
+        config.alpn_protocols = asked(protocol);
         (Arc::new(config), self.name.clone())
     }
 }

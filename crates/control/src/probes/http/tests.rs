@@ -25,7 +25,8 @@ fn server(host: &str, port: u16) -> Server {
 
 async fn probe(origin: &Origin, check: &HealthCheck) -> Result<u16, String> {
     let server = server("127.0.0.1", origin.port());
-    let answer = ask(check, &server, Place::plain(origin.address()), None).await;
+    let answer =
+        ask(check, &server, Place::plain(origin.address()), None, loadweaver_config::Protocol::Http1).await;
     answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
 }
 
@@ -240,4 +241,30 @@ async fn a_body_that_was_packed_all_the_same_is_said_to_be() {
         Err("the body does not contain \"well\"; it is encoded: gzip".to_owned())
     );
     assert_eq!(origin.requests()[0].fields.get("accept-encoding"), Some("identity"));
+}
+
+async fn ask_http2(check: &HealthCheck, address: std::net::SocketAddr) -> Result<u16, String> {
+    let server = server("127.0.0.1", address.port());
+    let answer = ask(check, &server, Place::plain(address), None, loadweaver_config::Protocol::H2c).await;
+    answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
+}
+
+#[tokio::test]
+async fn a_server_of_http_2_alone_is_asked_in_http_2() {
+    let origin = loadweaver_testkit::Http2Origin::echoing();
+    let path = HealthCheck { path: "/health".to_owned(), ..containing("GET /health") };
+    assert_eq!(ask_http2(&path, origin.address()).await, Ok(200));
+    let failure = ask_http2(&containing("something else"), origin.address()).await.unwrap_err();
+    assert!(failure.contains("something else"), "{failure}");
+    let status = loadweaver_config::StatusRange { first: 204, last: 204 };
+    let failure = ask_http2(&HealthCheck { expect_status: vec![status], ..check() }, origin.address()).await;
+    assert!(failure.unwrap_err().contains("200"));
+    assert!(origin.requests() == 3);
+}
+
+#[tokio::test]
+async fn a_server_of_http_1_gives_a_probe_of_http_2_no_answer() {
+    let origin = loadweaver_testkit::Origin::named("old");
+    let failure = ask_http2(&check(), origin.address()).await.unwrap_err();
+    assert!(failure.contains("HTTP/2"), "{failure}");
 }

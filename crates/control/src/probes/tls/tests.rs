@@ -31,7 +31,14 @@ async fn ask(secure: &Secure, check: &HealthCheck, expected_name: &str) -> Resul
     let expect_headers = vec![("x-name".to_owned(), expected_name.to_owned())];
     let check = HealthCheck { expect_headers, ..check.clone() };
     let server = fixture::pool(&[("127.0.0.1", secure.port)], check.clone()).servers[0].clone();
-    let answer = http::ask(&check, &server, Place::plain(([127, 0, 0, 1], secure.port).into()), None).await;
+    let answer = http::ask(
+        &check,
+        &server,
+        Place::plain(([127, 0, 0, 1], secure.port).into()),
+        None,
+        loadweaver_config::Protocol::Http1,
+    )
+    .await;
     answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
 }
 
@@ -61,8 +68,15 @@ async fn who_speaks_no_tls_gives_a_bad_answer() {
         connection.hang()
     });
     let server = fixture::pool(&[("127.0.0.1", origin.port())], check(None, false)).servers[0].clone();
-    let failure =
-        http::ask(&check(None, false), &server, Place::plain(origin.address()), None).await.unwrap_err();
+    let failure = http::ask(
+        &check(None, false),
+        &server,
+        Place::plain(origin.address()),
+        None,
+        loadweaver_config::Protocol::Http1,
+    )
+    .await
+    .unwrap_err();
     assert!(failure.to_string().starts_with("TLS: "), "{failure}");
 }
 

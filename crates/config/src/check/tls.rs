@@ -27,7 +27,7 @@ pub(super) fn listener(spot: &Spot<'_>, report: &mut Report) -> Option<ListenerT
         max_handshakes: ListenerTls::DEFAULT_MAX_HANDSHAKES,
     };
     if let Some(spot) = section.need("certificates", report, NEED_CERTIFICATES) {
-        tls.certificates = certificates(&spot, report)?;
+        tls.certificates = certificates(&spot, report).unwrap_or_default();
     }
     section.set("minVersion", report, &mut tls.min_version, version);
     section.set("clientCertificates", report, &mut tls.client_certificates, client_certificates);

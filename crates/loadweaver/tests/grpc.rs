@@ -77,6 +77,14 @@ fn refusing(status: &'static str) -> Http2Origin {
     Http2Origin::start(move |_: Request<RecvStream>, respond| std::future::ready(only(status, respond)))
 }
 
+/// The same after the message.
+fn refusing_what_it_read(status: &'static str) -> Http2Origin {
+    Http2Origin::start(move |mut request: Request<RecvStream>, respond| async move {
+        while request.body_mut().data().await.transpose()?.is_some() {}
+        only(status, respond)
+    })
+}
+
 fn good() -> Http2Origin {
     Http2Origin::start(|_: Request<RecvStream>, respond| message("0", respond))
 }
@@ -118,8 +126,8 @@ fn nothing_but_unavailable_and_nothing_that_has_begun_is_made_again() {
     let servers = [begun(), begun()];
     call(&[&servers[0], &servers[1]], &on);
     assert_eq!(servers[0].requests() + servers[1].requests(), 2);
-    // A body that was not kept cannot be sent again.
-    let servers = [refusing("14"), refusing("14")];
+    // A body that was not kept cannot be sent again, once some of it was taken.
+    let servers = [refusing_what_it_read("14"), refusing_what_it_read("14")];
     call(&[&servers[0], &servers[1]], &json!({ "on": ["unavailable"], "bufferBody": 0 }));
     assert_eq!(servers[0].requests() + servers[1].requests(), 2);
 }

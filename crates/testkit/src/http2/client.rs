@@ -120,9 +120,10 @@ impl Http2Client {
             let (answer, mut stream) = send.send_request(request, empty)?;
             let reading = tokio::spawn(read(answer));
             if !empty {
-                stream.send_data(body, trailers.is_none())?;
-                if let Some(trailers) = trailers {
-                    stream.send_trailers(trailers)?;
+                // Whoever does not want all of it may have answered already: the answer tells, not an error of ours.
+                let whole = stream.send_data(body, trailers.is_none());
+                if let (Ok(()), Some(trailers)) = (whole, trailers) {
+                    let _ = stream.send_trailers(trailers);
                 }
             }
             reading.await.expect("reading an answer does not panic")
@@ -171,14 +172,36 @@ pub async fn read(mut answer: h2::client::ResponseFuture) -> Result<Reply, h2::E
         interim.push(head?.status().as_u16());
     }
     let (head, mut stream) = answer.await?.into_parts();
-    let mut body = Vec::new();
-    while let Some(piece) = stream.data().await {
-        let piece = piece?;
-        let _ = stream.flow_control().release_capacity(piece.len());
-        body.extend_from_slice(&piece);
-    }
-    let trailers = stream.trailers().await?;
+    let (body, trailers) = rest(&head.headers, &mut stream).await?;
     Ok(Reply { status: head.status.as_u16(), fields: head.headers, body, trailers, interim })
+}
+
+/// Reads what follows the head of an answer. A reset without an error behind a whole answer only says that the rest of
+/// the request is not wanted (RFC 9113 section 8.1).
+pub(crate) async fn rest(
+    head: &HeaderMap,
+    stream: &mut h2::RecvStream,
+) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
+    let announced = head.get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let unwanted = |error: &h2::Error| error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+    let mut body = Vec::new();
+    loop {
+        match stream.data().await {
+            None => break,
+            Some(Err(error)) if unwanted(&error) && announced.is_none_or(|length| length == body.len()) => {
+                break;
+            }
+            Some(piece) => {
+                let piece = piece?;
+                let _ = stream.flow_control().release_capacity(piece.len());
+                body.extend_from_slice(&piece);
+            }
+        }
+    }
+    match stream.trailers().await {
+        Err(error) if unwanted(&error) => Ok((body, None)),
+        trailers => Ok((body, trailers?)),
+    }
 }
 
 async fn patient<T>(what: &str, work: impl Future<Output = T>) -> T {

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use super::socket::Socket;
 use super::{Ask, Begun, Counted, HALF, REST, Stage, Told};
-use crate::http2::client::{Http2Client, Reply, read, request, websocket};
+use crate::http2::client::{self, Http2Client, Reply, read, request, websocket};
 use crate::http2::origin::{Http2Origin, send};
 
 pub(super) fn ask(address: SocketAddr, ask: Ask<'_>) -> Result<Told, String> {
@@ -98,13 +98,7 @@ impl Begun for Half {
 
 async fn rest(head: Response<RecvStream>) -> Result<Reply, h2::Error> {
     let (head, mut stream) = head.into_parts();
-    let mut body = Vec::new();
-    while let Some(piece) = stream.data().await {
-        let piece = piece?;
-        let _ = stream.flow_control().release_capacity(piece.len());
-        body.extend_from_slice(&piece);
-    }
-    let trailers = stream.trailers().await?;
+    let (body, trailers) = client::rest(&head.headers, &mut stream).await?;
     Ok(Reply { status: head.status.as_u16(), fields: head.headers, body, trailers, interim: Vec::new() })
 }
 

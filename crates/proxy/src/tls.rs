@@ -23,7 +23,7 @@ mod shelf;
 /// Who a client proved to be.
 mod visitor;
 
-pub use back::{Back, Identity};
+pub use back::{Anybody, Back, Identity, system_roots};
 pub use certificate::Certificate;
 pub use front::{Front, Renewal};
 pub(crate) use front::{Greeting, Handshaking, Refusal};

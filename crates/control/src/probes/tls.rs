@@ -4,17 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use loadweaver_config::{HealthCheck, Server};
 use loadweaver_policy::health::ProbeFailure;
+use loadweaver_proxy::tls::{Anybody, system_roots};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{
-    CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
-};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, WantsVerifier,
-};
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use super::http::Stream;
 
@@ -39,16 +35,10 @@ pub(super) fn settings(verify: bool) -> Arc<ClientConfig> {
     static VERIFYING: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     static TRUSTING: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if verify {
-        let roots = || {
-            let mut roots = RootCertStore::empty();
-            // What cannot be read or understood is left out; without any, no certificate is good.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            roots
-        };
-        Arc::clone(VERIFYING.get_or_init(|| trusting(roots())))
+        Arc::clone(VERIFYING.get_or_init(|| trusting(system_roots())))
     } else {
         let anybody = || {
-            let verifier = Arc::new(Anybody(aws_lc_rs::default_provider()));
+            let verifier = Arc::<Anybody>::default();
             let builder = builder().dangerous().with_custom_certificate_verifier(verifier);
             finish(builder.with_no_client_auth())
         };
@@ -57,7 +47,7 @@ pub(super) fn settings(verify: bool) -> Arc<ClientConfig> {
 }
 
 /// Trusts what these have signed.
-pub(super) fn trusting(roots: RootCertStore) -> Arc<ClientConfig> {
+pub(super) fn trusting(roots: impl Into<Arc<RootCertStore>>) -> Arc<ClientConfig> {
     finish(builder().with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -83,45 +73,6 @@ pub(super) async fn open(
     let opened = TlsConnector::from(settings).connect(name?, stream).await;
     // Somebody is there, so this is no failure to connect.
     opened.map_err(|error| ProbeFailure::Tls(error.to_string()))
-}
-
-/// Takes any certificate, from whoever proves to hold its key.
-#[derive(Debug)]
-struct Anybody(CryptoProvider);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl Back {
         let place = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.at(at)).collect::<Vec<_>>();
         let (roots, authorities) = match &tls.ca_file {
             _ if !tls.verify => (None, None),
-            None => (Some(SYSTEM.clone()), None),
+            None => (Some(system_roots()), None),
             Some(path) => match certificate::authorities("caFile", path) {
                 Ok((roots, text)) => (Some(Arc::new(roots)), Some(text)),
                 Err(fault) => return Err(place(vec![fault])),
@@ -89,7 +89,7 @@ impl Back {
             .with_protocol_versions(versions(tls.min_version))
             .expect("aws-lc-rs has the versions that rustls has");
         let verifier: Arc<dyn ServerCertVerifier> = match roots {
-            None => Arc::new(Anybody(Arc::clone(&PROVIDER))),
+            None => Arc::<Anybody>::default(),
             Some(roots) if roots.is_empty() => {
                 let problem = "this system trusts nobody, so no server could be verified";
                 let help = "install ca-certificates, or name who signs: \"caFile\": \"servers-ca.pem\"";
@@ -160,7 +160,12 @@ impl Back {
     }
 }
 
-/// Whom the system trusts: read once, when the first pool asks. What cannot be read or understood is left out.
+/// Whom the system trusts: read once, when first asked. What cannot be read or understood is left out; without any, no
+/// certificate is good.
+pub fn system_roots() -> Arc<RootCertStore> {
+    Arc::clone(&SYSTEM)
+}
+
 static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -169,7 +174,13 @@ static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 
 /// Takes any certificate, from whoever proves to hold its key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+pub struct Anybody(Arc<CryptoProvider>);
+
+impl Default for Anybody {
+    fn default() -> Self {
+        Self(Arc::clone(&PROVIDER))
+    }
+}
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(

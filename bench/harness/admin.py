@@ -119,6 +119,7 @@ class Api:
                 raise BenchError(f"the load generator ended:\n{load.tail()}")
 
     def _rounds(self, servers):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         chance = random.Random(1)
         host, port = servers[-1]
         for number in range(-2, self.args.rounds):

@@ -8,8 +8,14 @@ use ipnet::IpNet;
 
 use crate::issue::{Fault, shown};
 
-/// Where a server is: an IP address or a name to look up. Kept in lower case, addresses in their usual form.
+pub(crate) mod unix;
+
+/// Where a server is: an IP address, a name to look up, or a Unix socket. Names are kept in lower case, addresses in
+/// their usual form.
 pub(crate) fn server_host(text: &str) -> Result<String, Fault> {
+    if let Some(socket) = unix::socket(text) {
+        return socket;
+    }
     if let Some(rest) = after_scheme(text) {
         let problem = format!("{} is a URL, not a host", shown(text));
         let bare = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -17,7 +17,7 @@ mod tls;
 mod webhook;
 
 pub(crate) use cross::is_circle;
-pub(crate) use server::{server_alone, server_pointer, servers_pointer, without_weight};
+pub(crate) use server::{misfit, server_alone, server_pointer, servers_pointer, without_weight};
 
 use crate::document::Node;
 use crate::expand::Env;

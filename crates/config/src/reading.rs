@@ -17,7 +17,7 @@ mod warnings;
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
-use crate::check::{is_circle, server_alone};
+use crate::check::{is_circle, misfit, server_alone};
 use crate::document::{self, Node};
 use crate::expand::{self, Env};
 use crate::issue::{Issues, Report};
@@ -133,6 +133,9 @@ impl Reading {
             }
         }
         let all = || others().chain(&added);
+        if added.iter().any(|server| misfit(before, server).is_some()) {
+            return None;
+        }
         let has_weight = all().any(|server| server.weight > 0);
         let is_active = all().any(|server| server.state == ServerState::Active);
         if !has_weight || !is_active || gone.iter().chain(&added).any(|server| is_circle(config, server)) {

@@ -245,6 +245,8 @@ pub(crate) const SERVER: Shape = Shape {
         ("ip", "host"),
         ("hostname", "host"),
         ("url", "host"),
+        ("unix", "host"),
+        ("socket", "host"),
         ("name", "id"),
         ("maxConn", "maxConnections"),
         ("mode", "state"),

@@ -24,9 +24,9 @@ pub(crate) fn name(text: &str) -> Result<&str, Fault> {
     word(text, MAX_NAME, "name", "._-")
 }
 
-/// The id of a server: `host:port` must be one.
+/// The id of a server: `host:port` must be one, and `unix:/path`.
 pub(crate) fn server_id(text: &str) -> Result<&str, Fault> {
-    word(text, MAX_SERVER_ID, "server id", "._-:[]@")
+    word(text, MAX_SERVER_ID, "server id", "._-:[]@/")
 }
 
 fn word<'t>(text: &'t str, max: usize, what: &str, also: &str) -> Result<&'t str, Fault> {

@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadweaver_proxy::{ServerState, Snapshot};
+use loadweaver_proxy::{Address, ServerState, Snapshot};
 use loadweaver_telemetry::log;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -185,7 +185,7 @@ async fn look_up(name: String) -> io::Result<Vec<IpAddr>> {
 
 /// Gives a server its address, unless the one that it has is still good.
 async fn place(server: &ServerState, addresses: &[IpAddr]) {
-    let old = server.address().filter(|old| addresses.contains(&old.ip()));
+    let old = server.address().and_then(|old| old.tcp()).filter(|old| addresses.contains(&old.ip()));
     if old.is_some() && (server.is_eligible() || addresses.len() == 1) {
         return;
     }
@@ -196,8 +196,9 @@ async fn place(server: &ServerState, addresses: &[IpAddr]) {
         [only] => Some(*only),
         several => first_that_accepts(several).await.or(old).or(several.first().copied()),
     };
+    let new = new.map(Address::Ip);
     if new != server.address() {
-        let address = new.map(|address| address.to_string());
+        let address = new.as_ref().map(Address::to_string);
         tracing::info!(target: log::RESOLVE, server = %server.config.id, name = server.config.host, address, "address");
         server.set_address(new);
     }
@@ -240,7 +241,7 @@ mod tests {
         let watched = server_by_name(origin.port());
         let server = &watched.snapshot.pools[0].servers[0];
         place(server, &[OTHER, V6, V4]).await;
-        assert_eq!(server.address(), Some(origin.address()));
+        assert_eq!(server.address(), Some(Address::Ip(origin.address())));
     }
 
     #[tokio::test]
@@ -249,9 +250,9 @@ mod tests {
         let server = &watched.snapshot.pools[0].servers[0];
         place(server, &[OTHER]).await;
         place(server, &[V4, OTHER]).await;
-        assert_eq!(server.address().unwrap().ip(), OTHER);
+        assert_eq!(server.address().unwrap().tcp().unwrap().ip(), OTHER);
         place(server, &[V4]).await;
-        assert_eq!(server.address().unwrap().ip(), V4);
+        assert_eq!(server.address().unwrap().tcp().unwrap().ip(), V4);
     }
 
     #[tokio::test]
@@ -262,17 +263,17 @@ mod tests {
         place(&pool.servers[0], &[OTHER]).await;
         pool.observe(0, Observation::ConnectRefused);
         place(&pool.servers[0], &[OTHER, V4]).await;
-        assert_eq!(pool.servers[0].address(), Some(origin.address()));
+        assert_eq!(pool.servers[0].address(), Some(Address::Ip(origin.address())));
     }
 
     #[tokio::test]
     async fn a_name_that_stops_resolving_keeps_its_address() {
         let watched = fixture::watched(fixture::pool(&[("nowhere.invalid", 80)], HealthCheck::default()));
         let server = &watched.snapshot.pools[0].servers[0];
-        server.set_address(Some(SocketAddr::new(V4, 80)));
+        server.set_address(Some(Address::Ip(SocketAddr::new(V4, 80))));
         let mut resolver = Resolver::new(Current::new(Arc::clone(&watched.snapshot)));
         resolver.round().await;
-        assert_eq!(server.address(), Some(SocketAddr::new(V4, 80)));
+        assert_eq!(server.address(), Some(Address::Ip(SocketAddr::new(V4, 80))));
         assert_eq!(resolver.troubled.len(), 1);
     }
 
@@ -283,7 +284,7 @@ mod tests {
         let mut config = loadweaver_config::Config::clone(&running.config);
         running.pools[0].servers[2..]
             .iter()
-            .for_each(|server| server.set_address(Some(([127, 0, 0, 1], 1).into())));
+            .for_each(|server| server.set_address(Some(Address::Ip(([127, 0, 0, 1], 1).into()))));
         Arc::make_mut(&mut config.pools[0].servers[1]).host = "new.test".to_owned();
         // Known by name, but another server.
         Arc::make_mut(&mut config.pools[0].servers[3]).port = 3;
@@ -295,8 +296,8 @@ mod tests {
     async fn changes_one_after_the_other_do_not_keep_names_from_being_looked_up() {
         let watched = fixture::watched(fixture::pool(&[("localhost", 1)], HealthCheck::default()));
         let server = &watched.snapshot.pools[0].servers[0];
-        let before = Some(SocketAddr::new(OTHER, 1));
-        server.set_address(before);
+        let before = Some(Address::Ip(SocketAddr::new(OTHER, 1)));
+        server.set_address(before.clone());
         let current = Current::new(Arc::clone(&watched.snapshot));
         let resolver = tokio::spawn(Resolver::new(current.clone()).run());
         for _ in 0..60 {

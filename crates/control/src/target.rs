@@ -40,10 +40,19 @@ impl Target {
         ServerRef { id: self.server.clone(), address: Server::address_text(&self.host, self.port) }
     }
 
+    /// A Unix socket has none.
+    pub(crate) fn port(&self) -> Option<u16> {
+        (self.port != 0).then_some(self.port)
+    }
+
+    fn port_text(&self) -> String {
+        self.port().map(|port| port.to_string()).unwrap_or_default()
+    }
+
     /// Puts the server's values in the places of `{serverId}`, `{host}`, `{port}` and `{pool}`. Ids, hosts and pool
     /// names hold no white space, no quotes and nothing that a shell reads, by the rules of the configuration.
     pub(crate) fn fill(&self, text: &str, writing: Writing) -> String {
-        let port = self.port.to_string();
+        let port = self.port_text();
         let places = [
             ("{serverId}", &*self.server),
             ("{host}", &self.host),
@@ -60,7 +69,7 @@ impl Target {
             (Self::POOL, self.pool.to_string()),
             ("LOADWEAVER_SERVER_ID", self.server.to_string()),
             ("LOADWEAVER_SERVER_HOST", self.host.clone()),
-            ("LOADWEAVER_SERVER_PORT", self.port.to_string()),
+            ("LOADWEAVER_SERVER_PORT", self.port_text()),
         ];
         let told = told.map(|(name, value)| (name.to_owned(), value));
         let own = command.env.iter().map(|(name, value)| (name.clone(), fill(value)));

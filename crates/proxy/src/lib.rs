@@ -4,6 +4,7 @@
 //! connection tasks. Workers share the snapshot and the counters and nothing else, so nothing on the request path
 //! waits for another core. Read the modules in the order below: it is the order in which a request meets them.
 
+mod address;
 pub mod pool;
 mod proxy;
 pub mod server;
@@ -26,6 +27,7 @@ mod respond;
 mod upstream;
 mod websocket;
 
+pub use address::Address;
 pub use pool::{HealthView, PoolState};
 pub use proxy::{Options, Proxy, StartError};
 pub use server::{Cut, ServerState};

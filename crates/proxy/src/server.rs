@@ -9,6 +9,7 @@ use loadweaver_config::Server;
 use loadweaver_telemetry::counters::ServerCounters;
 use loadweaver_telemetry::event::ServerRef;
 
+use crate::address::Address;
 use crate::tls::{Back, Identity};
 use crate::upstream;
 
@@ -32,8 +33,9 @@ pub struct ServerState {
     pub counters: Arc<ServerCounters>,
     eligible: AtomicBool,
     underway: Arc<Underway>,
-    address: ArcSwapOption<SocketAddr>,
+    address: ArcSwapOption<Address>,
     upstream: AtomicU64,
+    address_text: String,
     authority: String,
     /// Its host has to be looked up.
     is_named: bool,
@@ -89,36 +91,40 @@ impl ServerState {
         identity: Option<Arc<Identity>>,
         (counters, underway): (Arc<ServerCounters>, Arc<Underway>),
     ) -> Self {
-        let authority = Server::address_text(&config.host, config.port);
-        let ip = config.host.parse::<IpAddr>().ok();
+        let written = match config.unix() {
+            Some(name) => Some(Address::Unix(name.into())),
+            None => {
+                config.host.parse::<IpAddr>().ok().map(|ip| Address::Ip(SocketAddr::new(ip, config.port)))
+            }
+        };
         let state = Self {
             counters,
             eligible: AtomicBool::new(true),
             underway,
             address: ArcSwapOption::empty(),
             upstream: AtomicU64::new(0),
-            authority,
-            is_named: ip.is_none(),
+            address_text: Server::address_text(&config.host, config.port),
+            authority: config.authority(),
+            is_named: written.is_none(),
             identity,
             config,
         };
-        if let Some(ip) = ip {
-            state.set_address(Some(SocketAddr::new(ip, state.config.port)));
-        }
+        state.set_address(written);
         state
     }
 
     /// Where to connect to; none while the name has not been resolved.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.address.load().as_deref().copied()
+    pub fn address(&self) -> Option<Address> {
+        self.address.load().as_deref().cloned()
     }
 
     /// Sets where to connect to. New connections go there; kept connections to another address are used no more.
-    pub fn set_address(&self, address: Option<SocketAddr>) {
+    pub fn set_address(&self, address: Option<Address>) {
         if self.address() != address {
-            self.address.store(address.map(Arc::new));
             let number = self.identity_number();
-            self.upstream.store(address.map_or(0, |at| upstream::key(at, number)), Ordering::Release);
+            let key = address.as_ref().map_or(0, |at| upstream::key(at, number));
+            self.address.store(address.map(Arc::new));
+            self.upstream.store(key, Ordering::Release);
         }
     }
 
@@ -145,14 +151,19 @@ impl ServerState {
         self.is_named
     }
 
-    /// `host:port` as configured.
-    pub fn authority(&self) -> &str {
+    /// Its address as configured.
+    pub fn address_text(&self) -> &str {
+        &self.address_text
+    }
+
+    /// What a request without a `Host` is told to ask for.
+    pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
 
     /// How events name it.
     pub fn reference(&self) -> ServerRef {
-        ServerRef { id: self.config.id.clone(), address: self.authority.clone() }
+        ServerRef { id: self.config.id.clone(), address: self.address_text.clone() }
     }
 
     /// What its kept connections are found by: see [`upstream::key`].

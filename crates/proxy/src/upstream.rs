@@ -15,8 +15,8 @@ use loadweaver_config::ConnectionPool;
 use loadweaver_policy::failure::Failure;
 use loadweaver_telemetry::log;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
+use crate::address::Address;
 use crate::buffer::Stock;
 use crate::deadline::{Alarm, For, Nanos, nanos};
 use crate::server::ServerState;
@@ -35,7 +35,7 @@ pub(crate) struct Lease {
     pub(crate) stream: Stream,
     /// Whether it had served an exchange before this one.
     pub(crate) reused: bool,
-    address: SocketAddr,
+    address: Address,
     /// What it is secured with; 0 in the clear.
     identity: u64,
     /// TLS has agreed on HTTP/2.
@@ -78,7 +78,7 @@ impl Upstreams {
         let idle = all.get_mut(&key)?;
         while let Some(mut kept) = idle.pop() {
             let same = || {
-                server.address() == Some(kept.lease.address)
+                server.address().as_ref() == Some(&kept.lease.address)
                     && server.identity_number() == kept.lease.identity
             };
             if key & HASHED != 0 && !same() {
@@ -101,7 +101,7 @@ impl Upstreams {
         loop {
             let place = idle.iter().rposition(|kept| kept.lease.announced.as_deref() == Some(&from))?;
             let mut lease = idle.remove(place);
-            let same = server.address() == Some(lease.lease.address)
+            let same = server.address().as_ref() == Some(&lease.lease.address)
                 && server.identity_number() == lease.lease.identity;
             if same && lease.until > now && lease.lease.stream.is_silent() {
                 lease.lease.reused = true;
@@ -123,7 +123,7 @@ impl Upstreams {
         }
         let announced = lease.announced.is_some();
         let mut all = if announced { self.announced.borrow_mut() } else { self.idle.borrow_mut() };
-        let idle = all.entry(key(lease.address, lease.identity)).or_default();
+        let idle = all.entry(key(&lease.address, lease.identity)).or_default();
         if announced && idle.len() >= limits.max_idle && !idle.is_empty() {
             // Its client is most likely gone.
             idle.remove(0);
@@ -167,7 +167,7 @@ pub(crate) async fn connect(
     alarm.set(For::Server, now, limit);
     let identity = server.identity();
     let mut connecting = std::pin::pin!(async {
-        let mut stream = open(address).await.map_err(|error| failure_of(&error))?;
+        let mut stream = address.connect().await.map_err(|error| failure_of(&error))?;
         if !header.is_empty() {
             stream.write_all(header).await.map_err(|_| Failure::ConnectFailed)?;
         }
@@ -176,7 +176,7 @@ pub(crate) async fn connect(
             // Boxed: a connection in the clear does not pay for its room.
             Some(identity) => {
                 Box::pin(greet(Stream::connected(stream), stock, identity)).await.map_err(|error| {
-                    tracing::debug!(target: log::TLS, server = server.authority(), %error, "no handshake");
+                    tracing::debug!(target: log::TLS, server = server.address_text(), %error, "no handshake");
                     refused(&error)
                 })
             }
@@ -192,7 +192,16 @@ pub(crate) async fn connect(
     let (stream, http2) = connected?;
     let identity = server.identity_number();
     let announced = None;
-    Ok(Lease { stream, reused: false, address, identity, http2, announced, opened: now, served: 0 })
+    Ok(Lease {
+        stream,
+        reused: false,
+        address: address.clone(),
+        identity,
+        http2,
+        announced,
+        opened: now,
+        served: 0,
+    })
 }
 
 /// Shakes hands with a server; also says whether both sides named HTTP/2. What the handshake says last goes out with the
@@ -231,12 +240,6 @@ fn overdue(alarm: &Alarm) -> Option<Failure> {
     }
 }
 
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let tcp = TcpStream::connect(address).await?;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
-}
-
 fn failure_of(error: &io::Error) -> Failure {
     // Ours, not the server's: descriptors, memory or local ports have run out.
     let exhausted = [
@@ -252,7 +255,8 @@ fn failure_of(error: &io::Error) -> Failure {
         return Failure::Exhausted;
     }
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::ConnectRefused,
+        // A Unix socket that is not there is a server that does not run.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::ConnectRefused,
         io::ErrorKind::TimedOut => Failure::ConnectTimeout,
         _ => Failure::ConnectFailed,
     }
@@ -262,7 +266,7 @@ fn failure_of(error: &io::Error) -> Failure {
 /// that is renamed, moved to another pool or given another weight goes on with its connections.
 ///
 /// What is secured in another way is another connection.
-pub(crate) fn key(address: SocketAddr, identity: u64) -> u64 {
+pub(crate) fn key(address: &Address, identity: u64) -> u64 {
     let key = plain_key(address);
     if identity == 0 {
         return key;
@@ -270,16 +274,15 @@ pub(crate) fn key(address: SocketAddr, identity: u64) -> u64 {
     HASHED | (key ^ identity.wrapping_mul(MULTIPLIER)).wrapping_mul(MULTIPLIER).rotate_left(29)
 }
 
-fn plain_key(address: SocketAddr) -> u64 {
+fn plain_key(address: &Address) -> u64 {
+    let mix = |mixed: u64, word: u64| (mixed ^ word).wrapping_mul(MULTIPLIER).rotate_left(29);
     match address {
-        SocketAddr::V4(v4) => u64::from(v4.ip().to_bits()) << 16 | u64::from(v4.port()),
-        SocketAddr::V6(v6) => {
+        Address::Ip(SocketAddr::V4(v4)) => u64::from(v4.ip().to_bits()) << 16 | u64::from(v4.port()),
+        Address::Ip(SocketAddr::V6(v6)) => {
             let words = v6.ip().segments().into_iter().chain([v6.port()]);
-            let mixed = words.fold(0_u64, |mixed, word| {
-                (mixed ^ u64::from(word)).wrapping_mul(MULTIPLIER).rotate_left(29)
-            });
-            HASHED | mixed
+            HASHED | words.map(u64::from).fold(0, mix)
         }
+        Address::Unix(name) => HASHED | name.bytes().map(u64::from).fold(1, mix),
     }
 }
 

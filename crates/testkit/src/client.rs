@@ -25,6 +25,12 @@ impl RawClient {
         Ok(Self(Stream::new(socket, Arc::default())))
     }
 
+    /// Connects to a Unix socket: its path, or `@` and its name.
+    #[track_caller]
+    pub fn connect_unix(name: &str) -> Self {
+        Self(Stream::new(crate::unix::connect(name).expect("the socket takes a connection"), Arc::default()))
+    }
+
     /// Writes the pieces one by one, each in its own segment where the other side keeps up.
     pub fn send_pieces<Piece: AsRef<[u8]>>(&mut self, pieces: impl IntoIterator<Item = Piece>) {
         for piece in pieces {

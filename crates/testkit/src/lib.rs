@@ -44,6 +44,8 @@ pub mod process;
 pub mod scratch;
 /// Certificates made for a test, and TLS put before or behind whatever speaks plain text.
 pub mod tls;
+/// Unix sockets before and behind whatever speaks TCP.
+pub mod unix;
 /// The referee: strict reading of HTTP/1.1 requests and answers from a socket or from recorded bytes.
 pub mod wire;
 

@@ -1,4 +1,5 @@
-//! The files that a configuration names, and what for.
+//! The files that a configuration names, and what for. Sockets without a file are among them: whoever may not name a
+//! file may not reach for another service of this machine either.
 
 use std::path::Path;
 
@@ -62,6 +63,9 @@ pub(super) fn of(config: &Config) -> Vec<Named<'_>> {
             name(format!("{at}/recovery/caFile"), "authorities", file);
         }
         for (index, server) in pool.servers.iter().enumerate() {
+            if let Some(socket) = server.unix() {
+                name(format!("{at}/servers/{index}/host"), "server", Path::new(socket));
+            }
             if let Some(file) = authorities(server.recovery.as_ref()) {
                 name(format!("{at}/servers/{index}/recovery/caFile"), "authorities", file);
             }

@@ -8,7 +8,7 @@ use crate::model::pool::{Fallback, Pool, Server};
 use crate::model::route::Route;
 use crate::summary;
 
-use super::settings::{Settings, duration, plain};
+use super::settings::{Settings, duration, or_none, plain};
 use super::{Named, Setting, is_reordered, settings};
 
 impl Named for Listener {
@@ -113,10 +113,10 @@ impl Named for Arc<Server> {
     }
 
     fn settings(&self, new: &Self) -> Vec<Setting> {
-        let Server { id: _, host, port, weight, max_connections, state, recovery } = &**new;
+        let Server { id: _, host, port: _, weight, max_connections, state, recovery } = &**new;
         let mut settings = Settings::new("");
         settings.note("host", &self.host, host, plain);
-        settings.note("port", &self.port, port, plain);
+        settings.note("port", &self.tcp_port(), &new.tcp_port(), or_none(plain));
         settings.note("weight", &self.weight, weight, plain);
         settings.note("maxConnections", &self.max_connections, max_connections, plain);
         settings.note("state", &self.state, state, |state| state.name().to_owned());

@@ -73,7 +73,7 @@ fn bytes<T: Copy + TryInto<u64>>(value: &T) -> String {
     format_size((*value).try_into().unwrap_or(u64::MAX))
 }
 
-fn or_none<T>(show: impl Fn(&T) -> String) -> impl Fn(&Option<T>) -> String {
+pub(super) fn or_none<T>(show: impl Fn(&T) -> String) -> impl Fn(&Option<T>) -> String {
     move |value| value.as_ref().map_or_else(|| "none".to_owned(), &show)
 }
 

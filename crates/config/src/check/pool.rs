@@ -75,7 +75,16 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     header_fits(&section, &mut pool, report);
     total_fits(&section, &pool, report);
     downs_are_seen(&section, &pool, report);
+    servers_fit(&section, &pool, report);
     pool
+}
+
+/// Said once: what does not fit one Unix socket fits none.
+fn servers_fit(section: &Section<'_>, pool: &Pool, report: &mut Report) {
+    let fault = pool.servers.iter().find_map(|server| server::misfit(pool, server));
+    if let Some((fault, spot)) = fault.zip(section.get("servers")) {
+        spot.refuse(report, fault);
+    }
 }
 
 /// The two protocols of HTTP/2 say whether there is TLS.

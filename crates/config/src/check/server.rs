@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::address::{self, unix};
 use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
-use crate::model::pool::{Server, ServerState};
+use crate::model::pool::{Pool, Server, ServerState};
 use crate::shape;
 use crate::spot::{Section, Spot};
-use crate::{address, syntax};
+use crate::syntax;
 
 use super::{cross, probe, recovery};
 
@@ -82,11 +83,10 @@ fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {
     });
     let host = section.need("host", report, "say where the server is: \"host\": \"127.0.0.1\"");
     let host = host.and_then(|spot| {
-        let text = spot.text(report, "a host name or an IP address")?;
+        let text = spot.text(report, "a host name, an IP address or a Unix socket")?;
         spot.settle(report, address::server_host(text))
     });
-    let port = section.need("port", report, "say which port the server listens on: \"port\": 3001");
-    let port = port.and_then(|spot| spot.number(report, &bounds::PORT));
+    let port = port(&section, report);
     let mut weight = Server::DEFAULT_WEIGHT;
     section.set("weight", report, &mut weight, |spot, report| spot.number(report, &bounds::WEIGHT));
     let mut max_connections = 0;
@@ -102,6 +102,38 @@ fn server(spot: &Spot<'_>, report: &mut Report) -> Option<Server> {
     let (host, port) = (host?, port?);
     let id = id.map_or_else(|| Server::address_text(&host, port).into(), Into::into);
     Some(Server { id, host, port, weight, max_connections, state, recovery })
+}
+
+/// Needed by every server that is no Unix socket, which has none: 0.
+fn port(section: &Section<'_>, report: &mut Report) -> Option<u16> {
+    let host = section.get("host");
+    if !host.as_ref().and_then(probe::text_of).is_some_and(unix::is_meant) {
+        let spot = section.need("port", report, "say which port the server listens on: \"port\": 3001")?;
+        return spot.number(report, &bounds::PORT);
+    }
+    let Some(spot) = section.get("port") else { return Some(0) };
+    spot.refuse(report, Fault::new("a Unix socket has no port", "take \"port\" out"));
+    None
+}
+
+/// What keeps a server from its pool: settings of the pool that ask for what a Unix socket does not have.
+pub(crate) fn misfit(pool: &Pool, server: &Server) -> Option<Fault> {
+    server.unix()?;
+    let is = |what: &str| format!("the server {} is a Unix socket, {what}", shown(&server.id));
+    let is_nameless = pool.tls.as_ref().is_some_and(|tls| tls.verify && tls.server_name.is_none());
+    let check = &pool.health_check;
+    if is_nameless {
+        let help = "say whom its certificate is for: \"tls\": { \"serverName\": \"app.internal\" }";
+        Some(Fault::new(is("and no certificate can be for it"), help))
+    } else if check.port.is_some() {
+        let help = "take \"port\" out of the pool's \"healthCheck\", or give the server a pool of its own";
+        Some(Fault::new(is("which a health check with a port cannot reach"), help))
+    } else if check.tls && check.host.is_none() && pool.tls.is_none() {
+        let help = "say whom its certificate is for: \"healthCheck\": { \"host\": \"app.internal\" }";
+        Some(Fault::new(is("and no certificate can be for it"), help))
+    } else {
+        None
+    }
 }
 
 /// What the servers before have taken already.

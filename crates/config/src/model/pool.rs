@@ -147,14 +147,18 @@ impl SendProxyProtocol {
     }
 }
 
-/// One host and port in a pool.
+/// What stands in front of the name of a Unix socket.
+pub(crate) const UNIX: &str = "unix:";
+
+/// One host and port, or one Unix socket, in a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// Unique in its pool; `host:port` unless given.
+    /// Unique in its pool; its address unless given.
     pub id: Arc<str>,
-    /// A name to look up (lower case), or an IP address without brackets.
+    /// A name to look up (lower case), an IP address without brackets, or a Unix socket: `unix:` and its path, or
+    /// `unix:@` and its name in the abstract namespace.
     pub host: String,
-    /// Never 0.
+    /// 0 for a Unix socket, and never otherwise.
     pub port: u16,
     /// Share of the traffic, 0 to 1000; 0 gives it no new traffic.
     pub weight: u32,
@@ -170,9 +174,35 @@ impl Server {
     /// Weight where none is given.
     pub const DEFAULT_WEIGHT: u32 = 1;
 
-    /// `host:port`, with brackets around an IPv6 address.
+    /// `host:port`, with brackets around an IPv6 address; a Unix socket has no port.
     pub fn address_text(host: &str, port: u16) -> String {
+        if host.starts_with(UNIX) {
+            return host.to_owned();
+        }
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// The Unix socket that it listens on, if it does: a path, or `@` and a name in the abstract namespace.
+    pub fn unix(&self) -> Option<&str> {
+        self.host.strip_prefix(UNIX)
+    }
+
+    /// Whether this is its host. The case of names plays no part, that of paths does.
+    pub fn has_host(&self, host: &str) -> bool {
+        self.host == host || self.unix().is_none() && self.host.eq_ignore_ascii_case(host)
+    }
+
+    /// Its port, if it has one.
+    pub fn tcp_port(&self) -> Option<u16> {
+        self.unix().is_none().then_some(self.port)
+    }
+
+    /// What stands in `Host` where nobody says otherwise: a Unix socket is on this machine, whatever its name.
+    pub fn authority(&self) -> String {
+        match self.unix() {
+            Some(_) => "localhost".to_owned(),
+            None => Self::address_text(&self.host, self.port),
+        }
     }
 }
 

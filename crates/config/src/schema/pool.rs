@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::bounds;
 use crate::model::pool as model;
@@ -68,19 +69,26 @@ pub(super) struct Pool {
     send_proxy_protocol: SendProxyProtocol,
 }
 
-/// One host and port.
+/// One host and port, or one Unix socket.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("allOf" = [needs_port()]))]
 struct Server {
-    /// Unique in its pool; host:port when left out.
+    /// Unique in its pool; its address when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", default)]
     id: Option<String>,
-    /// A host name or an IP address.
+    /// A host name, an IP address, or a Unix socket: unix:/run/app.sock, or unix:@app for one without a file.
     host: String,
-    /// Its port.
-    #[schemars(range(min = *bounds::PORT.start(), max = *bounds::PORT.end()), transform = or_variable)]
-    port: u16,
+    /// Its port; left out for a Unix socket, which has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "u16",
+        default,
+        range(min = *bounds::PORT.start(), max = *bounds::PORT.end()),
+        transform = or_variable
+    )]
+    port: Option<u16>,
     /// Share of the traffic; 0 gives it no new traffic.
     #[serde(default = "default_weight")]
     #[schemars(range(min = *bounds::WEIGHT.start(), max = *bounds::WEIGHT.end()), transform = or_variable)]
@@ -99,6 +107,14 @@ struct Server {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Recovery", default)]
     recovery: Option<Recovery>,
+}
+
+/// What is not a Unix socket has a port; a variable may be either.
+fn needs_port() -> Value {
+    json!({
+        "if": { "properties": { "host": { "not": { "pattern": "^(unix:|\\$\\{)" } } } },
+        "then": { "required": ["port"] },
+    })
 }
 
 fn no_slow_start() -> Span {

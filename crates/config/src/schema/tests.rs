@@ -4,6 +4,7 @@
 
 mod documentation;
 
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::schema;
@@ -97,7 +98,11 @@ fn is_needed(definition: &Value, section: &Value, key: &str) -> bool {
     let among = |required: &Value| required.as_array().is_some_and(|keys| keys.contains(&json!(key)));
     let condition = |rule: &Value| {
         let (word, wanted) = rule["if"]["properties"].as_object().unwrap().iter().next().unwrap();
-        section[word] == wanted["const"] && among(&rule["then"]["required"])
+        let holds = match wanted["not"]["pattern"].as_str() {
+            Some(pattern) => !Regex::new(pattern).unwrap().is_match(section[word].as_str().unwrap()),
+            None => section[word] == wanted["const"],
+        };
+        holds && among(&rule["then"]["required"])
     };
     let rules = definition["allOf"].as_array().cloned().unwrap_or_default();
     let only_one = section.as_object().is_some_and(|keys| keys.len() == 1 && keys.contains_key(key));

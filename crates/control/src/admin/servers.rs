@@ -29,14 +29,15 @@ use super::vitals::ServerHealth;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"host": "127.0.0.1", "port": 3003, "weight": 1}))]
 pub(super) struct AddServer {
-    /// A name or an IP address.
+    /// A name, an IP address, or a Unix socket that the configuration names already: `unix:/run/app.sock`.
     host: String,
+    /// Needed unless the host is a Unix socket.
     #[schema(minimum = 1, maximum = 65535)]
-    port: u16,
+    port: Option<u16>,
     /// Its share of the traffic, 0 to 1000; 1 unless given.
     #[schema(minimum = 0, maximum = 1000)]
     weight: Option<u32>,
-    /// `host:port` unless given.
+    /// The address unless given.
     id: Option<String>,
     /// May be left out where there is one pool.
     pool: Option<String>,
@@ -83,7 +84,9 @@ pub(super) struct AddedServer {
     #[schema(example = "127.0.0.1:3003")]
     server_id: String,
     host: String,
-    port: u16,
+    /// None for a Unix socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     weight: u32,
     pool: String,
     /// The verdict on its health.
@@ -197,7 +200,7 @@ pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
         snapshot.pools.iter().filter(|known| pool.as_ref().is_none_or(|name| *known.config.name == **name));
     let is_it = |server: &Server| match &id {
         Some(id) => *server.id == **id,
-        None => server.port == port && server.host.eq_ignore_ascii_case(host.trim_matches(['[', ']'])),
+        None => server.tcp_port() == port && server.has_host(host.trim_matches(['[', ']'])),
     };
     let found =
         pools.find_map(|pool| Some((pool, pool.config.servers.iter().rposition(|server| is_it(server))?)));
@@ -243,7 +246,7 @@ impl AddServer {
         };
         put("id", self.id.map(Value::from));
         put("host", Some(self.host.into()));
-        put("port", Some(self.port.into()));
+        put("port", self.port.map(Value::from));
         put("weight", self.weight.map(Value::from));
         put("maxConnections", self.max_connections.map(Value::from));
         put("state", self.state.map(|state| state.name().into()));

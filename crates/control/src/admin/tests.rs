@@ -171,7 +171,7 @@ fn names_are_looked_up_before_the_start_is_over() {
     let watched = fixture::watched(fixture::pool(&[("localhost", 3001), ("nowhere.invalid", 1)], check));
     let plane = Plane::start(watched.clone()).unwrap();
     let servers = &watched.snapshot.pools[0].servers;
-    let address = servers[0].address().unwrap();
+    let address = servers[0].address().unwrap().tcp().unwrap();
     assert!(address.ip().is_loopback() && address.port() == 3001, "{address}");
     assert_eq!(servers[1].address(), None);
     plane.stop();

@@ -20,7 +20,9 @@ pub(super) struct ServerView {
     #[schema(example = "app")]
     pub(super) pool: String,
     pub(super) host: String,
-    pub(super) port: u16,
+    /// None for a Unix socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) port: Option<u16>,
     /// What the name resolved to; none while it has not.
     resolved: Option<String>,
     pub(super) weight: u32,
@@ -68,7 +70,7 @@ impl ServerView {
             server_id: server.config.id.to_string(),
             pool: pool.config.name.to_string(),
             host: server.config.host.clone(),
-            port: server.config.port,
+            port: server.config.tcp_port(),
             resolved: server.address().map(|address| address.to_string()),
             weight: server.config.weight,
             max_connections: server.config.max_connections,

@@ -159,7 +159,9 @@ fn named_encoding(failure: ProbeFailure, headers: &Headers) -> ProbeFailure {
 /// saying.
 fn authority(check: &HealthCheck, server: &Server, secure: bool) -> String {
     check.host.clone().unwrap_or_else(|| {
-        let port = check.port.unwrap_or(server.port);
+        let Some(port) = server.tcp_port().map(|port| check.port.unwrap_or(port)) else {
+            return server.authority();
+        };
         let standard = if secure { 443 } else { 80 };
         let text = Server::address_text(&server.host, port);
         let bare = text.strip_suffix(&format!(":{standard}")).filter(|_| port == standard);

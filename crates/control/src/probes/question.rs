@@ -1,7 +1,5 @@
 //! One question to one server, whatever kind of probe asks it.
 
-use std::net::SocketAddr;
-
 use loadweaver_config::{Pool, ProbeKind, Protocol, SendProxyProtocol};
 use loadweaver_policy::health::ProbeFailure;
 use loadweaver_proxy::ServerState;
@@ -37,8 +35,7 @@ pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, Pr
     // What the pool's requests use holds for its probes, unless they go somewhere else.
     let announced = if check.port.is_none() { pool.send_proxy_protocol } else { SendProxyProtocol::Off };
     let place = || {
-        let address = address.map(|known| SocketAddr::new(known.ip(), check.port.unwrap_or(known.port())));
-        let place = address.map(|address| Place { address, announced });
+        let place = address.map(|address| Place { address: address.with_port(check.port), announced });
         place.ok_or_else(|| ProbeFailure::Resolve(format!("nothing known of {}", server.host)))
     };
     let answer = match check.kind {

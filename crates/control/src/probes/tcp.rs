@@ -1,26 +1,25 @@
 //! The plainest probe: does somebody accept connections there?
 
 use std::io;
-use std::net::SocketAddr;
 
 use loadweaver_config::{HealthCheck, SendProxyProtocol};
 use loadweaver_policy::health::ProbeFailure;
-use loadweaver_proxy::own_header;
+use loadweaver_proxy::{Address, own_header};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Where a probe goes, and how servers there are told in front of a connection whom it is from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) announced: SendProxyProtocol,
 }
 
 #[cfg(test)]
 impl Place {
-    pub(super) fn plain(address: SocketAddr) -> Self {
-        Self { address, announced: SendProxyProtocol::Off }
+    pub(super) fn plain(address: std::net::SocketAddr) -> Self {
+        Self { address: Address::Ip(address), announced: SendProxyProtocol::Off }
     }
 }
 
@@ -33,7 +32,7 @@ pub(super) async fn ask(check: &HealthCheck, place: Place) -> Result<(), ProbeFa
 /// Connects, and says that the connection is our own where something has to be said.
 pub(super) async fn connect(place: Place) -> Result<TcpStream, ProbeFailure> {
     let refused = |error: io::Error| ProbeFailure::Connect(cause(&error));
-    let mut stream = TcpStream::connect(place.address).await.map_err(refused)?;
+    let mut stream = place.address.connect().await.map_err(refused)?;
     if place.announced != SendProxyProtocol::Off {
         stream.write_all(&own_header(place.announced)).await.map_err(refused)?;
     }

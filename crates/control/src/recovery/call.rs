@@ -84,7 +84,7 @@ fn request(call: &HttpCall, target: &Target, number: u32, reason: &str) -> Resul
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         json!({
             "pool": &*target.pool,
-            "server": { "id": &*target.server, "host": target.host, "port": target.port },
+            "server": { "id": &*target.server, "host": target.host, "port": target.port() },
             "reason": reason,
             "attempt": number,
         })

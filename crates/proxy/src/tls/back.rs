@@ -69,7 +69,9 @@ impl Back {
         servers: &[Arc<Server>],
         at: &str,
     ) -> Result<(Arc<Self>, Vec<Issue>), Vec<Issue>> {
-        let names = servers.iter().map(|server| tls.server_name.as_ref().unwrap_or(&server.host));
+        // A Unix socket without a name is spoken to without SNI; it was refused where certificates are verified.
+        let with_host = servers.iter().filter(|server| server.unix().is_none());
+        let names = with_host.map(|server| tls.server_name.as_ref().unwrap_or(&server.host));
         if let Some(name) = names.into_iter().find(|name| ServerName::try_from(name.as_str()).is_err()) {
             let problem = format!("no certificate can be for {name}");
             let help = "name whom the certificates of the servers are for: \"serverName\": \"app.internal\"";
@@ -145,7 +147,7 @@ impl Back {
     pub(crate) fn identity(self: &Arc<Self>, server: &Server) -> Identity {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let name = self.settings.server_name.as_ref().unwrap_or(&server.host);
-        // What is neither was refused when the files were read.
+        // What is neither was refused when the files were read, or is a Unix socket.
         let nobody = || ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
         let name = ServerName::try_from(name.clone()).unwrap_or_else(|_| nobody());
         let mut config = self.config.clone();

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::hash::BuildHasherDefault;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use loadweaver_http2::{Connection as Engine, Event, Limits, NoRoom, Scheme};
 use loadweaver_policy::failure::Failure;
 use tokio::sync::Notify;
 
+use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::deadline::{Alarm, For, Nanos};
 use crate::engine::http2::driver::{Driver, Gone};
@@ -44,7 +44,7 @@ pub(crate) struct SharedConnections {
 #[derive(Debug)]
 struct Shared {
     multiplex: Rc<Multiplex>,
-    address: SocketAddr,
+    address: Address,
     /// What it is secured with.
     identity: u64,
 }
@@ -59,7 +59,7 @@ impl SharedConnections {
         shared.retain(|shared| shared.multiplex.is_open());
         let good = |shared: &&Shared| {
             // Another address with the same key, once in a very long time.
-            (shared.address, shared.identity) == (address, identity) && shared.multiplex.has_room()
+            (&shared.address, shared.identity) == (&address, identity) && shared.multiplex.has_room()
         };
         let found = if newest { shared.iter().rev().find(good) } else { shared.iter().find(good) }?;
         let stream = Stream::http2(Http2Stream::planned(found.multiplex.clone()));
@@ -218,7 +218,7 @@ fn begin(opening: Opening, server: &ServerState, lease: Lease, pool: &Connection
     tokio::task::spawn_local(session.drive(stream));
     let place = Stream::http2(Http2Stream::planned(multiplex.clone()));
     let mut open = worker.shared_upstreams.open.borrow_mut();
-    open.entry(server.upstream()).or_default().push(Shared { multiplex, address, identity });
+    open.entry(server.upstream()).or_default().push(Shared { multiplex, address: address.clone(), identity });
     Lease { stream: place, reused, address, identity, http2: true, announced: None, opened, served }
 }
 

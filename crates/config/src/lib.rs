@@ -99,7 +99,7 @@ pub use model::tls::{
 };
 pub use raw::document;
 pub use reading::{Reading, ServerEdit};
-pub use rewrite::rewrite;
+pub use rewrite::{rewrite, rewrite_from};
 pub use schema::schema;
 pub use suggest::nearest;
 pub use summary::summary;

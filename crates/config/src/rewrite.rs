@@ -30,14 +30,21 @@ use place::{Entry, Inside, Place};
 /// # Errors
 /// Those of [`document`], for the text as it is, or as it would become: too long, too deep, too many values.
 pub fn rewrite(text: &str, to: &Value) -> Result<String, Issues> {
-    let from = document(text.as_bytes())?;
-    if same(&from, to) {
+    rewrite_from(text, &document(text.as_bytes())?, to)
+}
+
+/// The same for whoever has the [`document`] of the text already.
+///
+/// # Errors
+/// Those of [`rewrite`].
+pub fn rewrite_from(text: &str, from: &Value, to: &Value) -> Result<String, Issues> {
+    if same(from, to) {
         return Ok(text.to_owned());
     }
     let root = place::find(text);
     let mut writer = Writer::new(text);
     writer.out.push_str(text.get(..root.start).unwrap_or_default());
-    writer.value(&root, &from, to);
+    writer.value(&root, from, to);
     writer.out.push_str(text.get(root.end..).unwrap_or_default());
     let written = document(writer.out.as_bytes())?;
     if same(&written, to) {

@@ -42,6 +42,32 @@ pub(crate) fn read_again(path: &Path) -> Result<Vec<u8>, Unreadable> {
 
 /// Reads a regular file of `most` bytes at the most.
 pub(crate) fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    read_whole(open_regular(path)?, most)
+}
+
+/// Whether a regular file says just this. Costs no memory in proportion to it: most often it does.
+pub(crate) fn says(path: &Path, text: &str) -> io::Result<bool> {
+    let mut file = open_regular(path)?;
+    let mut rest = text.as_bytes();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = match file.read(&mut piece) {
+            Ok(0) => return Ok(rest.is_empty()),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        match piece.get(..read).and_then(|read| rest.strip_prefix(read)) {
+            Some(behind) => rest = behind,
+            None => return Ok(false),
+        }
+    }
+}
+
+/// What is compared at a time.
+const PIECE: usize = 16 * 1024;
+
+fn open_regular(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     // Of no meaning for regular files; others are opened without waiting for their other end.
     options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
@@ -53,13 +79,15 @@ pub(crate) fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     if !kind.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, NO_FILE));
     }
-    read_whole(file, most)
+    Ok(file)
 }
 
 const NO_FILE: &str = "is a pipe or a device";
 
 fn read_whole(file: File, most: usize) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
+    // A hint: the file may grow while it is read.
+    let size = file.metadata().map_or(0, |about| usize::try_from(about.len()).unwrap_or(most));
+    let mut text = Vec::with_capacity(size.min(most) + 1);
     file.take(most as u64 + 1).read_to_end(&mut text)?;
     if text.len() > most {
         let why = format!("is larger than {} MiB", most / (1024 * 1024));
@@ -119,7 +147,7 @@ impl Stamp {
 
 /// [`replace`], unless somebody has changed the file by hand since it said `known`.
 pub(crate) fn replace_known(path: &Path, known: &str, text: &str) -> io::Result<()> {
-    if read_again(path).is_ok_and(|now| now != known.as_bytes()) {
+    if says(path, known).is_ok_and(|same| !same) {
         return Err(io::Error::other("the file was changed by hand meanwhile"));
     }
     replace(path, text.as_bytes())

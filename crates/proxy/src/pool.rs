@@ -1,12 +1,14 @@
 //! One pool's live state: its servers, and who of them is picked.
 
+/// Where each server stands.
+mod places;
+
 /// The health of the servers, seen together.
 mod verdicts;
 
 /// One pool takes over from another.
 mod succession;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -22,6 +24,7 @@ use loadweaver_telemetry::event::EventBus;
 
 use crate::server::{Leavers, ServerState};
 use crate::tls::Back;
+use places::Places;
 pub(crate) use succession::Before;
 use succession::{Lineage, is_in};
 pub use verdicts::HealthView;
@@ -50,7 +53,7 @@ pub struct PoolState {
     /// What the pool did.
     pub counters: Arc<PoolCounters>,
     /// Where each server stands in `servers`, by id.
-    places: Arc<HashMap<Arc<str>, usize>>,
+    places: Arc<Places>,
     verdicts: Mutex<Verdicts>,
     /// No server is healthy.
     down: AtomicBool,
@@ -138,7 +141,10 @@ impl PoolState {
             rules: RetryRules::new(&config.retry),
             budget,
             counters: old.map_or_else(Arc::default, |old| Arc::clone(&old.counters)),
-            places: places(&config, old),
+            places: old.map_or_else(
+                || Arc::new(Places::of(&config.servers)),
+                |old| Places::after((&old.places, &old.config.servers), &config.servers),
+            ),
             verdicts: Mutex::new(Verdicts::new(health, members.len())),
             down: AtomicBool::new(false),
             lineage: old.map_or_else(Arc::default, |old| Arc::clone(&old.lineage)),
@@ -163,7 +169,7 @@ impl PoolState {
 
     /// Where a server stands, by its id.
     pub fn place_of(&self, id: &str) -> Option<usize> {
-        self.places.get(id).copied()
+        self.places.find(&self.config.servers, id)
     }
 
     /// The same, where it likely stands at this place.
@@ -205,17 +211,6 @@ impl PoolState {
     /// Why [`PoolState::choose`] found nobody: all are down, or those that are not are full.
     pub(crate) fn refusal(&self) -> Failure {
         if self.up_count() == 0 { Failure::NoServer } else { Failure::PoolFull }
-    }
-}
-
-/// Where each server stands; the same as before where all stand where they did.
-fn places(config: &Pool, old: Option<&Arc<PoolState>>) -> Arc<HashMap<Arc<str>, usize>> {
-    let ids = config.servers.iter().map(|server| &server.id);
-    match old {
-        Some(old) if ids.clone().eq(old.config.servers.iter().map(|server| &server.id)) => {
-            Arc::clone(&old.places)
-        }
-        _ => Arc::new(ids.cloned().zip(0..).collect()),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Snapshot {
     takes_everything: bool,
     /// Servers that left with this change or before, and may have something under way.
     left: Leavers,
+    /// Counts up with each change after which kept connections may lead to what is no server any more.
+    pub(crate) departures: u64,
     bus: EventBus,
     started: Instant,
 }
@@ -60,7 +62,7 @@ impl Snapshot {
             PoolState::build((pool.clone(), back), bus.clone(), started)
         });
         let pools = pools.collect();
-        Ok(Self::with(version, config, (pools, Leavers::default(), security), (bus, started)))
+        Ok(Self::with(version, config, (pools, (Leavers::default(), 0), security), (bus, started)))
     }
 
     /// The snapshot that follows this one: pools that did not change are the same, the others take over when it is
@@ -95,7 +97,12 @@ impl Snapshot {
         });
         let pools: Vec<_> = pools.collect();
         let left = self.left_after(&pools);
-        Ok(Self::with(version, config, (pools, left, security), (&self.bus, self.started)))
+        let all_stay = self.pools.iter().all(|old| {
+            let next = pools.iter().find(|next| next.config.name == old.config.name);
+            next.is_some_and(|next| next.leads_to_all_of(old))
+        });
+        let departures = self.departures + u64::from(!all_stay);
+        Ok(Self::with(version, config, (pools, (left, departures), security), (&self.bus, self.started)))
     }
 
     /// Servers that have left once these pools are in force.
@@ -162,7 +169,7 @@ impl Snapshot {
     fn with(
         version: u64,
         config: Config,
-        (pools, left, security): (Vec<Arc<PoolState>>, Leavers, Security),
+        (pools, (left, departures), security): (Vec<Arc<PoolState>>, (Leavers, u64), Security),
         (bus, started): (&EventBus, Instant),
     ) -> Arc<Self> {
         let position = |name: &str| config.pools.iter().position(|pool| &*pool.name == name);
@@ -190,6 +197,7 @@ impl Snapshot {
             pools,
             route_pools,
             left,
+            departures,
             bus,
             started,
         })

@@ -1,6 +1,7 @@
 //! A worker: one thread, one runtime, and what its connections share.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,15 +129,17 @@ impl Worker {
     }
 
     async fn keep_house(&self) {
-        let mut version = self.shared.snapshot.load().version;
+        let mut departures = self.shared.snapshot.load().departures;
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             self.upstreams.sweep(self.deadlines.now());
             self.shared_upstreams.sweep();
             let snapshot = self.shared.snapshot.load_full();
-            if std::mem::replace(&mut version, snapshot.version) != snapshot.version {
-                let servers = snapshot.pools.iter().flat_map(|pool| &pool.servers);
-                let servers = servers.map(|server| server.upstream()).collect();
+            if std::mem::replace(&mut departures, snapshot.departures) != snapshot.departures {
+                let count = snapshot.pools.iter().map(|pool| pool.servers.len()).sum();
+                let mut servers = HashSet::with_capacity(count);
+                let all = snapshot.pools.iter().flat_map(|pool| &pool.servers);
+                servers.extend(all.map(|server| server.upstream()));
                 self.upstreams.keep_only(&servers);
                 self.shared_upstreams.keep_only(&servers);
             }

@@ -173,6 +173,28 @@ fn the_layout_of_many_lines_is_looked_for_once() {
     }
 }
 
+#[test]
+fn servers_that_say_the_same_stand_in_memory_once() {
+    let (running, mut reading) = (read_whole(TEXT), read_whole(&TEXT.replace("10.0.0.3", "10.0.0.33")));
+    reading.share_with(&running.parsed().config);
+    let servers = |reading: &Reading| reading.parsed().config.pools[0].servers.clone();
+    let same = |reading: &Reading| {
+        servers(&running)
+            .iter()
+            .zip(servers(reading))
+            .map(|(one, other)| Arc::ptr_eq(one, &other))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(same(&reading), [true, true, false, true]);
+    assert_eq!(servers(&reading)[2].host, "10.0.0.33");
+    // Another place in the list is no other server.
+    let first = r#"{ "id": "a", "host": "10.0.0.1", "port": 80 },"#;
+    let mut reading = read_whole(&TEXT.replace(first, ""));
+    reading.share_with(&running.parsed().config);
+    assert!(Arc::ptr_eq(&servers(&reading)[0], &servers(&running)[1]));
+    assert!(Arc::ptr_eq(&servers(&reading)[2], &servers(&running)[3]));
+}
+
 proptest! {
     /// One edit after the other: the text is what the whole document would be rewritten to, and what is read of it
     /// is what the whole text says.

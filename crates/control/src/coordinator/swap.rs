@@ -53,7 +53,9 @@ impl State {
                 Some(known) => known.next(text, &*environment),
                 None => Reading::new(text, &*environment),
             };
-            let reading = Arc::new(reading.map_err(Refusal::Wrong)?);
+            let mut reading = reading.map_err(Refusal::Wrong)?;
+            reading.share_with(&running.config);
+            let reading = Arc::new(reading);
             let (old, new): (&Config, _) = (&running.config, &reading.parsed().config);
             if from_api {
                 is_for_the_api(old, new, way).map_err(Refusal::Reserved)?;

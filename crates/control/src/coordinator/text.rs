@@ -16,10 +16,10 @@ impl State {
     /// Takes in what somebody wrote into the file by hand and nobody told us about.
     pub(super) async fn hear_the_file(&mut self) -> Result<(), Refusal> {
         let Some(path) = self.source.path.clone() else { return Ok(()) };
-        let read = spawn_blocking(move || file::read_again(&path)).await;
+        let known = Arc::clone(&self.on_disk);
+        let same = spawn_blocking(move || file::says(&path, &known)).await;
         // A file that is gone or unreadable is no change by hand; saving will say what is the matter.
-        let Ok(Ok(bytes)) = read else { return Ok(()) };
-        if bytes == self.on_disk.as_bytes() {
+        if !matches!(same, Ok(Ok(false))) {
             return Ok(());
         }
         Box::pin(self.change(Command::new(Edit::Reload, Origin::File))).await.map(drop).map_err(|refusal| {
@@ -76,7 +76,7 @@ impl State {
         let rewritten = spawn_blocking(move || {
             let document = loadweaver_config::document(text.as_bytes()).map_err(Refusal::Wrong)?;
             let wanted = edit(&document).map_err(Refusal::Edit)?;
-            loadweaver_config::rewrite(&text, &wanted).map(Into::into).map_err(Refusal::Wrong)
+            loadweaver_config::rewrite_from(&text, &document, &wanted).map(Into::into).map_err(Refusal::Wrong)
         });
         rewritten.await.unwrap_or(Err(Refusal::Busy))
     }

@@ -113,3 +113,17 @@ fn a_huge_file_is_refused_without_being_read() {
     File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
     assert_eq!(read_again(&path).unwrap_err().why, "is larger than 16 MiB");
 }
+
+#[test]
+fn a_file_says_what_it_says_to_the_last_byte() {
+    let scratch = Scratch::new();
+    for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
+        let text = "x".repeat(length);
+        let path = scratch.file("config.json", &text);
+        assert!(says(&path, &text).unwrap());
+        assert!(!says(&path, &format!("{text}x")).unwrap());
+        assert!(length == 0 || !says(&path, &text[1..]).unwrap());
+        assert!(length == 0 || !says(&path, &format!("{}y", &text[1..])).unwrap());
+    }
+    assert!(says(&scratch.path().join("nothing"), "").is_err());
+}

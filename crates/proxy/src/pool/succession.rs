@@ -89,6 +89,17 @@ impl PoolState {
         }
     }
 
+    /// Whether connections to a server of `old` lead to one of this pool, too. May say no where servers changed places.
+    pub(crate) fn leads_to_all_of(&self, old: &Self) -> bool {
+        if std::ptr::eq(self, old) {
+            return true;
+        }
+        let mut rest = self.servers.iter();
+        old.servers
+            .iter()
+            .all(|old| rest.any(|next| Arc::ptr_eq(next, old) || next.upstream() == old.upstream()))
+    }
+
     /// Ends a pool that has no successor.
     pub(crate) fn retire(&self) {
         let verdicts = self.lock();

@@ -32,11 +32,12 @@ impl NewServer {
     fn pool<'c>(&self, config: &'c Config) -> Result<&'c Pool, EditError> {
         let pool = pool(config, self.pool.as_deref())?;
         let text = |key: &str| self.keys.get(key).and_then(Value::as_str);
+        let id = text("id");
         let port = self.keys.get("port").and_then(Value::as_u64);
         let host = text("host").unwrap_or_default().trim_matches(['[', ']']);
         let taken = |server: &&Arc<Server>| {
-            let same_place = || server.has_host(host) && server.tcp_port().map(u64::from) == port;
-            text("id").map_or_else(same_place, |id| *server.id == *id)
+            let same_place = || server.tcp_port().map(u64::from) == port && server.has_host(host);
+            id.map_or_else(same_place, |id| *server.id == *id)
         };
         if let Some(taken) = pool.servers.iter().find(taken) {
             let (name, id) = (&pool.name, &taken.id);

@@ -23,6 +23,11 @@ pub struct Peer {
 impl Peer {
     /// nginx that serves the files (name, content), keep-alive.
     pub fn nginx(files: &[(&str, &[u8])]) -> Self {
+        Self::nginx_with(files, "", "")
+    }
+
+    /// The same with words more of `listen`, such as "ssl http2", and directives more of its server.
+    pub fn nginx_with(files: &[(&str, &[u8])], listen: &str, server: &str) -> Self {
         Self::start(|port, scratch| {
             for (name, content) in files {
                 scratch.file(name, content);
@@ -33,8 +38,8 @@ impl Peer {
                  events {{}}\n\
                  http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;\n\
                  fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
-                 server {{ listen 127.0.0.1:{port}; root {folder};\n\
-                 location = /echo {{ client_max_body_size 64m; return 200 \"$request_method $http_x_request_id\"; }} }} }}\n"
+                 server {{ listen 127.0.0.1:{port} {listen}; root {folder}; {server}\n\
+                 location = /echo {{ client_max_body_size 64m; return 200 \"$request_method $server_protocol\"; }} }} }}\n"
             );
             let mut command = Command::new("nginx");
             command.arg("-p").arg(scratch.path()).arg("-c").arg(scratch.file("nginx.conf", text));
@@ -76,13 +81,19 @@ impl Peer {
 
     /// HAProxy in front of the servers.
     pub fn haproxy(servers: &[SocketAddr]) -> Self {
+        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        Self::haproxy_with("", &servers)
+    }
+
+    /// The same with words more of `bind`, such as "proto h2", and of each server behind its address.
+    pub fn haproxy_with(bind: &str, servers: &[String]) -> Self {
         Self::start(|port, scratch| {
             let mut text = format!(
-                "global\n maxconn 1000\ndefaults\n mode http\n timeout connect 3s\n timeout client 30s\n\
-                 timeout server 30s\nfrontend web\n bind 127.0.0.1:{port}\n default_backend app\nbackend app\n"
+                "global\n maxconn 1000\ndefaults\n mode http\n timeout connect 30s\n timeout client 2m\n\
+                 timeout server 2m\nfrontend web\n bind 127.0.0.1:{port} {bind}\n default_backend app\nbackend app\n"
             );
-            for (index, address) in servers.iter().enumerate() {
-                let _ = writeln!(text, " server s{index} {address}");
+            for (index, server) in servers.iter().enumerate() {
+                let _ = writeln!(text, " server s{index} {server}");
             }
             let mut command = Command::new("haproxy");
             command.arg("-db").arg("-f").arg(scratch.file("haproxy.cfg", text));

@@ -58,6 +58,8 @@ pub(crate) const FILE_PATH: usize = 4_095;
 
 /// Longest text that a probe looks for in a body, in bytes.
 pub(crate) const EXPECTED_TEXT: usize = 4_096;
+/// Name of a service that a probe asks about, in bytes: the longest of protobuf's are far from it.
+pub(crate) const PROBED_SERVICE: usize = 512;
 /// Most headers in one object of them.
 pub(crate) const HEADER_FIELDS: usize = 64;
 /// Most arguments of a program, its own path included, and most variables of its environment.

@@ -260,6 +260,7 @@ pub(crate) const HEALTH_CHECK: Shape = Shape {
     keys: &[
         "type",
         "path",
+        "service",
         "host",
         "interval",
         "timeout",
@@ -283,6 +284,9 @@ pub(crate) const HEALTH_CHECK: Shape = Shape {
     also: &[
         ("uri", "path"),
         ("url", "path"),
+        ("serviceName", "service"),
+        ("grpcService", "service"),
+        ("authority", "host"),
         ("status", "expectStatus"),
         ("healthyThreshold", "rise"),
         ("unhealthyThreshold", "fall"),

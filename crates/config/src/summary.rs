@@ -192,6 +192,7 @@ fn probes(health: &HealthCheck) -> String {
         ProbeKind::Tcp => format!("tcp connect{port}"),
         ProbeKind::Exec => format!("runs {}", healing::command_line(&health.command)),
         ProbeKind::Http => request(health, &port),
+        ProbeKind::Grpc => call(health, &port),
     };
     let slow = health.max_latency.map(|limit| format!(", slower than {} is bad", format_duration(limit)));
     let start = if health.start_down { "; no traffic before the first good one" } else { "" };
@@ -208,17 +209,34 @@ fn probes(health: &HealthCheck) -> String {
     )
 }
 
+fn call(health: &HealthCheck, port: &str) -> String {
+    let what = match health.service.as_str() {
+        "" => "the server".to_owned(),
+        service => shown(service),
+    };
+    let tls = match (health.tls, health.verify) {
+        (false, _) => "",
+        (true, true) => " over TLS",
+        (true, false) => " over TLS (certificate not verified)",
+    };
+    format!("grpc health of {what}{tls}{port}{}", sent(health))
+}
+
+/// What a request has of its own.
+fn sent(health: &HealthCheck) -> String {
+    let host = health.host.as_ref().map(|host| format!(" with host {host}")).unwrap_or_default();
+    match health.headers.len() {
+        0 => host,
+        1 => format!("{host} and a header"),
+        count => format!("{host} and {count} headers"),
+    }
+}
+
 fn request(health: &HealthCheck, port: &str) -> String {
     let scheme = match (health.tls, health.verify) {
         (false, _) => "http",
         (true, true) => "https",
         (true, false) => "https (certificate not verified)",
-    };
-    let host = health.host.as_ref().map(|host| format!(" with host {host}")).unwrap_or_default();
-    let headers = match health.headers.len() {
-        0 => String::new(),
-        1 => " and a header".to_owned(),
-        count => format!(" and {count} headers"),
     };
     let mut good = vec![listed(&health.expect_status)];
     good.extend(health.expect_headers.iter().map(|(name, value)| format!("header {name}: {value}")));
@@ -227,9 +245,10 @@ fn request(health: &HealthCheck, port: &str) -> String {
         BodyPattern::Regex(regex) => format!("a body like {}", shown(regex)),
     }));
     format!(
-        "{scheme} {} {}{port}{host}{headers}, good are {}",
+        "{scheme} {} {}{port}{}, good are {}",
         health.method,
         health.path,
+        sent(health),
         good.join(" and ")
     )
 }

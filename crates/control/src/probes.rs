@@ -25,12 +25,16 @@ use crate::jitter::Jitter;
 mod answer;
 /// A program.
 mod exec;
+/// A call of gRPC.
+mod grpc;
 /// A request.
 mod http;
 /// A request over HTTP/2.
 mod http2;
 /// One question to one server.
 mod question;
+/// The way to a server, for requests.
+mod reach;
 /// A connection.
 mod tcp;
 /// TLS for requests.

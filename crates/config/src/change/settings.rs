@@ -123,12 +123,13 @@ fn program(argv: &[String]) -> String {
 }
 
 pub(super) fn health_check(old: &HealthCheck, new: &HealthCheck) -> Vec<Setting> {
-    let HealthCheck { kind, path, host, interval, timeout, rise, fall, expect_status, .. } = new;
+    let HealthCheck { kind, path, service, host, interval, timeout, rise, fall, expect_status, .. } = new;
     let HealthCheck { max_latency, start_down, method, port, tls, verify, headers, expect_body, .. } = new;
     let HealthCheck { expect_headers, command, fast_interval, max_interval, .. } = new;
     let mut settings = Settings::new("healthCheck.");
     settings.note("type", &old.kind, kind, |kind| kind.name().to_owned());
     settings.note("path", &old.path, path, plain);
+    settings.note("service", &old.service, service, |service| format!("{service:?}"));
     settings.note("host", &old.host, host, or_none(plain));
     settings.note("interval", &old.interval, interval, duration);
     settings.note("timeout", &old.timeout, timeout, duration);

@@ -73,6 +73,7 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
     });
     protocol_fits(&section, &pool, report);
     header_fits(&section, &mut pool, report);
+    calls_fit(&section, &pool, report);
     total_fits(&section, &pool, report);
     downs_are_seen(&section, &pool, report);
     servers_fit(&section, &pool, report);
@@ -115,6 +116,33 @@ fn header_fits(section: &Section<'_>, pool: &mut Pool, report: &mut Report) {
             let help = "write \"protocol\": \"http1\", or \"off\" and have servers read X-Forwarded-For";
             spot.refuse(report, Fault::new(problem, help));
         }
+    }
+}
+
+/// A call needs HTTP/2, and a good probe should mean that requests of the pool reach the same.
+fn calls_fit(section: &Section<'_>, pool: &Pool, report: &mut Report) {
+    let check = &pool.health_check;
+    // A port of its own is another service.
+    if check.kind != ProbeKind::Grpc || check.port.is_some() {
+        return;
+    }
+    let Some(spot) = section.get("healthCheck") else { return };
+    match (pool.protocol, pool.tls.is_some()) {
+        (Protocol::Http1, tls) => {
+            let needed = if tls { "http2" } else { "h2c" };
+            let problem = "gRPC goes over HTTP/2, and this pool speaks HTTP/1.1 with its servers";
+            let help = format!(
+                "write \"protocol\": \"{needed}\" for this pool, or probe by \"http\", or another \"port\""
+            );
+            spot.refuse(report, Fault::new(problem, help));
+        }
+        (Protocol::Auto, false) if section.get("tls").is_none() => {
+            let problem =
+                "probes of type \"grpc\" speak HTTP/2 in the clear here, but requests of this pool HTTP/1.1";
+            let help = "write \"protocol\": \"h2c\" for this pool if its servers are of gRPC alone";
+            report.warn(&spot.at, Fault::new(problem, help));
+        }
+        _ => {}
     }
 }
 

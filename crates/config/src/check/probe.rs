@@ -29,6 +29,10 @@ pub(super) fn health_check(spot: &Spot<'_>, report: &mut Report) -> Option<Healt
         let text = spot.text(report, "a path such as \"/health\"")?;
         spot.settle(report, syntax::path(text, true)).map(str::to_owned)
     });
+    section.set("service", report, &mut health.service, |spot, report| {
+        let text = spot.text(report, "a service such as \"shop.Cart\"")?;
+        spot.settle(report, service(text)).map(str::to_owned)
+    });
     section.set("host", report, &mut health.host, |spot, report| {
         let text = spot.text(report, "a host such as \"app.example.com\"")?;
         spot.settle(report, address::host_header(text)).map(Some)
@@ -108,6 +112,19 @@ fn expect_body(spot: &Spot<'_>, report: &mut Report) -> Option<BodyPattern> {
             None
         }
     }
+}
+
+/// Any text is a name to a health service; what nobody can have meant is refused.
+fn service(text: &str) -> Result<&str, Fault> {
+    let help = "write its full name, such as \"shop.Cart\"";
+    if text.len() > bounds::PROBED_SERVICE {
+        let problem = format!("the name is longer than {} bytes", bounds::PROBED_SERVICE);
+        return Err(Fault::new(problem, help));
+    }
+    if text.chars().any(|character| character.is_control() || character.is_whitespace()) {
+        return Err(Fault::new("no service has a space in its name", help));
+    }
+    Ok(text)
 }
 
 fn expected_text(text: &str) -> Result<(), Fault> {

@@ -10,7 +10,9 @@ pub struct HealthCheck {
     pub kind: ProbeKind,
     /// What an `http` probe asks for.
     pub path: String,
-    /// The `Host` that an `http` probe sends; none sends the server's own address.
+    /// The service that a `grpc` probe asks about; empty is the server as a whole.
+    pub service: String,
+    /// The `Host` (`:authority`) that an `http` or `grpc` probe sends; none sends the server's own address.
     pub host: Option<String>,
     /// From the start of one probe of a server to the start of the next.
     pub interval: Duration,
@@ -30,11 +32,11 @@ pub struct HealthCheck {
     pub method: String,
     /// The port that is probed; none is the server's own.
     pub port: Option<u16>,
-    /// Whether an `http` probe speaks TLS.
+    /// Whether an `http` or `grpc` probe speaks TLS.
     pub tls: bool,
     /// Whether a probe over TLS verifies the server's certificate.
     pub verify: bool,
-    /// Headers that an `http` probe sends, names in lower case.
+    /// Headers that an `http` or `grpc` probe sends, names in lower case.
     pub headers: Vec<(String, String)>,
     /// What must stand in the first [`PROBED_BODY`](Self::PROBED_BODY) bytes of a good answer's body.
     pub expect_body: Option<BodyPattern>,
@@ -61,6 +63,7 @@ impl Default for HealthCheck {
         Self {
             kind: ProbeKind::Tcp,
             path: "/".to_owned(),
+            service: String::new(),
             host: None,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(3),
@@ -103,13 +106,15 @@ pub enum ProbeKind {
     Tcp,
     /// Sends a request and looks at the answer.
     Http,
+    /// Calls `grpc.health.v1.Health/Check` and looks at the status.
+    Grpc,
     /// Runs a program on this machine and looks at how it exits.
     Exec,
 }
 
 impl ProbeKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Off, Self::Tcp, Self::Http, Self::Exec];
+    pub const ALL: [Self; 5] = [Self::Off, Self::Tcp, Self::Http, Self::Grpc, Self::Exec];
 
     /// The word that stands in the file.
     pub const fn name(self) -> &'static str {
@@ -117,6 +122,7 @@ impl ProbeKind {
             Self::Off => "off",
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Grpc => "grpc",
             Self::Exec => "exec",
         }
     }

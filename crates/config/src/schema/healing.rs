@@ -23,12 +23,15 @@ fn needed_for(key: &str, word: &str, needed: &str) -> Value {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(extend("allOf" = [needed_for("type", "exec", "command")]))]
 pub(super) struct HealthCheck {
-    /// off: no probes; tcp: opens a connection; http: sends a request and looks at the answer; exec: runs a program.
+    /// off: no probes; tcp: opens a connection; http: sends a request and looks at the answer; grpc: calls grpc.health.v1.Health/Check; exec: runs a program.
     #[serde(rename = "type")]
     kind: ProbeKind,
     /// What an http probe asks for.
     path: String,
-    /// The Host that an http probe sends; left out, the server's own address.
+    /// The service that a grpc probe asks about; empty is the server as a whole.
+    #[schemars(length(max = bounds::PROBED_SERVICE))]
+    service: String,
+    /// The Host (:authority) that an http or grpc probe sends; left out, the server's own address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     host: Option<String>,
@@ -58,13 +61,13 @@ pub(super) struct HealthCheck {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u16", range(min = *bounds::PORT.start(), max = *bounds::PORT.end()), transform = or_variable)]
     port: Option<u16>,
-    /// Whether an http probe speaks TLS.
+    /// Whether an http or grpc probe speaks TLS.
     #[schemars(transform = or_variable)]
     tls: bool,
     /// Whether a probe over TLS verifies the server's certificate.
     #[schemars(transform = or_variable)]
     verify: bool,
-    /// Headers that an http probe sends; left out, none of your own.
+    /// Headers that an http or grpc probe sends; left out, none of your own.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     #[schemars(with = "std::collections::BTreeMap<String, String>")]
     headers: IndexMap<String, String>,
@@ -107,6 +110,7 @@ impl Default for HealthCheck {
         Self {
             kind: ProbeKind(health.kind),
             path: health.path,
+            service: health.service,
             host: health.host,
             interval: Span(health.interval),
             timeout: Span(health.timeout),

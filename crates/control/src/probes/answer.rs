@@ -10,7 +10,7 @@ use regex::bytes::Regex;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::http::Stream;
+use super::reach::Stream;
 use super::tcp::cause;
 use crate::program::harmless;
 

@@ -6,20 +6,18 @@
 //! because a connection closed on unread bytes looks like a crash in the server's log.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
-use loadweaver_config::{HealthCheck, Protocol, Server};
+use loadweaver_config::{HealthCheck, Server};
 use loadweaver_http1::{Headers, Method, ResponseHead};
 use loadweaver_policy::health::ProbeFailure;
-use loadweaver_proxy::tls::Identity;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Incoming, judge_headers, shown};
 use super::http2::Call;
-use super::tcp::{Place, cause, connect};
-use super::tls;
+use super::reach::{Errand, Spoken, Stream};
+use super::tcp::cause;
 use crate::VERSION;
 
 /// What of the rest of a body is read before the connection is closed anyway.
@@ -29,17 +27,11 @@ const REST_TIME: Duration = Duration::from_millis(500);
 /// Methods whose requests say that they have no body (RFC 9110, 8.6).
 const WITH_LENGTH: [&str; 3] = ["POST", "PUT", "PATCH"];
 
-/// A connection, with or without TLS.
-pub(super) type Stream = Box<dyn Connection>;
-
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<Any: AsyncRead + AsyncWrite + Send + Unpin> Connection for Any {}
-
 /// A good answer, and the connection with the rest of it.
 pub(super) struct Answer {
-    pub(super) status: u16,
-    stream: Stream,
+    /// None where the answer has none of its own.
+    pub(super) status: Option<u16>,
+    pub(super) stream: Stream,
 }
 
 impl std::fmt::Debug for Answer {
@@ -83,60 +75,69 @@ pub(super) fn request(check: &HealthCheck, server: &Server, secure: bool) -> Str
 }
 
 /// Asks and judges, within the time that the check allows.
-pub(super) async fn ask(
+pub(super) async fn ask(errand: Errand<'_>) -> Result<Answer, ProbeFailure> {
+    let until = Instant::now() + errand.check.timeout;
+    let (stream, spoken) = in_time(until, errand.reach()).await?;
+    let request = request(errand.check, errand.server, errand.is_secure());
+    match spoken {
+        Spoken::Http1 => ask_http1(errand.check, stream, &request, until).await,
+        Spoken::Http2 => ask_http2(&errand, stream, &request, until).await,
+    }
+}
+
+async fn in_time<T>(
+    until: Instant,
+    step: impl Future<Output = Result<T, ProbeFailure>>,
+) -> Result<T, ProbeFailure> {
+    timeout_at(until, step).await.unwrap_or(Err(ProbeFailure::Timeout))
+}
+
+async fn ask_http1(
     check: &HealthCheck,
-    server: &Server,
-    place: Place,
-    identity: Option<&Arc<Identity>>,
-    protocol: Protocol,
+    mut stream: Stream,
+    request: &str,
+    until: Instant,
 ) -> Result<Answer, ProbeFailure> {
-    let until = Instant::now() + check.timeout;
     let head = async {
-        let mut stream: Stream = Box::new(connect(place).await?);
-        if let Some(identity) = identity {
-            let (settings, name) = identity.for_probes(protocol);
-            let secured = tls::open(stream, Ok(name), settings).await?;
-            let agreed = secured.get_ref().1.alpn_protocol() == Some(b"h2");
-            if protocol == Protocol::Http2 && !agreed {
-                return Err(ProbeFailure::Tls("the server does not agree on HTTP/2".to_owned()));
-            }
-            stream = Box::new(secured);
-        } else if check.tls {
-            stream =
-                Box::new(tls::open(stream, tls::name(check, server), tls::settings(check.verify)).await?);
-        }
-        let secure = check.tls || identity.is_some();
-        let request = request(check, server, secure);
-        if matches!(protocol, Protocol::Http2 | Protocol::H2c) {
-            let mut call = Call::begin(&mut stream, &request, secure).await?;
-            let head = call.head().await?;
-            judge_status(check, &head)?;
-            judge_headers(&head.headers, &check.expect_headers)?;
-            if let Some(pattern) = &check.expect_body {
-                let judged = call.judge_body(pattern, until).await;
-                judged.map_err(|failure| named_encoding(failure, &head.headers))?;
-            }
-            call.end().await;
-            return Ok((head, Incoming::new(stream)));
-        }
-        stream.write_all(request.as_bytes()).await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
-        stream.flush().await.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))?;
+        let failed = |error: std::io::Error| ProbeFailure::BadAnswer(cause(&error));
+        stream.write_all(request.as_bytes()).await.map_err(failed)?;
+        stream.flush().await.map_err(failed)?;
         let mut incoming = Incoming::new(stream);
         let head = incoming.head(method(check)).await?;
         Ok((head, incoming))
     };
-    let (head, mut incoming) = timeout_at(until, head).await.unwrap_or(Err(ProbeFailure::Timeout))?;
-    let status = head.status();
-    if matches!(protocol, Protocol::Http2 | Protocol::H2c) {
-        return Ok(Answer { status, stream: incoming.stream });
-    }
+    let (head, mut incoming) = in_time(until, head).await?;
     judge_status(check, &head)?;
     judge_headers(&head.headers, &check.expect_headers)?;
     if let Some(pattern) = &check.expect_body {
         let judged = incoming.judge_body(head.framing(), pattern, until).await;
         judged.map_err(|failure| named_encoding(failure, &head.headers))?;
     }
-    Ok(Answer { status, stream: incoming.stream })
+    Ok(Answer { status: Some(head.status()), stream: incoming.stream })
+}
+
+async fn ask_http2(
+    errand: &Errand<'_>,
+    mut stream: Stream,
+    request: &str,
+    until: Instant,
+) -> Result<Answer, ProbeFailure> {
+    let check = errand.check;
+    let head = async {
+        let mut call = Call::begin(&mut stream, request, errand.is_secure(), None).await?;
+        let head = call.head().await?;
+        Ok((head, call))
+    };
+    let (head, mut call) = in_time(until, head).await?;
+    judge_status(check, &head)?;
+    judge_headers(&head.headers, &check.expect_headers)?;
+    if let Some(pattern) = &check.expect_body {
+        let judged = call.judge_body(pattern, until).await;
+        judged.map_err(|failure| named_encoding(failure, &head.headers))?;
+    }
+    // The verdict has fallen, and what is said of the end is no part of it.
+    let _ = timeout(REST_TIME, call.end()).await;
+    Ok(Answer { status: Some(head.status()), stream })
 }
 
 fn judge_status(check: &HealthCheck, head: &ResponseHead) -> Result<(), ProbeFailure> {
@@ -157,7 +158,7 @@ fn named_encoding(failure: ProbeFailure, headers: &Headers) -> ProbeFailure {
 
 /// What the request is for: the configured host, else the server's own name, and the port unless that goes without
 /// saying.
-fn authority(check: &HealthCheck, server: &Server, secure: bool) -> String {
+pub(super) fn authority(check: &HealthCheck, server: &Server, secure: bool) -> String {
     check.host.clone().unwrap_or_else(|| {
         let Some(port) = server.tcp_port().map(|port| check.port.unwrap_or(port)) else {
             return server.authority();

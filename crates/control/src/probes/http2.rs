@@ -1,14 +1,14 @@
-//! A request over HTTP/2: for pools whose servers take nothing else.
+//! A request over HTTP/2.
 
 use loadweaver_config::BodyPattern;
-use loadweaver_http1::{HeadLimits, RequestHead, ResponseHead};
+use loadweaver_http1::{HeadLimits, Headers, RequestHead, ResponseHead};
 use loadweaver_http2::{Connection, Ended, Event, Finish, Limits, Opening, Read, Scheme, StreamId};
 use loadweaver_policy::health::ProbeFailure;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Finder, PROBED};
-use super::http::Stream;
+use super::reach::Stream;
 use super::tcp::cause;
 
 /// One request on a connection of its own.
@@ -21,11 +21,12 @@ pub(super) struct Call<'s> {
 }
 
 impl<'s> Call<'s> {
-    /// Sends a request, which is written as for HTTP/1.
+    /// Sends a request, whose head is written as for HTTP/1.
     pub(super) async fn begin(
         stream: &'s mut Stream,
         request: &str,
         secure: bool,
+        body: Option<&[u8]>,
     ) -> Result<Self, ProbeFailure> {
         let scheme = if secure { Scheme::Https } else { Scheme::Http };
         // A probe is too short for anything that is held to time.
@@ -36,9 +37,16 @@ impl<'s> Call<'s> {
         if !matches!(read, Ok(Some(_))) {
             return Err(bad("the request cannot be written"));
         }
-        head.strip_hop_by_hop();
-        let opened = engine.open(&head, &[], Opening { finish: Finish::Now, protocol: None });
+        let finish = if body.is_some() { Finish::Later } else { Finish::Now };
+        let opened = engine.open(&head, &[], Opening { finish, protocol: None });
         let id = opened.map_err(|_| bad("no request can be sent"))?;
+        if let Some(body) = body {
+            // Before the server has said otherwise it takes 64 KiB, and no probe sends more than a few hundred bytes.
+            if engine.write(id, body) != Ok(body.len()) {
+                return Err(bad("the request cannot be sent"));
+            }
+            engine.finish(id, None);
+        }
         let mut call = Self { stream, engine, id, bytes: Vec::new() };
         call.send().await?;
         Ok(call)
@@ -86,6 +94,16 @@ impl<'s> Call<'s> {
         found.verdict()
     }
 
+    /// Reads on in the body.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Read {
+        self.engine.read(self.id, into)
+    }
+
+    /// What stands behind the body, once that has ended.
+    pub(super) fn trailers(&mut self) -> Option<Headers> {
+        self.engine.trailers(self.id)
+    }
+
     /// Ends the connection; whatever happens here says nothing about the server's health.
     pub(super) async fn end(mut self) {
         self.engine.release(self.id);
@@ -94,7 +112,7 @@ impl<'s> Call<'s> {
     }
 
     /// Sends what there is to send, and takes what comes then.
-    async fn more(&mut self) -> Result<(), ProbeFailure> {
+    pub(super) async fn more(&mut self) -> Result<(), ProbeFailure> {
         self.send().await?;
         let read = self.stream.read_buf(&mut self.bytes).await;
         if read.map_err(|error| ProbeFailure::BadAnswer(cause(&error)))? == 0 {
@@ -105,7 +123,7 @@ impl<'s> Call<'s> {
         self.bytes.drain(..taken);
         while let Some(event) = self.engine.next_event() {
             if let Event::Reset(_, code) = event {
-                return Err(bad(&format!("the server has reset the request: {code:?}")));
+                return Err(bad(&format!("the server has reset the request: {}", code.name())));
             }
         }
         Ok(())

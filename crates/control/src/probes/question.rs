@@ -5,8 +5,9 @@ use loadweaver_policy::health::ProbeFailure;
 use loadweaver_proxy::ServerState;
 
 use super::http::Answer;
+use super::reach::Errand;
 use super::tcp::Place;
-use super::{exec, http, tcp};
+use super::{exec, grpc, http, tcp};
 
 /// A good answer.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub(super) struct Answered {
 impl Answered {
     /// What an `http` probe was answered with.
     pub(super) fn status(&self) -> Option<u16> {
-        self.answer.as_ref().map(|answer| answer.status)
+        self.answer.as_ref().and_then(|answer| answer.status)
     }
 
     /// Does what politeness asks for after the verdict.
@@ -38,6 +39,7 @@ pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, Pr
         let place = address.map(|address| Place { address: address.with_port(check.port), announced });
         place.ok_or_else(|| ProbeFailure::Resolve(format!("nothing known of {}", server.host)))
     };
+    let identity = || state.identity().filter(|_| check.port.is_none() || check.tls);
     let answer = match check.kind {
         ProbeKind::Off => None,
         ProbeKind::Tcp => {
@@ -45,14 +47,19 @@ pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, Pr
             None
         }
         ProbeKind::Http => {
-            let identity = state.identity().filter(|_| check.port.is_none() || check.tls);
             // A port of its own is another service, which need not speak what the pool's servers do.
             let protocol = match pool.protocol {
                 Protocol::Http2 if check.port.is_none() => Protocol::Http2,
                 Protocol::H2c if check.port.is_none() && !check.tls => Protocol::H2c,
                 _ => Protocol::Http1,
             };
-            Some(http::ask(check, server, place()?, identity, protocol).await?)
+            Some(http::ask(Errand { check, server, place: place()?, identity: identity(), protocol }).await?)
+        }
+        ProbeKind::Grpc => {
+            // A call goes over HTTP/2, whatever the pool's requests do.
+            let secure = identity().is_some() || check.tls;
+            let protocol = if secure { Protocol::Http2 } else { Protocol::H2c };
+            Some(grpc::ask(Errand { check, server, place: place()?, identity: identity(), protocol }).await?)
         }
         ProbeKind::Exec => {
             exec::ask(check, &pool.name, server).await?;

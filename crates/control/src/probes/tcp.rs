@@ -25,12 +25,12 @@ impl Place {
 
 /// Connects, within the time that the check allows.
 pub(super) async fn ask(check: &HealthCheck, place: Place) -> Result<(), ProbeFailure> {
-    let connected = timeout(check.timeout, connect(place)).await;
+    let connected = timeout(check.timeout, connect(&place)).await;
     connected.unwrap_or(Err(ProbeFailure::Timeout)).map(drop)
 }
 
 /// Connects, and says that the connection is our own where something has to be said.
-pub(super) async fn connect(place: Place) -> Result<TcpStream, ProbeFailure> {
+pub(super) async fn connect(place: &Place) -> Result<TcpStream, ProbeFailure> {
     let refused = |error: io::Error| ProbeFailure::Connect(cause(&error));
     let mut stream = place.address.connect().await.map_err(refused)?;
     if place.announced != SendProxyProtocol::Off {

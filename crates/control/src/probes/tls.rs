@@ -1,8 +1,8 @@
-//! TLS for `http` probes.
+//! TLS for probes with a request.
 
 use std::sync::{Arc, OnceLock};
 
-use loadweaver_config::{HealthCheck, Server};
+use loadweaver_config::{HealthCheck, Protocol, Server};
 use loadweaver_policy::health::ProbeFailure;
 use loadweaver_proxy::tls::{Anybody, system_roots};
 use tokio_rustls::TlsConnector;
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
-use super::http::Stream;
+use super::reach::Stream;
 
 /// Whom a probe asks for (SNI), and whose name its certificate has to have: the host of the request.
 pub(super) fn name(check: &HealthCheck, server: &Server) -> Result<ServerName<'static>, ProbeFailure> {
@@ -31,10 +31,10 @@ fn without_port(host: &str) -> &str {
 }
 
 /// Made once. With `verify` the system's certificates count, as they were when the first such probe was sent.
-pub(super) fn settings(verify: bool) -> Arc<ClientConfig> {
+pub(super) fn settings(verify: bool, protocol: Protocol) -> Arc<ClientConfig> {
     static VERIFYING: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     static TRUSTING: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if verify {
+    let settings = if verify {
         Arc::clone(VERIFYING.get_or_init(|| trusting(system_roots())))
     } else {
         let anybody = || {
@@ -43,7 +43,13 @@ pub(super) fn settings(verify: bool) -> Arc<ClientConfig> {
             finish(builder.with_no_client_auth())
         };
         Arc::clone(TRUSTING.get_or_init(anybody))
+    };
+    if protocol != Protocol::Http2 {
+        return settings;
     }
+    let mut settings = ClientConfig::clone(&settings);
+    settings.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(settings)
 }
 
 /// Trusts what these have signed.

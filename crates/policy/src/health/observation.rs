@@ -54,6 +54,8 @@ pub enum ProbeFailure {
     Body(String),
     /// A header that `healthCheck.expectHeaders` asks for is missing, or has another value.
     Header(String),
+    /// A `grpc` probe was answered with something other than SERVING.
+    Grpc(String),
     /// The program of an `exec` probe did not exit with 0, or could not be started.
     Program(String),
     /// Somebody is there and TLS with them failed, for the reason that is given.
@@ -83,13 +85,15 @@ pub enum ProbeFault {
     Header,
     /// See [`ProbeFailure::Body`].
     Body,
+    /// See [`ProbeFailure::Grpc`].
+    Grpc,
     /// See [`ProbeFailure::Program`].
     Program,
 }
 
 impl ProbeFault {
     /// Every one, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connect,
         Self::Resolve,
         Self::Timeout,
@@ -99,6 +103,7 @@ impl ProbeFault {
         Self::Status,
         Self::Header,
         Self::Body,
+        Self::Grpc,
         Self::Program,
     ];
 
@@ -114,6 +119,7 @@ impl ProbeFault {
             Self::Status => "probe_status",
             Self::Header => "probe_header",
             Self::Body => "probe_body",
+            Self::Grpc => "probe_grpc",
             Self::Program => "probe_program",
         }
     }
@@ -181,6 +187,7 @@ impl ProbeFailure {
             | Self::BadAnswer(_)
             | Self::Body(_)
             | Self::Header(_)
+            | Self::Grpc(_)
             | Self::Program(_)
             | Self::Tls(_)
             | Self::Resolve(_) => None,
@@ -197,6 +204,7 @@ impl ProbeFailure {
             Self::BadAnswer(_) => ProbeFault::Answer,
             Self::Body(_) => ProbeFault::Body,
             Self::Header(_) => ProbeFault::Header,
+            Self::Grpc(_) => ProbeFault::Grpc,
             Self::Program(_) => ProbeFault::Program,
             Self::Tls(_) => ProbeFault::Tls,
             Self::Resolve(_) => ProbeFault::Resolve,
@@ -212,7 +220,9 @@ impl fmt::Display for ProbeFailure {
             Self::Status(status) => write!(f, "answered with status {status}"),
             Self::Slow { latency, limit } => write!(f, "took {latency:?}, allowed are {limit:?}"),
             Self::BadAnswer(cause) => write!(f, "bad answer: {cause}"),
-            Self::Body(problem) | Self::Header(problem) | Self::Program(problem) => f.write_str(problem),
+            Self::Body(problem) | Self::Header(problem) | Self::Grpc(problem) | Self::Program(problem) => {
+                f.write_str(problem)
+            }
             Self::Tls(cause) => write!(f, "TLS: {cause}"),
             Self::Resolve(cause) => write!(f, "name cannot be resolved: {cause}"),
         }

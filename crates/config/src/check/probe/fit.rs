@@ -29,27 +29,35 @@ fn latency_fits(section: &Section<'_>, health: &HealthCheck, report: &mut Report
     spot.refuse(report, Fault::new(problem, "lower \"maxLatency\" or raise \"timeout\""));
 }
 
-/// Keys that not every kind of probe looks at, and the kind that is meant where one stands alone.
-const OF_KINDS: [(&str, ProbeKind); 11] = [
-    ("path", ProbeKind::Http),
-    ("host", ProbeKind::Http),
-    ("expectStatus", ProbeKind::Http),
-    ("method", ProbeKind::Http),
-    ("tls", ProbeKind::Http),
-    ("verify", ProbeKind::Http),
-    ("headers", ProbeKind::Http),
-    ("expectBody", ProbeKind::Http),
-    ("expectHeaders", ProbeKind::Http),
-    ("port", ProbeKind::Tcp),
-    ("command", ProbeKind::Exec),
+const HTTP: &[ProbeKind] = &[ProbeKind::Http];
+const REQUESTS: &[ProbeKind] = &[ProbeKind::Http, ProbeKind::Grpc];
+const CONNECTIONS: &[ProbeKind] = &[ProbeKind::Tcp, ProbeKind::Http, ProbeKind::Grpc];
+
+/// Keys that not every kind of probe looks at, and those that do; the first is meant where the key stands alone.
+const OF_KINDS: [(&str, &[ProbeKind]); 12] = [
+    ("path", HTTP),
+    ("service", &[ProbeKind::Grpc]),
+    ("host", REQUESTS),
+    ("expectStatus", HTTP),
+    ("method", HTTP),
+    ("tls", REQUESTS),
+    ("verify", REQUESTS),
+    ("headers", REQUESTS),
+    ("expectBody", HTTP),
+    ("expectHeaders", HTTP),
+    ("port", CONNECTIONS),
+    ("command", &[ProbeKind::Exec]),
 ];
+
+/// Headers of a call that are ours to write (`grpc/doc/PROTOCOL-HTTP2.md`).
+const OF_CALLS: [&str; 4] = ["content-type", "grpc-accept-encoding", "grpc-encoding", "grpc-timeout"];
 
 /// Without a `type`, such a key is a forgotten `type`; with another one, probably left from a trial.
 fn keys_fit(section: &Section<'_>, health: &HealthCheck, report: &mut Report) {
     let kind = section.get("type");
     for (key, of) in OF_KINDS {
-        let fits = of == health.kind || of == ProbeKind::Tcp && health.kind == ProbeKind::Http;
-        let Some(spot) = section.get(key).filter(|_| !fits) else { continue };
+        let Some(spot) = section.get(key).filter(|_| !of.contains(&health.kind)) else { continue };
+        let Some(of) = of.first() else { continue };
         let problem = format!("\"{key}\" has no effect on a probe of type \"{}\"", health.kind.name());
         if kind.is_none() {
             let problem = format!("{problem}, which is the default");
@@ -88,10 +96,12 @@ fn intervals_fit(section: &Section<'_>, health: &HealthCheck, report: &mut Repor
 }
 
 fn request_fits(section: &Section<'_>, health: &HealthCheck, report: &mut Report) {
-    if health.kind != ProbeKind::Http {
+    if !REQUESTS.contains(&health.kind) {
         return;
     }
-    if let Some(spot) = section.get("expectBody").filter(|_| health.method == "HEAD") {
+    if let Some(spot) =
+        section.get("expectBody").filter(|_| health.kind == ProbeKind::Http && health.method == "HEAD")
+    {
         // RFC 9110, 9.3.2.
         let fault = Fault::new("an answer to HEAD has no body", "take it out, or choose the method \"GET\"");
         spot.refuse(report, fault);
@@ -99,5 +109,10 @@ fn request_fits(section: &Section<'_>, health: &HealthCheck, report: &mut Report
     if let Some(spot) = section.get("verify").filter(|_| !health.tls) {
         let problem = "\"verify\" has no effect without \"tls\": true";
         report.warn(&spot.at, Fault::new(problem, "add \"tls\": true, or take the key out"));
+    }
+    let ours = health.headers.iter().find(|(name, _)| OF_CALLS.contains(&name.as_str()));
+    if let (ProbeKind::Grpc, Some((name, _)), Some(spot)) = (health.kind, ours, section.get("headers")) {
+        let problem = format!("the header {name} belongs to every call, and is written for you");
+        spot.refuse(report, Fault::new(problem, "take it out"));
     }
 }

@@ -1,10 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-use loadweaver_config::{BodyPattern, ProbeKind};
+use std::net::SocketAddr;
+
+use loadweaver_config::{BodyPattern, ProbeKind, Protocol};
 use loadweaver_testkit::origin::reply;
 use loadweaver_testkit::{Origin, OriginConnection};
 
 use crate::fixture;
 
+use super::super::tcp::Place;
 use super::*;
 
 fn check() -> HealthCheck {
@@ -23,11 +26,19 @@ fn server(host: &str, port: u16) -> Server {
     fixture::pool(&[(host, port)], check()).servers[0].as_ref().clone()
 }
 
+fn errand<'a>(
+    check: &'a HealthCheck,
+    server: &'a Server,
+    address: SocketAddr,
+    protocol: Protocol,
+) -> Errand<'a> {
+    Errand { check, server, place: Place::plain(address), identity: None, protocol }
+}
+
 async fn probe(origin: &Origin, check: &HealthCheck) -> Result<u16, String> {
     let server = server("127.0.0.1", origin.port());
-    let answer =
-        ask(check, &server, Place::plain(origin.address()), None, loadweaver_config::Protocol::Http1).await;
-    answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
+    let answer = ask(errand(check, &server, origin.address(), Protocol::Http1)).await;
+    answer.map(|answer| answer.status.unwrap()).map_err(|failure| failure.to_string())
 }
 
 /// An origin that reads a request, sends these bytes, and does as the end says.
@@ -245,8 +256,8 @@ async fn a_body_that_was_packed_all_the_same_is_said_to_be() {
 
 async fn ask_http2(check: &HealthCheck, address: std::net::SocketAddr) -> Result<u16, String> {
     let server = server("127.0.0.1", address.port());
-    let answer = ask(check, &server, Place::plain(address), None, loadweaver_config::Protocol::H2c).await;
-    answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
+    let answer = ask(errand(check, &server, address, Protocol::H2c)).await;
+    answer.map(|answer| answer.status.unwrap()).map_err(|failure| failure.to_string())
 }
 
 #[tokio::test]

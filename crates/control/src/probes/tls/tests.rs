@@ -6,6 +6,7 @@ use crate::fixture;
 use crate::fixture::secure::Secure;
 
 use super::super::http;
+use super::super::reach::Errand;
 use super::super::tcp::Place;
 use super::*;
 
@@ -31,15 +32,9 @@ async fn ask(secure: &Secure, check: &HealthCheck, expected_name: &str) -> Resul
     let expect_headers = vec![("x-name".to_owned(), expected_name.to_owned())];
     let check = HealthCheck { expect_headers, ..check.clone() };
     let server = fixture::pool(&[("127.0.0.1", secure.port)], check.clone()).servers[0].clone();
-    let answer = http::ask(
-        &check,
-        &server,
-        Place::plain(([127, 0, 0, 1], secure.port).into()),
-        None,
-        loadweaver_config::Protocol::Http1,
-    )
-    .await;
-    answer.map(|answer| answer.status).map_err(|failure| failure.to_string())
+    let place = Place::plain(([127, 0, 0, 1], secure.port).into());
+    let errand = Errand { check: &check, server: &server, place, identity: None, protocol: Protocol::Http1 };
+    http::ask(errand).await.map(|answer| answer.status.unwrap()).map_err(|failure| failure.to_string())
 }
 
 #[tokio::test]
@@ -68,15 +63,9 @@ async fn who_speaks_no_tls_gives_a_bad_answer() {
         connection.hang()
     });
     let server = fixture::pool(&[("127.0.0.1", origin.port())], check(None, false)).servers[0].clone();
-    let failure = http::ask(
-        &check(None, false),
-        &server,
-        Place::plain(origin.address()),
-        None,
-        loadweaver_config::Protocol::Http1,
-    )
-    .await
-    .unwrap_err();
+    let (check, place) = (check(None, false), Place::plain(origin.address()));
+    let errand = Errand { check: &check, server: &server, place, identity: None, protocol: Protocol::Http1 };
+    let failure = http::ask(errand).await.unwrap_err();
     assert!(failure.to_string().starts_with("TLS: "), "{failure}");
 }
 

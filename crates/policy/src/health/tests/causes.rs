@@ -19,6 +19,7 @@ fn each_fault_of_a_probe_has_a_word_of_its_own() {
         ProbeFailure::Status(500),
         ProbeFailure::Header(text()),
         ProbeFailure::Body(text()),
+        ProbeFailure::Grpc(text()),
         ProbeFailure::Program(text()),
     ];
     let mut words = Vec::new();

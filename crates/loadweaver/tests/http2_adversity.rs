@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loadweaver_testkit::config::{merge, one_pool, one_pool_with};
-use loadweaver_testkit::http2::client::get;
+use loadweaver_testkit::http2::client::{get, request};
 use loadweaver_testkit::http2::origin::echo;
 use loadweaver_testkit::http2::raw::{PREFACE, kind};
 use loadweaver_testkit::origin::reply;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::{Authority, TlsOrigin};
-use loadweaver_testkit::{Balancer, Http2Client, Http2Origin, Origin, RawClient, RawHttp2, eventually};
+use loadweaver_testkit::{
+    Balancer, Http2Client, Http2Origin, Origin, OriginConnection, RawClient, RawHttp2, eventually,
+};
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
@@ -152,6 +154,35 @@ fn connections_that_take_no_streams_are_not_kept() {
         let open = open.load(Ordering::SeqCst);
         open > 0 && gone.load(Ordering::SeqCst) + 1 >= open
     });
+}
+
+#[test]
+fn a_server_that_accepts_and_speaks_no_http_2_has_not_been_connected_to() {
+    let (silent, good) = (Origin::start(OriginConnection::hang), Http2Origin::echoing());
+    let pool = json!({
+        "protocol": "h2c", "timeouts": { "connect": "2s" }, "healthCheck": { "type": "off" },
+        "passiveHealth": { "failures": 0 }, "retry": { "budgetPercent": 100 },
+    });
+    let mut config = one_pool_with(&[silent.address(), good.address()], &pool);
+    merge(&mut config, &json!({ "workers": 1 }));
+    let balancer = Balancer::start(BINARY, &config);
+    let client = Http2Client::connect(balancer.address());
+    for _ in 0..2 {
+        // Nobody can have seen it, so it goes elsewhere although it is a POST.
+        let told = client.exchange(request("POST", "/once"), &b"body"[..], None).expect("an answer");
+        assert_eq!((told.status, told.text().as_str()), (200, "POST /once body"));
+    }
+    assert!(silent.accepted() > 0, "it was never its turn");
+    assert_eq!(good.requests(), 2);
+    eventually("it is hung up on", || silent.open() == 0);
+    let old = Origin::named("speaks HTTP/1.1");
+    for (server, status, failure) in
+        [(silent.address(), 504, "connect_timeout"), (old.address(), 502, "connect_failed")]
+    {
+        let balancer = Balancer::start(BINARY, &one_pool_with(&[server], &pool));
+        let told = balancer.get("/");
+        assert_eq!((told.status, told.fields.get("x-loadweaver-failure")), (status, Some(failure)));
+    }
 }
 
 #[test]

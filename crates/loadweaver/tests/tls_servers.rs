@@ -5,7 +5,7 @@ use loadweaver_testkit::config::{merge, one_pool, one_pool_with};
 use loadweaver_testkit::origin::reply;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::{Authority, Bridge, Signed, TlsOrigin};
-use loadweaver_testkit::{Balancer, Origin, eventually};
+use loadweaver_testkit::{Balancer, Http2Origin, Origin, eventually};
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
@@ -220,6 +220,26 @@ fn probes_use_what_requests_use() {
         let pool = json!({ "healthCheck": check, "tls": tls });
         let balancer = Balancer::start(BINARY, &one_pool_with(&[bridge.address()], &pool));
         balancer.wait_for_status(state, |status| status["pools"][0]["servers"][0]["state"] == state);
+    }
+}
+
+#[test]
+fn probes_speak_what_tls_agrees_on() {
+    let site = Site::new();
+    let signed = site.authority.sign(&["127.0.0.1"]);
+    let (http1, http2) = (Origin::answering(reply(200, "well")), Http2Origin::echoing());
+    let origins = [
+        (http1.address(), &["http/1.1"][..]),
+        (http1.address(), &[]),
+        (http2.address(), &["h2"]),
+        (http2.address(), &["h2", "http/1.1"]),
+    ];
+    for (origin, protocols) in origins {
+        let bridge = TlsOrigin { protocols, ..origin_with(&signed) }.bridge(origin);
+        let check = json!({ "type": "http", "interval": "50ms", "rise": 1, "fall": 1, "startDown": true });
+        let pool = json!({ "healthCheck": check, "tls": { "caFile": site.ca } });
+        let balancer = Balancer::start(BINARY, &one_pool_with(&[bridge.address()], &pool));
+        balancer.wait_for_status("up", |status| status["pools"][0]["servers"][0]["state"] == "up");
     }
 }
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 use loadweaver_config::ConnectionPool;
 use loadweaver_policy::failure::Failure;
 use loadweaver_telemetry::log;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::address::Address;
@@ -21,11 +23,13 @@ use crate::buffer::Stock;
 use crate::deadline::{Alarm, For, Nanos, nanos};
 use crate::server::ServerState;
 use crate::stream::{HandshakeError, Secured, Stream};
-use crate::tls::{self, Identity};
+use crate::tls;
 
 /// Telling servers whom a connection is from.
 pub(crate) mod announce;
 pub(crate) mod shared;
+/// Those for WebSockets, where HTTP/2 may not do.
+pub(crate) mod socket;
 
 use announce::Announced;
 
@@ -40,6 +44,8 @@ pub(crate) struct Lease {
     identity: u64,
     /// TLS has agreed on HTTP/2.
     pub(crate) http2: bool,
+    /// It does not speak what its pool's exchanges would have agreed on, so no other one gets it.
+    odd: bool,
     /// Whom it was said to be from. Boxed: few are.
     pub(crate) announced: Option<Box<Announced>>,
     opened: Nanos,
@@ -118,7 +124,7 @@ impl Upstreams {
         if !limits.max_lifetime.is_zero() {
             until = until.min(lease.opened.saturating_add(nanos(limits.max_lifetime)));
         }
-        if spent || until <= now {
+        if spent || until <= now || lease.odd {
             return;
         }
         let announced = lease.announced.is_some();
@@ -155,27 +161,39 @@ impl Upstreams {
     }
 }
 
+/// How a connection is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner<'h> {
+    /// As its pool has it, behind a header if there is one.
+    Usual(&'h [u8]),
+    /// For HTTP/1.1 alone, whatever else its pool would speak with the server.
+    Http1,
+}
+
 /// Opens a connection, within `limit` of `now`, and says first what is to be said in front of it.
 pub(crate) async fn connect(
     server: &ServerState,
     stock: &Rc<Stock>,
     alarm: &Alarm,
     (now, limit): (Nanos, Duration),
-    header: &[u8],
+    manner: Manner<'_>,
 ) -> Result<Lease, Failure> {
     let address = server.address().ok_or(Failure::ResolveFailed)?;
     alarm.set(For::Server, now, limit);
     let identity = server.identity();
     let mut connecting = std::pin::pin!(async {
         let mut stream = address.connect().await.map_err(|error| failure_of(&error))?;
-        if !header.is_empty() {
+        if let Manner::Usual(header @ [_, ..]) = manner {
             stream.write_all(header).await.map_err(|_| Failure::ConnectFailed)?;
         }
         match identity {
             None => Ok((Stream::connected(stream), false)),
             // Boxed: a connection in the clear does not pay for its room.
             Some(identity) => {
-                Box::pin(greet(Stream::connected(stream), stock, identity)).await.map_err(|error| {
+                let terms =
+                    if manner == Manner::Http1 { identity.for_http1() } else { identity.config.clone() };
+                let greeting = greet(Stream::connected(stream), stock, (terms, identity.name.clone()));
+                Box::pin(greeting).await.map_err(|error| {
                     tracing::debug!(target: log::TLS, server = server.address_text(), %error, "no handshake");
                     refused(&error)
                 })
@@ -191,14 +209,14 @@ pub(crate) async fn connect(
     server.counters.connects.increment();
     let (stream, http2) = connected?;
     let identity = server.identity_number();
-    let announced = None;
     Ok(Lease {
         stream,
         reused: false,
         address: address.clone(),
         identity,
         http2,
-        announced,
+        odd: manner == Manner::Http1,
+        announced: None,
         opened: now,
         served: 0,
     })
@@ -209,9 +227,8 @@ pub(crate) async fn connect(
 async fn greet(
     mut stream: Stream,
     stock: &Rc<Stock>,
-    identity: &Identity,
+    (config, name): (Arc<ClientConfig>, ServerName<'static>),
 ) -> Result<(Stream, bool), HandshakeError> {
-    let (config, name) = (Arc::clone(&identity.config), identity.name.clone());
     stream.secure(|socket| Secured::client(socket, stock, config, name)).map_err(HandshakeError::Tls)?;
     let facts = poll_fn(|cx| stream.poll_handshake(cx)).await?;
     let http2 = facts.protocol.as_deref() == Some(tls::HTTP2);

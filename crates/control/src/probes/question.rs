@@ -50,6 +50,8 @@ pub(super) async fn ask(pool: &Pool, state: &ServerState) -> Result<Answered, Pr
             // A port of its own is another service, which need not speak what the pool's servers do.
             let protocol = match pool.protocol {
                 Protocol::Http2 if check.port.is_none() => Protocol::Http2,
+                // What TLS agrees on, where requests leave it to that.
+                Protocol::Auto if check.port.is_none() && pool.tls.is_some() => Protocol::Auto,
                 Protocol::H2c if check.port.is_none() && !check.tls => Protocol::H2c,
                 _ => Protocol::Http1,
             };

@@ -18,7 +18,7 @@ use crate::forward::flow::{Broken, Coding, Ends, Flow, Upload, Waits};
 use crate::forward::relay;
 use crate::pool::Permit;
 use crate::upstream::announce::Announced;
-use crate::upstream::{self, Lease};
+use crate::upstream::{self, Lease, Manner};
 use crate::websocket::{self, WEBSOCKET};
 
 /// Interim answers before a final one; a server that sends more is not going to answer.
@@ -121,19 +121,20 @@ async fn connect(
     };
     if may_share {
         let terms = (config.protocol, &config.connection_pool, limit);
-        let mut lease = upstream::shared::lease(x.worker, &permit.server, x.alarm, terms, fresh).await?;
-        if x.websocket.is_some()
-            && let Some(stream) = lease.stream.framed()
-        {
-            upstream::shared::takes_websockets(stream, x.alarm, (now, limit)).await?;
+        if x.websocket.is_some() {
+            // Boxed: no other exchange pays for its room.
+            let leased = upstream::socket::lease(x.worker, &permit.server, x.alarm, terms, fresh);
+            return Box::pin(leased).await;
         }
-        return Ok(lease);
+        return upstream::shared::lease(x.worker, &permit.server, x.alarm, terms, fresh).await;
     }
     let Some(announced) = announced else {
-        return upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), &[]).await;
+        return upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), Manner::Usual(&[]))
+            .await;
     };
     let header = announced.header(x);
-    let connecting = upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), &header);
+    let manner = Manner::Usual(&header);
+    let connecting = upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), manner);
     let mut lease = Box::pin(connecting).await?;
     lease.announced = Some(Box::new(announced));
     Ok(lease)

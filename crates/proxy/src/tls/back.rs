@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::SystemTime;
 
 use loadweaver_config::{Issue, PoolTls, Protocol, Server};
@@ -42,6 +42,8 @@ struct Read {
 pub struct Identity {
     back: Arc<Back>,
     pub(crate) config: Arc<ClientConfig>,
+    /// The same for connections that are to be of HTTP/1.1; made when it is first needed, as few ever are.
+    http1: OnceLock<Arc<ClientConfig>>,
     pub(crate) name: ServerName<'static>,
     /// Tells apart what connections were secured with.
     number: u64,
@@ -51,6 +53,16 @@ impl Identity {
     /// The number that no other way to secure a connection has.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What offers HTTP/1.1 and nothing else. Tickets are shared: what is spoken is agreed upon anew each time.
+    pub(crate) fn for_http1(&self) -> Arc<ClientConfig> {
+        let made = self.http1.get_or_init(|| {
+            let mut config = ClientConfig::clone(&self.config);
+            config.alpn_protocols = asked(Protocol::Http1);
+            Arc::new(config)
+        });
+        Arc::clone(made)
     }
 
     /// What a client that is not the proxy shakes hands with, as a new client would: nothing is taken up again.
@@ -153,7 +165,7 @@ impl Back {
         let mut config = self.config.clone();
         config.resumption = Resumption::in_memory_sessions(TICKETS);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Identity { back: Arc::clone(self), config: Arc::new(config), name, number }
+        Identity { back: Arc::clone(self), config: Arc::new(config), http1: OnceLock::new(), name, number }
     }
 
     /// Whether an identity is this one's.

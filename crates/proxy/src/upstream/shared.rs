@@ -24,7 +24,8 @@ use crate::engine::http2::driver::{Driver, Gone};
 use crate::server::ServerState;
 use crate::stream::Stream;
 use crate::stream::http2::{Http2Stream, Multiplex};
-use crate::upstream::{self, ByKey, Lease};
+use crate::upstream::socket::Sockets;
+use crate::upstream::{self, ByKey, Lease, Manner};
 use crate::worker::Worker;
 
 /// How long a server may take to say that it is still there, once one of its answers is late.
@@ -39,6 +40,7 @@ pub(crate) struct SharedConnections {
     unshared: RefCell<HashSet<u64>>,
     /// Who waits for a connection that somebody opens.
     opening: RefCell<HashMap<u64, Rc<Notify>, BuildHasherDefault<ByKey>>>,
+    pub(super) sockets: Sockets,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,7 @@ impl SharedConnections {
             address,
             identity,
             http2: true,
+            odd: false,
             announced: None,
             opened: 0,
             served: 0,
@@ -78,6 +81,7 @@ impl SharedConnections {
     /// Ends the connections to whatever is no server any more; what is under way on them goes on.
     pub(crate) fn keep_only(&self, servers: &HashSet<u64>) {
         self.unshared.borrow_mut().retain(|key| servers.contains(key));
+        self.sockets.keep_only(servers);
         self.open.borrow_mut().retain(|key, shared| {
             let stays = servers.contains(key);
             if !stays {
@@ -145,7 +149,7 @@ pub(crate) async fn lease(
     }
     shared.opening.borrow_mut().entry(key).or_default();
     let opening = Opening { worker: worker.clone(), key };
-    let lease = upstream::connect(server, &worker.stock, alarm, (began, limit), &[]).await?;
+    let lease = upstream::connect(server, &worker.stock, alarm, (began, limit), Manner::Usual(&[])).await?;
     match protocol {
         Protocol::H2c => {}
         // Also a server that has agreed on HTTP/1 before.
@@ -157,21 +161,27 @@ pub(crate) async fn lease(
         // It was asked for HTTP/2 and nothing else, and has not agreed.
         Protocol::Http2 => return Err(Failure::TlsHandshakeFailed),
     }
-    Ok(begin(opening, server, lease, pool))
+    let mut lease = begin(opening, server, lease, (pool, began, limit));
+    if let Some(stream) = lease.stream.framed() {
+        // It costs a round trip once, and what is sent to nobody would be lost with the connection.
+        settings(stream, alarm, (began, limit)).await?;
+    }
+    Ok(lease)
 }
 
-/// Makes sure that a server takes WebSockets on a place of its: those that do say so at the start.
-pub(crate) async fn takes_websockets(
+/// Waits until the server has said what it takes; whether extended CONNECT (RFC 8441) is among it. Until then a
+/// connection is being opened: whoever accepts it and says nothing speaks no HTTP/2.
+pub(super) async fn settings(
     stream: &Http2Stream,
     alarm: &Alarm,
     (began, limit): (Nanos, Duration),
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     alarm.set(For::Server, began, limit);
-    let known = poll_fn(|cx| match stream.poll_takes_protocols(cx) {
-        Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
-        Poll::Ready(Ok(false)) => Poll::Ready(Err(Failure::NoWebsocket)),
-        Poll::Ready(Err(_)) => Poll::Ready(Err(Failure::ConnectFailed)),
-        Poll::Pending => upstream::overdue(alarm).map_or(Poll::Pending, |failure| Poll::Ready(Err(failure))),
+    let known = poll_fn(|cx| match (stream.poll_takes_protocols(cx), upstream::overdue(alarm)) {
+        (Poll::Ready(Ok(takes)), _) => Poll::Ready(Ok(takes)),
+        (_, Some(failure)) => Poll::Ready(Err(failure)),
+        (Poll::Ready(Err(_)), None) => Poll::Ready(Err(Failure::ConnectFailed)),
+        (Poll::Pending, None) => Poll::Pending,
     })
     .await;
     alarm.clear(For::Server);
@@ -192,7 +202,12 @@ async fn wait(opening: &Notify, alarm: &Alarm, (began, limit): (Nanos, Duration)
 }
 
 /// Makes a connection one that is shared.
-fn begin(opening: Opening, server: &ServerState, lease: Lease, pool: &ConnectionPool) -> Lease {
+fn begin(
+    opening: Opening,
+    server: &ServerState,
+    lease: Lease,
+    (pool, began, limit): (&ConnectionPool, Nanos, Duration),
+) -> Lease {
     let worker = opening.worker.clone();
     let Lease { stream, reused, address, identity, opened, served, .. } = lease;
     let limits = &worker.shared.snapshot.load().config.limits;
@@ -215,11 +230,24 @@ fn begin(opening: Opening, server: &ServerState, lease: Lease, pool: &Connection
         leaving: false,
     };
     session.alarm.set(For::Exchange, opened, session.max_lifetime);
+    session.alarm.set(For::Server, began, limit);
     tokio::task::spawn_local(session.drive(stream));
     let place = Stream::http2(Http2Stream::planned(multiplex.clone()));
+    // It may be another program by now.
+    worker.shared_upstreams.sockets.forget(server);
     let mut open = worker.shared_upstreams.open.borrow_mut();
     open.entry(server.upstream()).or_default().push(Shared { multiplex, address: address.clone(), identity });
-    Lease { stream: place, reused, address, identity, http2: true, announced: None, opened, served }
+    Lease {
+        stream: place,
+        reused,
+        address,
+        identity,
+        http2: true,
+        odd: false,
+        announced: None,
+        opened,
+        served,
+    }
 }
 
 /// A connection to a server, as its own task sees it.
@@ -260,7 +288,8 @@ impl Session {
             self.multiplex.engine.borrow_mut().conclude();
         }
         if self.alarm.is_due(For::Server) || self.alarm.is_due(For::Attempt) {
-            // Neither an answer nor the echo of a PING: nobody is there any more. Or nobody reads our last words.
+            // Neither an answer nor the echo of a PING: nobody is there any more. Or nobody reads our last words. Or
+            // nobody has ever said a word of HTTP/2.
             return Poll::Ready(());
         }
         if self.multiplex.is_doubted() && !std::mem::replace(&mut self.doubted, true) {
@@ -271,6 +300,11 @@ impl Session {
         let gone = driver.poll(cx, &self.worker.stock, now, |event| alive |= matches!(event, Event::Pong(_)));
         if self.opening.is_some() && self.multiplex.engine.borrow().is_settled() {
             self.opening = None;
+            self.alarm.clear(For::Server);
+            if self.is_useless() {
+                // Nothing else would come to pass on it.
+                self.multiplex.wake_driver();
+            }
         }
         if alive {
             self.doubted = false;

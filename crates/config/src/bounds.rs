@@ -39,6 +39,12 @@ pub(crate) const BUFFER_BODY: Whole = 0..=16 * MIB;
 pub(crate) const HEAD: Whole = KIB..=256 * KIB;
 pub(crate) const TARGET: Whole = 256..=256 * KIB;
 pub(crate) const TRAILERS: Whole = 256..=256 * KIB;
+/// Exchanges at once on a connection of HTTP/2: each may hold a head and 64 KiB of a body.
+pub(crate) const STREAMS: Whole = 1..=1_000;
+/// A body on the way. Below, every frame would need its own leave; above, a connection could not keep its memory.
+pub(crate) const STREAM_WINDOW: Whole = 16 * KIB..=4 * MIB;
+/// Not below what the protocol begins with (RFC 9113 section 6.9.2).
+pub(crate) const CONNECTION_WINDOW: Whole = 64 * KIB..=4 * MIB;
 
 /// Longest body of a fallback, in bytes: it is kept in memory and sent from there.
 pub(crate) const FALLBACK_BODY: usize = 1024 * 1024;

@@ -83,7 +83,8 @@ pub use model::Config;
 pub use model::admin::{Admin, AdminTls, Role, Token};
 pub use model::event::{EVENT_NAMES, EventFilter, EventLog, Webhook, WebhookFormat};
 pub use model::listener::{
-    AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener, LogFormat, LogOutput, ProxyProtocol,
+    AccessLog, ClientProtocol, ClientTimeouts, ForwardedHeaders, Http2Limits, Limits, Listener, LogFormat,
+    LogOutput, Protocols, ProxyProtocol,
 };
 pub use model::pool::{
     Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry, RetryOn, SendProxyProtocol,

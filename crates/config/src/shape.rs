@@ -63,8 +63,8 @@ pub(crate) const FILE: Shape = Shape {
 pub(crate) const LISTENER: Shape = Shape {
     name: "Listener",
     what: "a listener",
-    keys: &["bind", "allowConnect", "proxyProtocol", "tls", "redirectHttps", "hsts"],
-    later: &["protocols"],
+    keys: &["bind", "allowConnect", "proxyProtocol", "tls", "redirectHttps", "hsts", "protocols"],
+    later: &[],
     also: &[
         ("address", "bind"),
         ("listen", "bind"),
@@ -79,6 +79,10 @@ pub(crate) const LISTENER: Shape = Shape {
         ("acceptProxy", "proxyProtocol"),
         ("proxy_protocol", "proxyProtocol"),
         ("sendProxyProtocol", "proxyProtocol"),
+        ("http2", "protocols"),
+        ("h2c", "protocols"),
+        ("alpn", "protocols"),
+        ("protocol", "protocols"),
     ],
 };
 
@@ -416,9 +420,27 @@ pub(crate) const LIMITS: Shape = Shape {
         "body",
         "connections",
         "requestsPerConnection",
+        "http2",
     ],
     later: &[],
     also: &[("maxBodySize", "body"), ("url", "target"), ("uri", "target"), ("maxConnections", "connections")],
+};
+
+pub(crate) const HTTP2_LIMITS: Shape = Shape {
+    name: "Http2Limits",
+    what: "the limits of HTTP/2",
+    keys: &["maxConcurrentStreams", "streamWindow", "connectionWindow"],
+    later: &[],
+    also: &[
+        ("streams", "maxConcurrentStreams"),
+        ("maxStreams", "maxConcurrentStreams"),
+        ("concurrentStreams", "maxConcurrentStreams"),
+        ("initialWindow", "streamWindow"),
+        ("initialWindowSize", "streamWindow"),
+        ("initialStreamWindowSize", "streamWindow"),
+        ("window", "streamWindow"),
+        ("initialConnectionWindowSize", "connectionWindow"),
+    ],
 };
 
 pub(crate) const ADMIN: Shape = Shape {
@@ -485,7 +507,7 @@ pub(crate) const ACCESS_LOG: Shape = Shape {
 };
 
 /// Every shape, the file itself first.
-pub(crate) const ALL: [&Shape; 30] = [
+pub(crate) const ALL: [&Shape; 31] = [
     &FILE,
     &LISTENER,
     &PROXY_PROTOCOL,
@@ -510,6 +532,7 @@ pub(crate) const ALL: [&Shape; 30] = [
     &POOL_TLS,
     &CLIENT_TIMEOUTS,
     &LIMITS,
+    &HTTP2_LIMITS,
     &ADMIN,
     &TOKEN,
     &ADMIN_TLS,

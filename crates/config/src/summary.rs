@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 
 use crate::issue::shown;
 use crate::model::Config;
-use crate::model::listener::{Limits, LogOutput, ProxyProtocol};
+use crate::model::listener::{Http2Limits, Limits, LogOutput, Protocols, ProxyProtocol};
 use crate::model::pool::{Pool, Protocol, Retry, SendProxyProtocol, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{HostPattern, PathPattern, Route};
@@ -35,6 +35,9 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
     for listener in &config.listeners {
         let connect = if listener.allow_connect { ", CONNECT allowed" } else { "" };
         writeln!(out, "  {} on {}{connect}", listener.name, listener.bind)?;
+        if listener.protocols != Protocols::Both {
+            writeln!(out, "    protocols: {} alone", protocols(listener.protocols))?;
+        }
         if let Some(rules) = &listener.proxy_protocol {
             writeln!(out, "    PROXY protocol: {}", proxy_protocol(rules))?;
         }
@@ -61,6 +64,14 @@ fn more(out: &mut String, count: usize, indent: &str, what: &str) -> fmt::Result
         writeln!(out, "{indent}… and {} more {what}", count - MAX_SHOWN)
     } else {
         Ok(())
+    }
+}
+
+pub(crate) fn protocols(protocols: Protocols) -> &'static str {
+    match protocols {
+        Protocols::Both => "HTTP/1 and HTTP/2",
+        Protocols::Http1 => "HTTP/1",
+        Protocols::Http2 => "HTTP/2",
     }
 }
 
@@ -357,7 +368,17 @@ fn write_limits(out: &mut String, limits: &Limits) -> fmt::Result {
         0 => "any number of".to_owned(),
         most => most.to_string(),
     };
-    writeln!(out, "client connections: {connections}, {requests} requests each")
+    writeln!(out, "client connections: {connections}, {requests} requests each")?;
+    if limits.http2 == Http2Limits::default() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "of HTTP/2: {} exchanges at once, {} of a body on the way, {} on a connection",
+        limits.http2.max_concurrent_streams,
+        format_size(limits.http2.stream_window.into()),
+        format_size(limits.http2.connection_window.into())
+    )
 }
 
 pub(crate) fn proxy_protocol(rules: &ProxyProtocol) -> String {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loadweaver_config::{
     AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, FlapDamping, ForwardedHeaders,
-    HealthCheck, Limits, Listener, PassiveHealth, Pool, PoolTimeouts, Protocol, Retry, Route, RouteMatch,
-    SendProxyProtocol, Server, ServerState,
+    HealthCheck, Limits, Listener, PassiveHealth, Pool, PoolTimeouts, Protocol, Protocols, Retry, Route,
+    RouteMatch, SendProxyProtocol, Server, ServerState,
 };
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
@@ -60,6 +60,7 @@ pub(crate) fn watched(pool: Pool) -> Watched {
             tls: None,
             redirect_https: None,
             hsts: None,
+            protocols: Protocols::default(),
         }],
         routes: vec![Route {
             name: "all".into(),

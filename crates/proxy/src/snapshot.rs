@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadweaver_config::{Config, Issues, Listener, ProxyProtocol, RedirectHttps, SendProxyProtocol, Server};
+use loadweaver_config::{
+    Config, Issues, Listener, Protocols, ProxyProtocol, RedirectHttps, SendProxyProtocol, Server,
+};
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
@@ -180,10 +182,10 @@ impl Snapshot {
         let takes_everything = config.routes.first().is_some_and(|route| route.matcher.is_everything());
         let bus = bus.clone();
         let manners = config.listeners.iter().map(Manners::of);
-        let any = config
-            .listeners
-            .iter()
-            .any(|one| one.hsts.is_some() || one.redirect_https.is_some() || one.proxy_protocol.is_some());
+        let any = config.listeners.iter().any(|one| {
+            let plain = one.hsts.is_none() && one.redirect_https.is_none() && one.proxy_protocol.is_none();
+            !plain || one.protocols != Protocols::Both
+        });
         let manners = if any { manners.collect() } else { Vec::new() };
         let announces = config.pools.iter().any(|pool| pool.send_proxy_protocol != SendProxyProtocol::Off);
         Arc::new(Self {
@@ -237,6 +239,11 @@ impl Snapshot {
     /// Who says of a listener's connections whom they are from.
     pub(crate) fn proxy_protocol(&self, entrance: &Entrance) -> Option<Arc<ProxyProtocol>> {
         self.manners(entrance)?.proxy_protocol.clone()
+    }
+
+    /// What a listener's clients may speak.
+    pub(crate) fn protocols(&self, entrance: &Entrance) -> Protocols {
+        self.manners(entrance).map_or(Protocols::Both, |manners| manners.protocols)
     }
 
     /// What a listener does beside serving.
@@ -308,6 +315,8 @@ pub(crate) struct Manners {
     pub(crate) hsts: Option<String>,
     /// Who says whom connections are from.
     pub(crate) proxy_protocol: Option<Arc<ProxyProtocol>>,
+    /// What clients may speak.
+    pub(crate) protocols: Protocols,
 }
 
 impl Manners {
@@ -316,6 +325,7 @@ impl Manners {
             redirect: listener.redirect_https,
             hsts: listener.hsts.map(|hsts| hsts.to_string()),
             proxy_protocol: listener.proxy_protocol.clone().map(Arc::new),
+            protocols: listener.protocols,
         }
     }
 }

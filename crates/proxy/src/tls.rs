@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use loadweaver_config::{Config, Issue, Issues, Protocol, TlsVersion};
+use loadweaver_config::{Config, Issue, Issues, Protocol, Protocols, TlsVersion};
 use rustls::crypto::aws_lc_rs::cipher_suite;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
@@ -30,12 +30,19 @@ pub(crate) use front::{Greeting, Handshaking, Refusal};
 pub(crate) use shelf::{Chosen, take_chosen};
 pub(crate) use visitor::Visitor;
 
-/// Protocols that listeners offer, the best first (RFC 7301, RFC 9113 section 3.2).
-const OFFERED: [&[u8]; 2] = [HTTP2, HTTP1];
-
 /// The names of protocols.
 pub(crate) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
+
+/// Protocols that a listener offers, the best first (RFC 7301, RFC 9113 section 3.2).
+fn offered(protocols: Protocols) -> Vec<Vec<u8>> {
+    let names: &[&[u8]] = match protocols {
+        Protocols::Both => &[HTTP2, HTTP1],
+        Protocols::Http1 => &[HTTP1],
+        Protocols::Http2 => &[HTTP2],
+    };
+    names.iter().map(|name| name.to_vec()).collect()
+}
 
 /// What servers are asked to speak, the best first.
 fn asked(protocol: Protocol) -> Vec<Vec<u8>> {
@@ -103,7 +110,7 @@ impl Security {
                 continue;
             };
             let at = format!("/listeners/{}/tls", listener.name);
-            match Front::load(&listener.name, tls, &at) {
+            match Front::load(&listener.name, (tls, listener.protocols), &at) {
                 Ok((front, warnings)) => {
                     let old = before.and_then(|before| before.front(&listener.name));
                     security.fronts.push(Some(front.succeed(old)));

@@ -21,7 +21,7 @@ impl Named for Listener {
     }
 
     fn settings(&self, new: &Self) -> Vec<Setting> {
-        let Self { name: _, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts } = new;
+        let Self { name: _, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts, protocols } = new;
         let mut settings = Settings::new("");
         settings.note("bind", &self.bind, bind, plain);
         settings.note("allowConnect", &self.allow_connect, allow_connect, plain);
@@ -29,6 +29,9 @@ impl Named for Listener {
         settings.note("tls", &self.tls, tls, settings::listener_tls);
         settings.note("redirectHttps", &self.redirect_https, redirect_https, settings::redirect);
         settings.note("hsts", &self.hsts, hsts, settings::hsts);
+        settings.note("protocols", &self.protocols, protocols, |protocols| {
+            summary::protocols(*protocols).to_owned()
+        });
         settings.found
     }
 }

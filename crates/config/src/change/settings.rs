@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::Config;
 use crate::model::admin::{Admin, AdminTls};
 use crate::model::event::EventLog;
-use crate::model::listener::{AccessLog, ClientTimeouts, Limits, LogOutput, ProxyProtocol};
+use crate::model::listener::{AccessLog, ClientTimeouts, Http2Limits, Limits, LogOutput, ProxyProtocol};
 use crate::model::pool::{ConnectionPool, PoolTimeouts, Retry, RetryOn};
 use crate::model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth};
 use crate::model::recovery::{Recovery, RecoveryAction};
@@ -263,7 +263,8 @@ fn client_timeouts(old: &ClientTimeouts, new: &ClientTimeouts) -> Vec<Setting> {
 
 fn limits(old: &Limits, new: &Limits) -> Vec<Setting> {
     let Limits { request_head, target, headers, response_head, trailers, body, connections, .. } = new;
-    let Limits { requests_per_connection, .. } = new;
+    let Limits { requests_per_connection, http2, .. } = new;
+    let Http2Limits { max_concurrent_streams, stream_window, connection_window } = http2;
     let mut settings = Settings::new("limits.");
     settings.note("requestHead", &old.request_head, request_head, bytes);
     settings.note("target", &old.target, target, bytes);
@@ -273,6 +274,10 @@ fn limits(old: &Limits, new: &Limits) -> Vec<Setting> {
     settings.note("body", &old.body, body, bytes);
     settings.note("connections", &old.connections, connections, plain);
     settings.note("requestsPerConnection", &old.requests_per_connection, requests_per_connection, plain);
+    let (was, window) = (&old.http2, |bytes: &u32| format_size(u64::from(*bytes)));
+    settings.note("http2.maxConcurrentStreams", &was.max_concurrent_streams, max_concurrent_streams, plain);
+    settings.note("http2.streamWindow", &was.stream_window, stream_window, window);
+    settings.note("http2.connectionWindow", &was.connection_window, connection_window, window);
     settings.found
 }
 

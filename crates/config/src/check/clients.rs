@@ -9,7 +9,8 @@ use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
 use crate::model::listener::{
-    AccessLog, ClientTimeouts, Limits, Listener, LogFormat, LogOutput, ProxyProtocol,
+    AccessLog, ClientProtocol, ClientTimeouts, Http2Limits, Limits, Listener, LogFormat, LogOutput,
+    Protocols, ProxyProtocol,
 };
 use crate::shape;
 use crate::spot::{Section, Spot};
@@ -45,12 +46,36 @@ fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener
     section.set("tls", report, &mut tls, |spot, report| tls::listener(spot, report).map(Some));
     section.set("redirectHttps", report, &mut redirect_https, tls::redirect);
     section.set("hsts", report, &mut hsts, tls::hsts);
+    let mut protocols = Protocols::default();
+    section.set("protocols", report, &mut protocols, self::protocols);
     let bind = section.need("bind", report, "say where to listen: \"bind\": \"0.0.0.0:8080\"")?;
     let bind = bind_address(&bind, report)?;
     let name = name.into();
-    let listener = Listener { name, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts };
+    let listener =
+        Listener { name, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts, protocols };
     tls::fits(&section, &listener, report);
     Some(listener)
+}
+
+fn protocols(spot: &Spot<'_>, report: &mut Report) -> Option<Protocols> {
+    let entries = spot.list(report, "protocols")?;
+    let words = entries
+        .iter()
+        .filter_map(|entry| entry.word(report, ClientProtocol::ALL, ClientProtocol::name))
+        .collect::<Vec<_>>();
+    let has = |protocol| words.contains(&protocol);
+    match (has(ClientProtocol::Http1), has(ClientProtocol::Http2)) {
+        (true, true) => Some(Protocols::Both),
+        (true, false) => Some(Protocols::Http1),
+        (false, true) => Some(Protocols::Http2),
+        (false, false) => {
+            if entries.is_empty() {
+                let help = "write \"http1\", \"http2\" or both, or leave the key out for both";
+                spot.refuse(report, Fault::new("no client could speak anything here", help));
+            }
+            None
+        }
+    }
 }
 
 fn proxy_protocol(spot: &Spot<'_>, report: &mut Report) -> Option<ProxyProtocol> {
@@ -110,9 +135,33 @@ pub(super) fn limits(spot: &Spot<'_>, report: &mut Report) -> Option<Limits> {
     section.set("requestsPerConnection", report, &mut limits.requests_per_connection, |spot, report| {
         spot.whole(report, &bounds::COUNT)
     });
+    section.set("http2", report, &mut limits.http2, http2_limits);
     if let Some(target) = section.get("target").filter(|_| limits.target > limits.request_head) {
         let problem = "the target may be longer than the whole head that holds it";
         report.warn(&target.at, Fault::new(problem, "raise \"requestHead\" or lower \"target\""));
+    }
+    Some(limits)
+}
+
+fn http2_limits(spot: &Spot<'_>, report: &mut Report) -> Option<Http2Limits> {
+    let section = Section::open(spot, &shape::HTTP2_LIMITS, report)?;
+    let mut limits = Http2Limits::default();
+    section.set("maxConcurrentStreams", report, &mut limits.max_concurrent_streams, |spot, report| {
+        spot.number(report, &bounds::STREAMS)
+    });
+    for (key, slot, range) in [
+        ("streamWindow", &mut limits.stream_window, bounds::STREAM_WINDOW),
+        ("connectionWindow", &mut limits.connection_window, bounds::CONNECTION_WINDOW),
+    ] {
+        section.set(key, report, slot, |spot, report| {
+            spot.size(report, &range).and_then(|size| u32::try_from(size).ok())
+        });
+    }
+    if let Some(spot) =
+        section.get("streamWindow").filter(|_| limits.stream_window > limits.connection_window)
+    {
+        let problem = "one exchange may have more on the way than all of its connection";
+        report.warn(&spot.at, Fault::new(problem, "raise \"connectionWindow\" or lower \"streamWindow\""));
     }
     Some(limits)
 }

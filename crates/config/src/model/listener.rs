@@ -26,6 +26,55 @@ pub struct Listener {
     pub redirect_https: Option<RedirectHttps>,
     /// What browsers are told of TLS.
     pub hsts: Option<Hsts>,
+    /// What clients may speak.
+    pub protocols: Protocols,
+}
+
+/// The versions of HTTP that clients may speak (key `protocols`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocols {
+    /// HTTP/1 and HTTP/2.
+    #[default]
+    Both,
+    /// HTTP/1.1 and HTTP/1.0.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Protocols {
+    /// Whether HTTP/1 is among them.
+    pub const fn has_http1(self) -> bool {
+        !matches!(self, Self::Http2)
+    }
+
+    /// Whether HTTP/2 is among them.
+    pub const fn has_http2(self) -> bool {
+        !matches!(self, Self::Http1)
+    }
+}
+
+/// A version of HTTP that a client may speak, as it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientProtocol {
+    /// HTTP/1.1 and HTTP/1.0.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl ClientProtocol {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+
+    /// The word that stands in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+        }
+    }
 }
 
 /// Where headers of the PROXY protocol are read (key `proxyProtocol`).
@@ -88,6 +137,25 @@ pub struct Limits {
     pub connections: usize,
     /// Exchanges on one client connection; 0 is no limit.
     pub requests_per_connection: u64,
+    /// What holds for client connections of HTTP/2.
+    pub http2: Http2Limits,
+}
+
+/// What a client connection of HTTP/2 may have (key `limits.http2`). Sizes are bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// Exchanges at once.
+    pub max_concurrent_streams: u32,
+    /// What one exchange's body may have on the way, once its reader keeps up.
+    pub stream_window: u32,
+    /// What the bodies of all exchanges may have on the way.
+    pub connection_window: u32,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self { max_concurrent_streams: 128, stream_window: 256 * 1024, connection_window: 1024 * 1024 }
+    }
 }
 
 impl Default for Limits {
@@ -101,6 +169,7 @@ impl Default for Limits {
             body: 0,
             connections: 0,
             requests_per_connection: 0,
+            http2: Http2Limits::default(),
         }
     }
 }

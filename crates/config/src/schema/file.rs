@@ -10,7 +10,7 @@ use crate::model::listener::{self as model};
 use super::operators::{Admin, EventLog, Webhook};
 use super::pool::Pool;
 use super::tls::{Hsts, ListenerTls, Redirection};
-use super::words::{ForwardedHeaders, LogFormat, Size, Span, or_variable};
+use super::words::{ClientProtocol, ForwardedHeaders, LogFormat, Size, Span, or_variable};
 
 /// The configuration of LoadWeaver.
 #[derive(Serialize, JsonSchema)]
@@ -90,6 +90,14 @@ struct Listener {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Hsts", default)]
     hsts: Option<Hsts>,
+    /// The versions of HTTP that clients may speak: over TLS they are offered, in the clear HTTP/2 is known by its beginning.
+    #[serde(default = "every_protocol")]
+    #[schemars(length(min = 1))]
+    protocols: Vec<ClientProtocol>,
+}
+
+fn every_protocol() -> Vec<ClientProtocol> {
+    Vec::from(model::ClientProtocol::ALL.map(ClientProtocol))
 }
 
 /// Where headers of the PROXY protocol are read, versions 1 and 2.
@@ -214,6 +222,33 @@ struct Limits {
     /// Exchanges on one client connection; 0 is no limit.
     #[schemars(range(min = *bounds::COUNT.start(), max = *bounds::COUNT.end()), transform = or_variable)]
     requests_per_connection: u64,
+    /// What holds for client connections of HTTP/2.
+    http2: Http2Limits,
+}
+
+/// What a client connection of HTTP/2 may have.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Http2Limits {
+    /// Exchanges at once on one connection.
+    #[schemars(range(min = *bounds::STREAMS.start(), max = *bounds::STREAMS.end()), transform = or_variable)]
+    max_concurrent_streams: u32,
+    /// What one exchange's body may have on the way.
+    stream_window: Size,
+    /// What the bodies of all exchanges may have on the way.
+    connection_window: Size,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        let model::Http2Limits { max_concurrent_streams, stream_window, connection_window } =
+            model::Http2Limits::default();
+        Self {
+            max_concurrent_streams,
+            stream_window: Size(stream_window.into()),
+            connection_window: Size(connection_window.into()),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -228,6 +263,7 @@ impl Default for Limits {
             body: Size(limits.body),
             connections: limits.connections,
             requests_per_connection: limits.requests_per_connection,
+            http2: Http2Limits::default(),
         }
     }
 }

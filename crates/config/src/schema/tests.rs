@@ -29,7 +29,7 @@ fn every_section() -> Value {
             "servers": [{ "host": "a", "port": 1 }],
             "healthCheck": { "type": "http", "expectBody": { "contains": "x" } }
         } },
-        "timeouts": {}, "limits": {},
+        "timeouts": {}, "limits": { "http2": {} },
         "admin": {
             "bind": "127.0.0.1:0", "tokens": [{ "token": "0123456789abcdef", "role": "read" }],
             "tls": { "cert": "a.pem", "key": "a.key" }
@@ -74,6 +74,7 @@ fn place(shape: &Shape) -> &'static str {
         "Fallback" => "/pools/app/fallback",
         "ClientTimeouts" => "/timeouts",
         "Limits" => "/limits",
+        "Http2Limits" => "/limits/http2",
         "Admin" => "/admin",
         "Token" => "/admin/tokens/0",
         "AdminTls" => "/admin/tls",

@@ -245,6 +245,7 @@ words!(Algorithm, crate::model::pool::Algorithm);
 words!(Protocol, crate::model::pool::Protocol);
 words!(SendProxyProtocol, crate::model::pool::SendProxyProtocol);
 words!(ProbeKind, crate::model::probe::ProbeKind);
+words!(ClientProtocol, crate::model::listener::ClientProtocol);
 words!(ForwardedHeaders, crate::model::listener::ForwardedHeaders);
 words!(LogFormat, crate::model::listener::LogFormat);
 words!(ServerState, crate::model::pool::ServerState);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use loadweaver_config::Limits;
+use loadweaver_config::{Limits, Protocols};
 use loadweaver_http1::preface::Preface;
 use loadweaver_http1::{Body, HeadLimits};
 use loadweaver_policy::failure::Failure;
@@ -234,7 +234,8 @@ impl Connection {
         let started = self.worker.deadlines.now();
         self.alarm.set(For::Client, started, snapshot.config.timeouts.request_head);
         let bounds = bounds(limits);
-        let read = self.read_head(client, heads, &bounds).await;
+        let protocols = snapshot.protocols(&self.entrance);
+        let read = self.read_head(client, heads, (&bounds, protocols)).await;
         self.alarm.clear(For::Client);
         let head_read = match read {
             Err(Unread::Closed) => return Next::Close,
@@ -268,7 +269,7 @@ impl Connection {
         &self,
         client: &mut Client,
         heads: &mut HeadPair,
-        limits: &HeadLimits,
+        (limits, protocols): (&HeadLimits, Protocols),
     ) -> Result<u32, Unread> {
         let Self { alarm, worker, .. } = self;
         let mut reads = 0;
@@ -278,13 +279,17 @@ impl Connection {
             loop {
                 if client.buffer.len() >= parse_at || may_be_whole(client.buffer.filled()) {
                     match heads.request.parse(client.buffer.filled(), limits) {
+                        // It is told so in the protocol that it speaks.
+                        Ok(Some(_)) if !protocols.has_http1() => {
+                            return Poll::Ready(Err(Unread::Refused(Failure::UnsupportedVersion)));
+                        }
                         Ok(Some(len)) => {
                             client.buffer.consume(len);
                             client.buffer.release(&worker.stock);
                             return Poll::Ready(Ok(reads.max(1)));
                         }
                         Ok(None) => parse_at = (client.buffer.len() * 2).min(limits.bytes),
-                        Err(_) if self.served == 0 && client.buffer.filled().starts_with(PREFACE) => {
+                        Err(_) if protocols.has_http2() && self.begins_http2(client) => {
                             return Poll::Ready(Err(Unread::Http2));
                         }
                         Err(error) => return Poll::Ready(Err(Unread::Refused(failure_of(error)))),
@@ -305,6 +310,10 @@ impl Connection {
             }
         })
         .await
+    }
+
+    fn begins_http2(&self, client: &Client) -> bool {
+        self.served == 0 && client.buffer.filled().starts_with(PREFACE)
     }
 
     /// Says that we are done, then reads and forgets what the client still sends, for a while.

@@ -84,7 +84,15 @@ pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
 
 fn limits(snapshot: &Snapshot) -> Limits {
     let limits = &snapshot.config.limits;
-    Limits { head: limits.request_head, fields: limits.headers, target: limits.target, ..Limits::default() }
+    Limits {
+        head: limits.request_head,
+        fields: limits.headers,
+        target: limits.target,
+        max_streams: limits.http2.max_concurrent_streams,
+        stream_window: limits.http2.stream_window,
+        connection_window: limits.http2.connection_window,
+        ..Limits::default()
+    }
 }
 
 /// A client connection of HTTP/2.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use loadweaver_config::{CertificateFiles, ClientCertificateMode, Issue, ListenerTls};
+use loadweaver_config::{CertificateFiles, ClientCertificateMode, Issue, ListenerTls, Protocols};
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::certificate::{self, Certificate};
 use super::shelf::Shelf;
-use super::{Chosen, Fault, OFFERED, PROVIDER, Visitor, versions};
+use super::{Chosen, Fault, PROVIDER, Visitor, offered, versions};
 use crate::stream::{Facts, HandshakeError};
 
 /// What a listener shakes hands with. Outlives changes of the configuration that do not touch it.
@@ -23,6 +23,7 @@ use crate::stream::{Facts, HandshakeError};
 pub struct Front {
     listener: Arc<str>,
     settings: ListenerTls,
+    protocols: Protocols,
     /// What the next handshake gets.
     ready: ArcSwap<Ready>,
     /// Its lock is also what keeps renewals in order.
@@ -114,6 +115,7 @@ impl Drop for Handshaking {
 pub(super) struct Loaded {
     listener: Arc<str>,
     settings: ListenerTls,
+    protocols: Protocols,
     certificates: Vec<Arc<Certificate>>,
     clients: Clients,
 }
@@ -122,7 +124,7 @@ impl Front {
     /// Reads the files of a listener whose `tls` stands at `at`; also what is doubtful about them.
     pub(super) fn load(
         listener: &Arc<str>,
-        tls: &ListenerTls,
+        (tls, protocols): (&ListenerTls, Protocols),
         at: &str,
     ) -> Result<(Loaded, Vec<Issue>), Vec<Issue>> {
         let (mut issues, mut warnings, mut certificates) = (Vec::new(), Vec::new(), Vec::new());
@@ -149,7 +151,7 @@ impl Front {
             return Err(issues);
         }
         let (listener, settings) = (Arc::clone(listener), tls.clone());
-        Ok((Loaded { listener, settings, certificates, clients }, warnings))
+        Ok((Loaded { listener, settings, protocols, certificates, clients }, warnings))
     }
 
     /// The listener's name.
@@ -204,7 +206,7 @@ impl Front {
             }
         }
         if changed {
-            self.ready.store(Arc::new(Ready::new(&self.settings, next, &clients)));
+            self.ready.store(Arc::new(Ready::new((&self.settings, self.protocols), next, &clients)));
         }
         renewal
     }
@@ -249,7 +251,7 @@ impl Loaded {
     /// The front of what was loaded. Where nothing is new it is the old one; otherwise what lives in that goes on in
     /// this: the places of handshakes, and tickets while they mean the same.
     pub(super) fn succeed(self, old: Option<&Arc<Front>>) -> Arc<Front> {
-        let Self { listener, settings, certificates, mut clients } = self;
+        let Self { listener, settings, protocols, certificates, mut clients } = self;
         if let Some(old) = old {
             let before = old.clients.lock().unwrap_or_else(PoisonError::into_inner);
             let same_clients = old.settings.client_certificates.mode == settings.client_certificates.mode
@@ -257,7 +259,7 @@ impl Loaded {
             let were = old.certificates();
             let same = were.len() == certificates.len()
                 && were.iter().zip(&certificates).all(|(old, new)| old.is_same(new));
-            if same && same_clients && old.settings == settings {
+            if same && same_clients && old.settings == settings && old.protocols == protocols {
                 drop(before);
                 return Arc::clone(old);
             }
@@ -265,9 +267,9 @@ impl Loaded {
                 clients = before.clone();
             }
         }
-        let ready = ArcSwap::from_pointee(Ready::new(&settings, certificates, &clients));
+        let ready = ArcSwap::from_pointee(Ready::new((&settings, protocols), certificates, &clients));
         let under_way = old.map_or_else(Arc::default, |old| Arc::clone(&old.under_way));
-        Arc::new(Front { listener, settings, ready, clients: Mutex::new(clients), under_way })
+        Arc::new(Front { listener, settings, protocols, ready, clients: Mutex::new(clients), under_way })
     }
 }
 
@@ -319,7 +321,11 @@ fn aws_lc_tickets() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
 }
 
 impl Ready {
-    fn new(tls: &ListenerTls, certificates: Vec<Arc<Certificate>>, clients: &Clients) -> Self {
+    fn new(
+        (tls, protocols): (&ListenerTls, Protocols),
+        certificates: Vec<Arc<Certificate>>,
+        clients: &Clients,
+    ) -> Self {
         let shelf = Arc::new(Shelf::new(certificates));
         let builder = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
             .with_protocol_versions(versions(tls.min_version))
@@ -329,7 +335,7 @@ impl Ready {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&shelf) as _);
-        config.alpn_protocols = OFFERED.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols = offered(protocols);
         // Our order of ciphers and not the client's: all of them are good, and ours begins with the cheapest.
         config.ignore_client_order = true;
         // Tickets hold all that there is to know; nothing is kept here.

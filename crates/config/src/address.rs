@@ -2,13 +2,18 @@
 //!
 //! Each function answers with the value as it is kept, or says what is wrong and what to write.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use crate::issue::{Fault, shown};
+use crate::model::bind::Trusted;
+use crate::model::pool::UNIX;
 
+mod bind;
 pub(crate) mod unix;
+
+pub(crate) use bind::{bind, socket_mode};
 
 /// Where a server is: an IP address, a name to look up, or a Unix socket. Names are kept in lower case, addresses in
 /// their usual form.
@@ -187,59 +192,20 @@ fn after_scheme(text: &str) -> Option<&str> {
     text.split_once("://").map(|(_, rest)| rest)
 }
 
-/// Where a listener binds.
-pub(crate) fn bind(text: &str) -> Result<SocketAddr, Fault> {
-    let problem = || format!("{} is not an address to listen on", shown(text));
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        return Err(Fault::new(problem(), better_bind(text)));
-    };
-    let refused = match address.ip().to_canonical() {
-        ip if ip.is_multicast() => Some("a multicast address"),
-        IpAddr::V4(v4) if v4.is_broadcast() => Some("the broadcast address"),
-        _ => None,
-    };
-    match refused {
-        Some(what) => Err(Fault::new(
-            format!("{} is {what}", shown(text)),
-            "listen on an address of this machine, or on \"0.0.0.0\" for all of them",
+/// Who is believed: a network, one address, or `unix:` for whoever connects to a Unix socket.
+pub(crate) fn trusted(text: &str) -> Result<Trusted, Fault> {
+    match text.strip_prefix(UNIX) {
+        None => network(text).map(Trusted::Network),
+        Some("") => Ok(Trusted::Unix),
+        Some(_) => Err(Fault::new(
+            format!("{} names one socket", shown(text)),
+            "write \"unix:\" for whoever connects to a Unix socket; the mode of its file says who can",
         )),
-        None => Ok(address),
-    }
-}
-
-fn better_bind(text: &str) -> String {
-    if let Some(rest) = after_scheme(text) {
-        return format!("leave the scheme out: write {}", shown(rest.trim_end_matches('/')));
-    }
-    if text.trim().parse::<SocketAddr>().is_ok() {
-        return format!("take the spaces out: \"{}\"", text.trim());
-    }
-    if text.split_once('%').is_some_and(|(_, scope)| scope.starts_with(|c: char| !c.is_ascii_digit())) {
-        return "write the interface by its number (`ip link` shows it): \"[fe80::1%2]:8080\"".to_owned();
-    }
-    let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    match inside.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => return format!("add the port: \"{address}:8080\""),
-        Ok(IpAddr::V6(address)) => return format!("write brackets and the port: \"[{address}]:8080\""),
-        Err(_) => {}
-    }
-    let port = text.rsplit(':').next().unwrap_or_default();
-    let host = text.strip_suffix(port).unwrap_or_default().trim_end_matches(':');
-    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    match port.parse::<u16>() {
-        Ok(port) if digits && (host.is_empty() || host == "*") => {
-            format!(
-                "write \"0.0.0.0:{port}\" for all addresses, or \"127.0.0.1:{port}\" for this machine only"
-            )
-        }
-        Ok(port) if digits && host.eq_ignore_ascii_case("localhost") => format!("write \"127.0.0.1:{port}\""),
-        Err(_) if digits => "ports go from 0 to 65535".to_owned(),
-        _ => "write an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"".to_owned(),
     }
 }
 
 /// A network, or one address.
-pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
+fn network(text: &str) -> Result<IpNet, Fault> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));
     }

@@ -59,6 +59,9 @@ pub(crate) const REDIRECT_STATUS: Whole = 301..=308;
 pub(crate) const CERTIFICATES: usize = 1_000;
 /// Most listeners.
 pub(crate) const LISTENERS: usize = 256;
+
+/// Addresses of one listener: each is a socket for each worker.
+pub(crate) const BINDS: usize = 64;
 /// Longest path of a file: what Linux takes.
 pub(crate) const FILE_PATH: usize = 4_095;
 

@@ -57,7 +57,7 @@ pub(crate) fn check(document: &Node, env: Env<'_>, report: &mut Report) -> Optio
     }
     file.set("timeouts", report, &mut config.timeouts, clients::timeouts);
     file.set("limits", report, &mut config.limits, clients::limits);
-    file.set("trustedProxies", report, &mut config.trusted_proxies, clients::networks);
+    file.set("trustedProxies", report, &mut config.trusted_proxies, clients::trusted);
     file.set("forwardedHeaders", report, &mut config.forwarded_headers, |spot, report| {
         spot.word(report, ForwardedHeaders::ALL, ForwardedHeaders::name)
     });

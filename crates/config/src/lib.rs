@@ -81,6 +81,7 @@ pub use expand::variables;
 pub use issue::{Issue, Issues};
 pub use model::Config;
 pub use model::admin::{Admin, AdminTls, Role, Token};
+pub use model::bind::{Bind, SocketMode, Trusted};
 pub use model::event::{EVENT_NAMES, EventFilter, EventLog, Webhook, WebhookFormat};
 pub use model::listener::{
     AccessLog, ClientProtocol, ClientTimeouts, ForwardedHeaders, Http2Limits, Limits, Listener, LogFormat,

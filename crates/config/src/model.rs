@@ -4,6 +4,7 @@
 //! place where a default is written down.
 
 pub(crate) mod admin;
+pub(crate) mod bind;
 pub(crate) mod event;
 pub(crate) mod listener;
 pub(crate) mod pool;
@@ -13,9 +14,8 @@ pub(crate) mod route;
 pub(crate) mod secret;
 pub(crate) mod tls;
 
-use ipnet::IpNet;
-
 use admin::Admin;
+use bind::Trusted;
 use event::{EventLog, Webhook};
 use listener::{AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener};
 use pool::Pool;
@@ -37,8 +37,8 @@ pub struct Config {
     pub timeouts: ClientTimeouts,
     /// How much a client or a server may send.
     pub limits: Limits,
-    /// Networks whose `X-Forwarded-*` and `Forwarded` headers are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Whose `X-Forwarded-*` and `Forwarded` headers are believed.
+    pub trusted_proxies: Vec<Trusted>,
     /// Which headers tell a server about the client.
     pub forwarded_headers: ForwardedHeaders,
     /// The pseudonym that is written into `Via` (RFC 9110, 7.6.3); none writes no `Via`.

@@ -8,6 +8,7 @@ use std::fmt::{self, Write};
 
 use crate::issue::shown;
 use crate::model::Config;
+use crate::model::bind::Bind;
 use crate::model::listener::{Http2Limits, Limits, LogOutput, Protocols, ProxyProtocol};
 use crate::model::pool::{Pool, Protocol, Retry, SendProxyProtocol, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
@@ -26,6 +27,11 @@ pub fn summary(config: &Config) -> String {
     out
 }
 
+/// The addresses of a listener.
+pub(crate) fn addresses(binds: &[Bind]) -> String {
+    binds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn write_all(out: &mut String, config: &Config) -> fmt::Result {
     match config.workers {
         0 => writeln!(out, "workers: one per core")?,
@@ -34,7 +40,7 @@ fn write_all(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "listeners:")?;
     for listener in &config.listeners {
         let connect = if listener.allow_connect { ", CONNECT allowed" } else { "" };
-        writeln!(out, "  {} on {}{connect}", listener.name, listener.bind)?;
+        writeln!(out, "  {} on {}{connect}", listener.name, addresses(&listener.binds))?;
         if listener.protocols != Protocols::Both {
             writeln!(out, "    protocols: {} alone", protocols(listener.protocols))?;
         }

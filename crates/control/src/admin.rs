@@ -34,6 +34,7 @@ mod answer;
 mod asked;
 mod change;
 mod config;
+pub(crate) mod door;
 mod edit;
 mod events;
 mod guard;
@@ -102,12 +103,8 @@ pub fn openapi() -> String {
 }
 
 /// Serves for ever.
-pub(crate) async fn serve(
-    listener: io::Result<std::net::TcpListener>,
-    identity: tls::Identity,
-    api: Api,
-) -> Infallible {
-    match listener.and_then(tokio::net::TcpListener::from_std) {
+pub(crate) async fn serve(listener: io::Result<door::Door>, identity: tls::Identity, api: Api) -> Infallible {
+    match listener.and_then(door::Door::open) {
         // axum's loop answers accept errors with a pause and never returns.
         Ok(listener) => drop(axum::serve(seats::Seats::new(listener, identity), api.router()).await),
         Err(error) => tracing::error!(target: log::ADMIN, %error, "the admin listener cannot be used"),

@@ -1,12 +1,13 @@
 //! Small configurations for the tests of this crate.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use loadweaver_config::{
     AccessLog, Admin, Algorithm, ClientTimeouts, Config, ConnectionPool, FlapDamping, ForwardedHeaders,
     HealthCheck, Limits, Listener, PassiveHealth, Pool, PoolTimeouts, Protocol, Protocols, Retry, Route,
-    RouteMatch, SendProxyProtocol, Server, ServerState,
+    RouteMatch, SendProxyProtocol, Server, ServerState, SocketMode,
 };
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
@@ -54,7 +55,8 @@ pub(crate) fn watched(pool: Pool) -> Watched {
         workers: 1,
         listeners: vec![Listener {
             name: "web".into(),
-            bind: ([127, 0, 0, 1], 0).into(),
+            binds: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
+            socket_mode: SocketMode::OF_LISTENER,
             allow_connect: false,
             proxy_protocol: None,
             tls: None,
@@ -73,7 +75,7 @@ pub(crate) fn watched(pool: Pool) -> Watched {
         trusted_proxies: Vec::new(),
         forwarded_headers: ForwardedHeaders::default(),
         via: None,
-        admin: Some(Admin::new(([127, 0, 0, 1], 0).into())),
+        admin: Some(Admin::new(SocketAddr::from(([127, 0, 0, 1], 0)))),
         access_log: AccessLog::default(),
         webhooks: Vec::new(),
         events: None,

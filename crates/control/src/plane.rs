@@ -1,12 +1,13 @@
 //! The control thread.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime};
 
+use loadweaver_config::{Admin, Bind};
+use loadweaver_proxy::unix::SocketFile;
 use loadweaver_proxy::{Proxy, Snapshot};
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::event::EventBus;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, oneshot};
 
+use crate::admin::door::{Bound, Door};
 use crate::admin::tls::Identity;
 use crate::coordinator::{self, Coordinator, Source};
 use crate::current::Current;
@@ -52,7 +54,7 @@ pub enum AdminError {
     #[error("the admin listener cannot listen on {address}: {source}")]
     Bind {
         /// The configured address.
-        address: SocketAddr,
+        address: Bind,
         /// What the system said.
         source: io::Error,
     },
@@ -78,7 +80,9 @@ pub(crate) struct Sight {
 /// The running control plane. Dropping it leaves it running; [`Plane::stop`] ends it.
 #[derive(Debug)]
 pub struct Plane {
-    admin: Option<SocketAddr>,
+    admin: Option<Bind>,
+    /// The file of the admin listener's Unix socket; it goes with the plane.
+    file: Option<SocketFile>,
     hand_over: Mutex<Option<oneshot::Sender<Arc<Proxy>>>>,
     reload: Arc<Notify>,
     stop: oneshot::Sender<()>,
@@ -89,8 +93,12 @@ impl Plane {
     /// Binds the admin listener and starts the thread; returns when each server's name was looked up once or three
     /// seconds have passed.
     pub fn start(watched: Watched) -> Result<Self, AdminError> {
-        let listener = watched.snapshot.config.admin.as_ref().map(|admin| bind(admin.bind)).transpose()?;
-        let admin = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let bound = watched.snapshot.config.admin.as_ref().map(bind).transpose()?;
+        let (listener, file) = match bound {
+            Some(Bound { door, address, file }) => (Some((door, address)), file),
+            None => (None, None),
+        };
+        let admin = listener.as_ref().map(|(_, address)| address.clone());
         let (hand_over, proxy) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let (resolved, first_round) = mpsc::sync_channel(1);
@@ -108,12 +116,12 @@ impl Plane {
             Ok(Err(reasons)) => return Err(AdminError::Unusable(reasons.join("; "))),
             Err(_) => return Err(AdminError::Unusable("the control thread ended".to_owned())),
         }
-        Ok(Self { admin, hand_over: Mutex::new(Some(hand_over)), reload, stop, thread })
+        Ok(Self { admin, file, hand_over: Mutex::new(Some(hand_over)), reload, stop, thread })
     }
 
     /// Where the admin listener is.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin
+    pub fn admin_address(&self) -> Option<Bind> {
+        self.admin.clone()
     }
 
     /// Gives the control plane the data plane that it changes and shows. Only the first time counts.
@@ -132,23 +140,22 @@ impl Plane {
 
     /// Ends the thread and everything on it.
     pub fn stop(self) {
+        if let Some(file) = &self.file {
+            file.remove();
+        }
         let _ = self.stop.send(());
         let _ = self.thread.join();
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|source| AdminError::Bind { address, source })
+fn bind(admin: &Admin) -> Result<Bound, AdminError> {
+    Door::bind(admin).map_err(|source| AdminError::Bind { address: admin.bind.clone(), source })
 }
 
 /// What the thread is given.
 struct Life {
     watched: Watched,
-    listener: Option<TcpListener>,
+    listener: Option<(Door, Bind)>,
     proxy: oneshot::Receiver<Arc<Proxy>>,
     reload: Arc<Notify>,
     resolved: SyncSender<Result<(), Vec<String>>>,
@@ -191,11 +198,11 @@ impl Life {
         let current = Current::new(Arc::clone(&watched.snapshot));
         let sight = Arc::new(OnceLock::new());
         let source = watched.source.clone();
-        if let Some(listener) = listener {
+        if let Some((listener, address)) = listener {
             tracing::debug!(target: log::ADMIN, "answering");
             let (rates, seen) = (Rates::default(), Arc::clone(&sight));
-            let address = listener.local_addr().ok();
-            let api = admin::Api::new(watched, current.clone(), Arc::clone(&sight), address, rates.clone());
+            let bound = address.tcp();
+            let api = admin::Api::new(watched, current.clone(), Arc::clone(&sight), bound, rates.clone());
             supervisor.keep("rates", move || rates.clone().run(Arc::clone(&seen)));
             let identity = followers.admin.clone();
             supervisor

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use loadweaver_config::{Config, parse};
+use loadweaver_config::{Bind, Config, parse};
 use loadweaver_control::Source;
 use serde_json::json;
 
@@ -85,9 +85,10 @@ fn config(ports: DemoPorts, origins: &Origins) -> Result<(Config, Source), ExitC
 
 /// A clear word on a port that is taken. The real bind comes a moment later and may still fail, with fewer words.
 fn check_free(config: &Config) -> Result<(), String> {
-    let web = config.listeners.iter().map(|listener| (listener.bind, "--port"));
-    let admin = config.admin.iter().map(|admin| (admin.bind, "--admin-port"));
-    for (address, option) in web.chain(admin) {
+    let web = config.listeners.iter().flat_map(|listener| &listener.binds).map(|bind| (bind, "--port"));
+    let admin = config.admin.iter().map(|admin| (&admin.bind, "--admin-port"));
+    for (bind, option) in web.chain(admin) {
+        let Some(address) = bind.tcp() else { continue };
         if let Err(error) = TcpListener::bind(address) {
             let port = address.port();
             let why = match error.kind() {
@@ -104,12 +105,13 @@ fn check_free(config: &Config) -> Result<(), String> {
 }
 
 fn guide(addresses: &Addresses, control: SocketAddr, origins: &Origins) -> String {
-    let balancer = addresses.listeners.first().map_or(PORT, |(_, address)| address.port());
+    let first = addresses.listeners.first().and_then(|(_, bind)| bind.tcp());
+    let balancer = first.map_or(PORT, |address| address.port());
     let balancer = SocketAddr::from((Ipv4Addr::LOCALHOST, balancer));
     let mut text = format!(
         "\nLoadWeaver demo: one balancer in front of three origins\n\n  balancer  http://{balancer}/\n"
     );
-    if let Some(admin) = addresses.admin {
+    if let Some(admin) = &addresses.admin {
         // Writing into a String does not fail.
         let _ = writeln!(text, "  status    http://{admin}/status");
     }
@@ -132,7 +134,7 @@ See what the balancer knows about it, then bring the origin back:
   curl -X POST http://{control}/{first}/start
 
 Ctrl-C ends the demo.",
-        status = addresses.admin.unwrap_or(balancer),
+        status = addresses.admin.as_ref().and_then(Bind::tcp).unwrap_or(balancer),
     );
     text
 }

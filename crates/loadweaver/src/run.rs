@@ -3,13 +3,12 @@
 //! The main thread only waits for signals. Workers and the control plane have threads of their own.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use loadweaver_config::Config;
+use loadweaver_config::{Bind, Config};
 use loadweaver_control::{Plane, Readiness, Source, Stage, Watched};
 use loadweaver_proxy::{Options, Proxy, Snapshot};
 use loadweaver_telemetry::access_log::AccessLog;
@@ -32,8 +31,8 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Where everything listens.
 pub(crate) struct Addresses {
-    pub(crate) listeners: Vec<(Arc<str>, SocketAddr)>,
-    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) listeners: Vec<(Arc<str>, Bind)>,
+    pub(crate) admin: Option<Bind>,
 }
 
 /// The command `run`.
@@ -100,7 +99,7 @@ fn print_addresses(program_log: &ProgramLog, addresses: &Addresses) {
     for (name, address) in &addresses.listeners {
         line(format_args!("listening listener={name} address={address}"));
     }
-    if let Some(address) = addresses.admin {
+    if let Some(address) = &addresses.admin {
         line(format_args!("listening admin address={address}"));
     }
     line(format_args!("ready"));

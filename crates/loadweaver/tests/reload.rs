@@ -310,10 +310,13 @@ fn an_exchange_on_a_removed_listener_ends_in_order() {
     });
     let side = json!({"listeners": {"side": {"bind": "127.0.0.1:0"}}});
     let balancer = Balancer::start(BINARY, &config(&[("a", &a)], &side));
-    let mut client = RawClient::connect(balancer.listener("side").unwrap());
+    let address = balancer.listener("side").unwrap();
+    let mut client = RawClient::connect(address);
     client.send(GET).unwrap();
     a.wait_for_requests(1);
     balancer.reload(&config(&[("a", &a)], &json!({})));
+    // A worker hears of it when it is next awake.
+    eventually("the listener is closed", || RawClient::try_connect(address).is_err());
     drop(gate);
     let answer = client.read_answer("GET").unwrap();
     assert_eq!((answer.text().as_str(), answer.says_close()), ("late", true));

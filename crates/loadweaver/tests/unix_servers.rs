@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use loadweaver_testkit::config::merge;
+use loadweaver_testkit::eventually::{PATIENCE, holds_within};
 use loadweaver_testkit::http2::Http2Origin;
 use loadweaver_testkit::origin::reply;
 use loadweaver_testkit::process::Process;
@@ -286,11 +287,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer): daemon
 Server(sys.argv[1], Handler).serve_forever()
 ";
     let (first, second) = (scratch.path().join("nginx.sock"), scratch.path().join("python.sock"));
-    let _nginx = Process::start(
+    let nginx = Process::start(
         Command::new("nginx").arg("-p").arg(scratch.path()).arg("-c").arg(scratch.file("nginx.conf", nginx)),
     );
-    let _python = Process::start(Command::new("python3").arg(scratch.file("server.py", python)).arg(&second));
-    eventually("both listen", || is_open(&first) && is_open(&second));
+    let python = Process::start(Command::new("python3").arg(scratch.file("server.py", python)).arg(&second));
+    // Programs of other makers take their time to start on a busy machine.
+    let up = holds_within(PATIENCE * 12, || is_open(&first) && is_open(&second));
+    assert!(up, "{:?} {:?}", nginx.stderr(), python.stderr());
     let balancer = start(
         &[&first, &second].map(|name| format!("unix:{}", name.display())),
         &json!({ "algorithm": "round_robin" }),

@@ -3,13 +3,13 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
-use loadweaver_config::ForwardedHeaders;
+use loadweaver_config::{ForwardedHeaders, Trusted};
 use loadweaver_http1::encode::field;
 use loadweaver_http1::{Framing, Headers, Method, Name};
 
 use crate::exchange::Exchange;
 use crate::websocket;
+use crate::worker::HeadPair;
 
 /// Decides who the client is: the transport's peer, or, behind trusted proxies, the last address in
 /// `X-Forwarded-For` that is not a trusted proxy's. Forwarded headers of anybody else are removed, because a server
@@ -33,15 +33,15 @@ pub(crate) fn believe(x: &mut Exchange<'_>) {
         let Some(ip) = std::str::from_utf8(address).ok().and_then(|text| read_address(text.trim())) else {
             break;
         };
-        x.client_ip = ip;
-        if !is_trusted(trusted, ip) {
+        x.client_ip = Some(ip);
+        if !is_trusted(trusted, Some(ip)) {
             break;
         }
     }
 }
 
-fn is_trusted(trusted: &[IpNet], ip: IpAddr) -> bool {
-    trusted.iter().any(|net| net.contains(&ip))
+fn is_trusted(trusted: &[Trusted], from: Option<IpAddr>) -> bool {
+    trusted.iter().any(|trusted| trusted.holds(from))
 }
 
 /// An address, perhaps with a port: `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]:5`.
@@ -148,7 +148,7 @@ fn proof(x: &mut Exchange<'_>) {
 /// Adds what the server must know about the client.
 fn forwarded(x: &mut Exchange<'_>) {
     let style = x.snapshot.config.forwarded_headers;
-    let peer = x.peer.ip().to_canonical();
+    let peer = x.peer.map(|peer| peer.ip().to_canonical());
     if matches!(style, ForwardedHeaders::XForwarded | ForwardedHeaders::Both) {
         x_forwarded(x, peer);
     }
@@ -157,11 +157,13 @@ fn forwarded(x: &mut Exchange<'_>) {
     }
 }
 
-fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
+/// Whoever has no address is not in the list: what reads it takes it for addresses.
+fn x_forwarded(x: &mut Exchange<'_>, peer: Option<IpAddr>) {
     let secure = x.came_over_tls();
     let heads = &mut *x.heads;
-    let line = AddressText::of(peer);
+    let line = peer.map(AddressText::of);
     let headers = &mut heads.request.headers;
+    let Some(line) = line else { return x_forwarded_request(heads, secure) };
     if headers.has(Name::XForwardedFor) {
         let mut all = Vec::new();
         for value in headers.get_all(Name::XForwardedFor) {
@@ -173,6 +175,11 @@ fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
     } else {
         field(&mut heads.added, b"x-forwarded-for", line.text());
     }
+    x_forwarded_request(heads, secure);
+}
+
+fn x_forwarded_request(heads: &mut HeadPair, secure: bool) {
+    let headers = &mut heads.request.headers;
     if !headers.has(Name::XForwardedProto) {
         let proto: &[u8] = if secure { b"https" } else { b"http" };
         field(&mut heads.added, b"x-forwarded-proto", proto);
@@ -185,7 +192,7 @@ fn x_forwarded(x: &mut Exchange<'_>, peer: IpAddr) {
 }
 
 /// `Forwarded: for=192.0.2.1;host="a.example";proto=http` (RFC 7239); an IPv6 address is quoted and in brackets.
-fn rfc7239(x: &mut Exchange<'_>, peer: IpAddr) {
+fn rfc7239(x: &mut Exchange<'_>, peer: Option<IpAddr>) {
     let secure = x.came_over_tls();
     let headers = &mut x.heads.request.headers;
     let mut all = Vec::new();
@@ -195,8 +202,10 @@ fn rfc7239(x: &mut Exchange<'_>, peer: IpAddr) {
     }
     // Writing to a Vec cannot fail.
     let _ = match peer {
-        IpAddr::V4(ip) => write!(all, "for={ip}"),
-        IpAddr::V6(ip) => write!(all, "for=\"[{ip}]\""),
+        Some(IpAddr::V4(ip)) => write!(all, "for={ip}"),
+        Some(IpAddr::V6(ip)) => write!(all, "for=\"[{ip}]\""),
+        // RFC 7239 section 6.2.
+        None => write!(all, "for=unknown"),
     };
     if let Some(host) = headers.get(Name::Host) {
         all.extend_from_slice(b";host=\"");

@@ -1,6 +1,6 @@
 //! The spine: one request and its answer, from one snapshot.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::deadline::{Alarm, Nanos};
 use crate::edit;
 use crate::engine::http1::{Client, Next};
 use crate::forward;
-use crate::listen::Entrance;
+use crate::listen::{Entrance, Peer};
 use crate::pool::PoolState;
 use crate::record::{self, Story};
 use crate::respond;
@@ -34,9 +34,9 @@ pub(crate) struct Exchange<'c> {
     pub(crate) body: Body,
     pub(crate) story: Story,
     pub(crate) entrance: Option<Rc<Entrance>>,
-    pub(crate) peer: SocketAddr,
-    /// The client as we believe it to be.
-    pub(crate) client_ip: IpAddr,
+    pub(crate) peer: Peer,
+    /// The client as we believe it to be; none where nobody says.
+    pub(crate) client_ip: Option<IpAddr>,
     /// The connection must not serve another exchange.
     pub(crate) last: bool,
     /// The WebSocket that the client asks for.
@@ -55,7 +55,6 @@ impl<'c> Exchange<'c> {
         heads: &'c mut HeadPair,
         snapshot: Arc<Snapshot>,
     ) -> Self {
-        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self {
             worker,
             alarm,
@@ -65,8 +64,8 @@ impl<'c> Exchange<'c> {
             body: Body::default(),
             story: Story::default(),
             entrance: None,
-            peer: SocketAddr::new(nobody, 0),
-            client_ip: nobody,
+            peer: None,
+            client_ip: None,
             last: false,
             websocket: None,
             greeting: None,
@@ -75,10 +74,10 @@ impl<'c> Exchange<'c> {
     }
 
     /// Says where the request came in; `last` makes it the connection's last one.
-    pub(crate) fn place(&mut self, peer: SocketAddr, entrance: &Rc<Entrance>, last: bool) {
+    pub(crate) fn place(&mut self, peer: Peer, entrance: &Rc<Entrance>, last: bool) {
         self.peer = peer;
         // An IPv4 client of a `[::]` listener is an IPv4 client.
-        self.client_ip = peer.ip().to_canonical();
+        self.client_ip = peer.map(|peer| peer.ip().to_canonical());
         self.entrance = Some(entrance.clone());
         self.last = last;
     }

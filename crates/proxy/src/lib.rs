@@ -28,6 +28,7 @@ mod upstream;
 mod websocket;
 
 pub use address::Address;
+pub use listen::unix;
 pub use pool::{HealthView, PoolState};
 pub use proxy::{Options, Proxy, StartError};
 pub use server::{Cut, ServerState};

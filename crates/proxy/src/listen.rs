@@ -1,19 +1,20 @@
 //! Binding addresses and accepting connections.
+//!
+//! What listens on a Unix socket is held as a `TcpListener`, and what it accepts as a `TcpStream`: see
+//! [`crate::address`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use loadweaver_config::Listener;
 use loadweaver_telemetry::counters::Gauge;
 use loadweaver_telemetry::event::Event;
-use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::{AddressFamily, SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
@@ -21,102 +22,18 @@ use tokio::sync::Notify;
 use crate::engine::http1;
 use crate::worker::Worker;
 
+mod socket;
+pub mod unix;
+
+use socket::Presence;
+pub(crate) use socket::{Bound, Listening, Opened, Wanted, bind};
+
 /// Connections that may wait to be accepted, for each worker. The kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// How long accepting rests when descriptors or memory have run out. Without a rest the listener, which stays
 /// readable, would keep the worker from closing the connections that could help.
 const REST: Duration = Duration::from_millis(50);
-
-/// One worker's socket of one listener.
-#[derive(Debug)]
-pub(crate) struct Bound {
-    /// Says which listener it is, on every worker and through every change.
-    pub(crate) number: u64,
-    pub(crate) name: Arc<str>,
-    pub(crate) connections: Arc<Gauge>,
-    pub(crate) socket: StdListener,
-    /// Dropped after the socket.
-    presence: Presence,
-}
-
-/// Each socket of a listener has one: while there are any, its address is in use.
-type Presence = Arc<()>;
-
-/// A listener that is bound, one socket for each worker.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) listening: Listening,
-    pub(crate) sockets: Vec<Bound>,
-}
-
-/// What is known of a bound listener.
-#[derive(Debug, Clone)]
-pub(crate) struct Listening {
-    pub(crate) number: u64,
-    pub(crate) name: Arc<str>,
-    /// As configured.
-    pub(crate) bind: SocketAddr,
-    /// As it is: a configured port 0 was replaced.
-    pub(crate) address: SocketAddr,
-    /// Those that are open, on all workers.
-    pub(crate) connections: Arc<Gauge>,
-    pub(crate) presence: Weak<()>,
-}
-
-impl Listening {
-    /// Whether a worker still listens there.
-    pub(crate) fn is_present(&self) -> bool {
-        self.presence.strong_count() > 0
-    }
-
-    /// Whether it is where a configuration wants it: as it was written, or as the system made it.
-    pub(crate) fn is_at(&self, bind: SocketAddr) -> bool {
-        self.bind == bind || self.address == bind
-    }
-}
-
-/// Binds one socket for each worker to the listener's address; the kernel spreads connections over them. With `shared`
-/// the port may be another listener's of ours, which is about to be closed.
-pub(crate) fn bind(listener: &Listener, workers: usize, number: u64, shared: bool) -> io::Result<Opened> {
-    let mut address = listener.bind;
-    let mut sockets = Vec::with_capacity(workers);
-    let (connections, presence) = (Arc::<Gauge>::default(), Presence::default());
-    for index in 0..workers {
-        // With `SO_REUSEPORT` a second process could bind the same address and take half of the traffic unseen.
-        // A bind without it finds out first.
-        if index == 0 && address.port() != 0 && !shared {
-            drop(open(address, false)?);
-        }
-        let socket = open(address, true)?;
-        address = socket.local_addr()?;
-        let (name, connections) = (listener.name.clone(), Arc::clone(&connections));
-        sockets.push(Bound { number, name, connections, socket, presence: Arc::clone(&presence) });
-    }
-    let (name, presence) = (listener.name.clone(), Arc::downgrade(&presence));
-    let listening = Listening { number, name, bind: listener.bind, address, connections, presence };
-    Ok(Opened { listening, sockets })
-}
-
-fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // `[::]` takes IPv4 too, whatever the system's default.
-        socket.set_only_v6(false)?;
-    }
-    if shared {
-        socket.set_reuse_port(true)?;
-    }
-    // Accepted sockets inherit it on Linux, which spares a system call for each connection.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    if shared {
-        socket.listen(BACKLOG)?;
-    }
-    Ok(socket.into())
-}
 
 /// What the connections of one listener share on one worker.
 #[derive(Debug)]
@@ -231,7 +148,7 @@ async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence),
     drop(presence);
 }
 
-fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: SocketAddr, entrance: &Rc<Entrance>) {
+fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: Peer, entrance: &Rc<Entrance>) {
     worker.shared.counters.connections_accepted.increment();
     worker.shared.connections.enter();
     // The place is taken here: the task only runs once accepting pauses.
@@ -257,7 +174,7 @@ async fn next(
     worker: &Worker,
     entrance: &Entrance,
     paused: &mut bool,
-) -> io::Result<(StdStream, SocketAddr)> {
+) -> io::Result<(StdStream, Peer)> {
     while worker.shared.connections.is_full() {
         worker.crowded.set(true);
         worker.deadlines.wake_all();
@@ -281,12 +198,18 @@ fn watch(socket: StdListener) -> io::Result<AsyncFd<StdListener>> {
     AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
+/// Where a connection is from; none over a Unix socket, whose clients have no address.
+pub(crate) type Peer = Option<SocketAddr>;
+
 /// One system call gives a socket that is non-blocking already, which the standard library's takes two for.
-fn accept_one(listener: &StdListener) -> io::Result<(StdStream, SocketAddr)> {
+fn accept_one(listener: &StdListener) -> io::Result<(StdStream, Peer)> {
     let (socket, peer) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    let peer = peer.and_then(|peer: SocketAddrAny| SocketAddr::try_from(peer).ok());
-    let peer = peer.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-    Ok((StdStream::from(socket), peer))
+    let from = match peer {
+        Some(peer) if peer.address_family() == AddressFamily::UNIX => None,
+        Some(peer) => Some(SocketAddr::try_from(peer).map_err(io::Error::from)?),
+        None => return Err(io::ErrorKind::ConnectionAborted.into()),
+    };
+    Ok((StdStream::from(socket), from))
 }
 
 /// Errors that say something about the connection that was to be accepted and nothing about the next one.

@@ -9,7 +9,7 @@ mod verdicts;
 /// One pool takes over from another.
 mod succession;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -184,12 +184,15 @@ impl PoolState {
     }
 
     /// Picks a server for one attempt and takes a place at it. `tried` are the ones that this exchange had.
+    ///
+    /// Whoever has no address is somebody else each time: else all clients of a Unix socket would be one to `ip_hash`.
     pub(crate) fn choose(
         self: &Arc<Self>,
-        client: IpAddr,
+        client: Option<IpAddr>,
         random: u64,
         tried: &mut Vec<usize>,
     ) -> Option<Permit> {
+        let client = client.unwrap_or_else(|| Ipv6Addr::from_bits(u128::from(random)).into());
         loop {
             let usable = |index: usize| {
                 self.servers.get(index).is_some_and(|server| server.is_eligible() && !server.is_full())

@@ -1,21 +1,20 @@
 //! Starting, draining and ending the workers.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use loadweaver_config::Listener;
+use loadweaver_config::Bind;
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::{Event, EventBus};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::listen::{self, Bound, Listening, Opened};
+use crate::listen::{self, Bound, Listening, Opened, Wanted};
 use crate::server::Cut;
 use crate::snapshot::Snapshot;
 use crate::worker::{self, Inbox, Order, Shared, Task};
@@ -38,7 +37,7 @@ pub enum StartError {
         /// Name of the listener.
         listener: Arc<str>,
         /// Its address.
-        address: SocketAddr,
+        address: Bind,
         /// What the system said.
         source: io::Error,
     },
@@ -72,8 +71,8 @@ impl Proxy {
         };
         let mut bound: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listening = Vec::new();
-        for (number, listener) in (0..).zip(&snapshot.config.listeners) {
-            let opened = bind(listener, workers, number, false)?;
+        for (number, wanted) in (0..).zip(Wanted::all(&snapshot.config.listeners)) {
+            let opened = bind(&wanted, workers, number, false)?;
             listening.push(opened.listening);
             for (worker, socket) in bound.iter_mut().zip(opened.sockets) {
                 worker.push(socket);
@@ -116,9 +115,9 @@ impl Proxy {
     /// Puts another configuration in force, made by [`Snapshot::next`] from the one that is. All that can fail is
     /// the binding of new listeners, and then nothing has changed.
     ///
-    /// Exchanges under way end as they began. A listener that keeps its address keeps its sockets and their queues,
-    /// under whatever name; one that is gone stops accepting, and its connections end after the exchange that they
-    /// are in.
+    /// Exchanges under way end as they began. An address that stays keeps its sockets and their queues, under whatever
+    /// name and beside whatever others; one that is gone stops accepting, and its connections end after the exchange
+    /// that they are in.
     pub fn apply(&self, next: Arc<Snapshot>) -> Result<(), StartError> {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.plan(&listening, &next)?;
@@ -126,6 +125,8 @@ impl Proxy {
         let descriptors = worker::share_descriptors(next.config.limits.connections, workers);
         self.shared.connections.limit(descriptors.connections.most());
         next.take_over(&self.shared.snapshot.load());
+        let modes: Vec<_> =
+            next.config.listeners.iter().map(|each| (each.name.clone(), each.socket_mode)).collect();
         self.shared.snapshot.store(next);
         let mut now = plan.kept;
         for listening in plan.renamed {
@@ -141,8 +142,15 @@ impl Proxy {
         listening.leaving.retain(Listening::is_present);
         for old in std::mem::take(&mut listening.serving) {
             if !now.iter().any(|kept| kept.number == old.number) {
+                // Before anybody closes: whoever has connected is served, and nobody else comes.
+                old.hide();
                 self.tell(|| Task::Close(old.number));
                 listening.leaving.push(old);
+            }
+        }
+        for listening in &now {
+            if let Some((_, mode)) = modes.iter().find(|(name, _)| *name == listening.name) {
+                listening.set_mode(*mode);
             }
         }
         listening.serving = now;
@@ -163,20 +171,17 @@ impl Proxy {
             Some(old.swap_remove(place).clone())
         };
         let mut rest = Vec::new();
-        for wanted in &next.config.listeners {
-            match take(&|old| old.name == wanted.name && old.is_at(wanted.bind)) {
-                Some(kept) => plan.kept.push(Listening { bind: wanted.bind, ..kept }),
+        for wanted in Wanted::all(&next.config.listeners) {
+            match take(&|old| old.name == wanted.listener.name && old.is_at(wanted.bind)) {
+                Some(kept) => plan.kept.push(kept.serving(&wanted)),
                 None => rest.push(wanted),
             }
         }
         // The same address under another name.
         let mut fresh = Vec::new();
         for wanted in rest {
-            match take(&|old| old.address == wanted.bind) {
-                Some(kept) => {
-                    let renamed = Listening { name: wanted.name.clone(), bind: wanted.bind, ..kept };
-                    plan.renamed.push(renamed);
-                }
+            match take(&|old| old.address == *wanted.bind) {
+                Some(kept) => plan.renamed.push(kept.serving(&wanted)),
                 None => fresh.push(wanted),
             }
         }
@@ -186,10 +191,10 @@ impl Proxy {
             // to since the change before. What stays shares its port with nobody.
             let mut leaving =
                 old.iter().copied().chain(listening.leaving.iter().filter(|old| old.is_present()));
-            let makes_room = leaving.any(|old| overlap(old.address, wanted.bind));
-            let taken = plan.staying().any(|stays| overlap(stays.address, wanted.bind));
+            let makes_room = leaving.any(|old| old.address.overlaps(wanted.bind));
+            let taken = plan.staying().any(|stays| stays.address.overlaps(wanted.bind));
             let shared = makes_room && !taken;
-            plan.opened.push(bind(wanted, self.shared.inboxes.len(), number, shared)?);
+            plan.opened.push(bind(&wanted, self.shared.inboxes.len(), number, shared)?);
         }
         Ok(plan)
     }
@@ -211,29 +216,37 @@ impl Proxy {
         &self.shared.counters
     }
 
-    /// Each listener with the address that it really has (a configured port 0 is replaced), in the configuration's
-    /// order.
-    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    /// Each listener's addresses as they really are (a configured port 0 is replaced), in the configuration's order.
+    pub fn addresses(&self) -> Vec<(Arc<str>, Bind)> {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.snapshot();
-        let place =
-            |name: &str| snapshot.config.listeners.iter().position(|listener| &*listener.name == name);
-        let mut addresses: Vec<_> =
-            listening.serving.iter().map(|each| (each.name.clone(), each.address)).collect();
-        addresses.sort_by_key(|(name, _)| place(name));
-        addresses
+        let place = |each: &&Listening| {
+            let mut all = Wanted::all(&snapshot.config.listeners);
+            all.position(|wanted| wanted.listener.name == each.name && *wanted.bind == each.bind)
+        };
+        let mut serving: Vec<_> = listening.serving.iter().collect();
+        serving.sort_by_key(place);
+        serving.into_iter().map(|each| (each.name.clone(), each.address.clone())).collect()
     }
 
     /// Stops accepting, closes idle connections, lets exchanges finish and cuts what is left after `deadline`.
     /// Returns at once.
     pub fn drain(&self, deadline: Duration) {
         self.shared.bus.emit(Event::ShutdownStarted);
+        self.hide();
         self.orders.send_replace(Order::Drain(deadline));
     }
 
     /// Ends at once, whatever is under way.
     pub fn stop(&self) {
+        self.hide();
         self.orders.send_replace(Order::Stop);
+    }
+
+    /// Takes the files of Unix sockets away, so that whoever starts next finds none and nobody connects to nobody.
+    fn hide(&self) {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        listening.serving.iter().for_each(Listening::hide);
     }
 
     /// Waits until all workers have ended.
@@ -248,7 +261,8 @@ impl Proxy {
     /// Client connections that are open on a listener; none if there is no such listener.
     pub fn connections(&self, listener: &str) -> Option<u64> {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        listening.serving.iter().find(|each| &*each.name == listener).map(|each| each.connections.get())
+        let of_it = listening.serving.iter().filter(|each| &*each.name == listener);
+        of_it.map(|each| each.connections.get()).reduce(|one, other| one + other)
     }
 
     /// Whether all workers have ended.
@@ -284,16 +298,10 @@ impl Plan {
     }
 }
 
-/// Whether a connection could be meant for either.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && (any || one.ip() == other.ip())
-}
-
-fn bind(listener: &Listener, workers: usize, number: u64, shared: bool) -> Result<Opened, StartError> {
-    listen::bind(listener, workers, number, shared).map_err(|source| StartError::Bind {
-        listener: listener.name.clone(),
-        address: listener.bind,
+fn bind(wanted: &Wanted<'_>, workers: usize, number: u64, shared: bool) -> Result<Opened, StartError> {
+    listen::bind(wanted, workers, number, shared).map_err(|source| StartError::Bind {
+        listener: wanted.listener.name.clone(),
+        address: wanted.bind.clone(),
         source,
     })
 }

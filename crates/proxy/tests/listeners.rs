@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use loadweaver_config::Config;
+use loadweaver_config::{Bind, Config};
 use loadweaver_proxy::{Options, Proxy, Snapshot, StartError};
 use loadweaver_telemetry::event::EventBus;
 
@@ -26,7 +26,7 @@ impl Running {
 
     fn address(&self, name: &str) -> SocketAddr {
         let addresses = self.0.addresses();
-        addresses.into_iter().find(|(each, _)| &**each == name).unwrap().1
+        addresses.into_iter().find(|(each, _)| &**each == name).unwrap().1.tcp().unwrap()
     }
 }
 
@@ -85,6 +85,6 @@ fn a_foreign_program_s_port_is_refused_whatever_was_ours() {
     let foreign = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = foreign.local_addr().unwrap().to_string();
     assert!(running.change(&[("side", &taken)]).is_err());
-    let before: Vec<(Arc<str>, SocketAddr)> = running.0.addresses();
+    let before: Vec<(Arc<str>, Bind)> = running.0.addresses();
     assert_eq!((before.len(), &*before[0].0), (1, "web"));
 }

@@ -57,8 +57,8 @@ fn record() -> Record<'static> {
     Record {
         at: SystemTime::now(),
         request_id: "4f1c9a0be2d37766",
-        client: SocketAddr::from(([10, 11, 12, 13], 50_123)),
-        client_ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
+        client: Some(SocketAddr::from(([10, 11, 12, 13], 50_123))),
+        client_ip: Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))),
         method: "GET",
         target: "/api/v1/items?page=17&sort=name&filter=open",
         version: HttpVersion::Http11,

@@ -139,6 +139,9 @@ impl Drop for AccessLogWriter {
     }
 }
 
+/// What stands for a client without an address: it came over a Unix socket. nginx writes the same.
+const UNIX: &[u8] = b"unix:";
+
 /// The status that a line shows: 499 (nginx's number) where the client went before there was one.
 fn shown_status(record: &Record<'_>) -> u16 {
     match (record.status, record.failure) {

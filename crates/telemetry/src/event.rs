@@ -238,8 +238,8 @@ pub enum Event {
     ClientCut {
         /// Where it came in.
         listener: Arc<str>,
-        /// Its address.
-        client: IpAddr,
+        /// Its address; none over a Unix socket.
+        client: Option<IpAddr>,
         /// The kind of attack.
         attack: &'static str,
         /// Where the attack was described.

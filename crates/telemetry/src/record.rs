@@ -13,10 +13,11 @@ pub struct Record<'a> {
     pub at: SystemTime,
     /// The `X-Request-Id` that was kept or made.
     pub request_id: &'a str,
-    /// The transport's peer.
-    pub client: SocketAddr,
-    /// The client that we believe it to be; differs from `client` only behind a trusted proxy.
-    pub client_ip: IpAddr,
+    /// The transport's peer; none over a Unix socket.
+    pub client: Option<SocketAddr>,
+    /// The client that we believe it to be; differs from `client` only behind a trusted proxy. None where
+    /// nobody says.
+    pub client_ip: Option<IpAddr>,
     /// As sent; empty when no request line could be read.
     pub method: &'a str,
     /// The request target as sent, with its query; empty when no request line could be read.

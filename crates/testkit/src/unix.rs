@@ -50,11 +50,7 @@ impl Door {
             while let Ok((stream, _)) = listener.accept() {
                 accepted.fetch_add(1, Ordering::Relaxed);
                 let stream = TcpStream::from(OwnedFd::from(stream));
-                if let Ok(inside) = TcpStream::connect(to) {
-                    let _ = inside.set_nodelay(true);
-                    pass(&stream, &inside);
-                    pass(&inside, &stream);
-                }
+                join(&stream, to);
             }
         }));
         door
@@ -95,6 +91,15 @@ impl Drop for Door {
         if !self.name.starts_with('@') {
             let _ = std::fs::remove_file(&self.name);
         }
+    }
+}
+
+/// Passes on what comes, both ways, from now on.
+pub fn join(stream: &TcpStream, to: SocketAddr) {
+    if let Ok(inside) = TcpStream::connect(to) {
+        let _ = inside.set_nodelay(true);
+        pass(stream, &inside);
+        pass(&inside, stream);
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::document::push_step;
 use crate::model::Config;
+use crate::model::bind::Bind;
 use crate::model::listener::LogOutput;
 use crate::model::recovery::{Recovery, RecoveryAction};
 
@@ -35,10 +36,18 @@ pub(super) fn of(config: &Config) -> Vec<Named<'_>> {
             name(format!("/webhooks/{index}/caFile"), "authorities", file);
         }
     }
+    if let Some(Bind::Unix(socket)) = config.admin.as_ref().map(|admin| &admin.bind) {
+        name("/admin/bind".to_owned(), "listener", Path::new(&**socket));
+    }
     for listener in &config.listeners {
-        let Some(tls) = &listener.tls else { continue };
         let mut at = "/listeners".to_owned();
         push_step(&mut at, &listener.name);
+        for bind in &listener.binds {
+            if let Bind::Unix(socket) = bind {
+                name(format!("{at}/bind"), "listener", Path::new(&**socket));
+            }
+        }
+        let Some(tls) = &listener.tls else { continue };
         for (index, files) in tls.certificates.iter().enumerate() {
             name(format!("{at}/tls/certificates/{index}/cert"), "certificates", &*files.cert);
             name(format!("{at}/tls/certificates/{index}/key"), "key", &*files.key);

@@ -17,13 +17,19 @@ impl Named for Listener {
     }
 
     fn details(&self) -> String {
-        format!(" on {}{}", self.bind, if self.tls.is_some() { " over TLS" } else { "" })
+        format!(
+            " on {}{}",
+            summary::addresses(&self.binds),
+            if self.tls.is_some() { " over TLS" } else { "" }
+        )
     }
 
     fn settings(&self, new: &Self) -> Vec<Setting> {
-        let Self { name: _, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts, protocols } = new;
+        let Self { name: _, binds, socket_mode, allow_connect, proxy_protocol, tls, .. } = new;
+        let Self { redirect_https, hsts, protocols, .. } = new;
         let mut settings = Settings::new("");
-        settings.note("bind", &self.bind, bind, plain);
+        settings.note("bind", &self.binds, binds, |binds| summary::addresses(binds));
+        settings.note("socketMode", &self.socket_mode, socket_mode, plain);
         settings.note("allowConnect", &self.allow_connect, allow_connect, plain);
         settings.note("proxyProtocol", &self.proxy_protocol, proxy_protocol, settings::proxy_protocol);
         settings.note("tls", &self.tls, tls, settings::listener_tls);

@@ -290,9 +290,10 @@ fn admin(old: Option<&Admin>, new: Option<&Admin>) -> Vec<Setting> {
         settings.note("admin", &bind(old), &bind(new), plain);
         return settings.found;
     };
-    let Admin { bind, tokens, persist, tls, origins } = new;
+    let Admin { bind, socket_mode, tokens, persist, tls, origins } = new;
     let mut settings = Settings::new("admin.");
     settings.note("bind", &old.bind, bind, plain);
+    settings.note("socketMode", &old.socket_mode, socket_mode, plain);
     settings.note_hidden("tokens", &old.tokens, tokens);
     settings.note("persist", &old.persist, persist, plain);
     settings.note(

@@ -4,6 +4,7 @@ use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report};
 use crate::model::admin::{Admin, AdminTls, Role, Token};
+use crate::model::bind::SocketMode;
 use crate::model::secret::Secret;
 use crate::shape;
 use crate::spot::{Section, Spot};
@@ -23,16 +24,23 @@ pub(super) fn admin(spot: &Spot<'_>, report: &mut Report) -> Option<Option<Admin
     section.set("origins", report, &mut origins, self::origins);
     let spot = section.need("bind", report, "say where operators connect: \"bind\": \"127.0.0.1:9090\"")?;
     let bind = clients::bind_address(&spot, report)?;
+    let mut socket_mode = SocketMode::OF_ADMIN;
+    section.set("socketMode", report, &mut socket_mode, clients::socket_mode);
+    clients::mode_is_of_use(&section, std::slice::from_ref(&bind), report);
     let guarded = section.get("tokens").is_some_and(|tokens| !tokens.is_empty_list());
-    if !bind.ip().to_canonical().is_loopback() && !guarded {
+    if bind.device().is_some() {
+        let problem = "the admin listener keeps to no network interface";
+        spot.refuse(report, Fault::new(problem, "bind an address of that interface, and its port"));
+    } else if !bind.is_local() && !guarded {
         let problem = format!("the admin listener would be open to others on {bind}, and no token guards it");
-        let help = format!("bind it to this machine only, \"127.0.0.1:{}\", or add \"tokens\"", bind.port());
+        let port = bind.tcp().map_or(0, |address| address.port());
+        let help = format!("bind it to this machine only, \"127.0.0.1:{port}\", or add \"tokens\"");
         spot.refuse(report, Fault::new(problem, help));
-    } else if !bind.ip().to_canonical().is_loopback() && tls.is_none() {
+    } else if !bind.is_local() && tls.is_none() {
         let problem = format!("tokens would go over the network to {bind} in plain text");
         report.warn(&spot.at, Fault::new(problem, "add \"tls\", or bind it to this machine only"));
     }
-    Some(Some(Admin { bind, tokens, persist, tls, origins }))
+    Some(Some(Admin { bind, socket_mode, tokens, persist, tls, origins }))
 }
 
 fn tokens(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Token>> {

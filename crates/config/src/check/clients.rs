@@ -1,13 +1,11 @@
 //! The client's side: listeners, time-outs, limits, trusted proxies, the access log.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-
-use ipnet::IpNet;
 
 use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
+use crate::model::bind::{Bind, SocketMode, Trusted};
 use crate::model::listener::{
     AccessLog, ClientProtocol, ClientTimeouts, Http2Limits, Limits, Listener, LogFormat, LogOutput,
     Protocols, ProxyProtocol,
@@ -48,12 +46,25 @@ fn listener(name: &str, spot: &Spot<'_>, report: &mut Report) -> Option<Listener
     section.set("hsts", report, &mut hsts, tls::hsts);
     let mut protocols = Protocols::default();
     section.set("protocols", report, &mut protocols, self::protocols);
+    let mut socket_mode = SocketMode::OF_LISTENER;
+    section.set("socketMode", report, &mut socket_mode, self::socket_mode);
     let bind = section.need("bind", report, "say where to listen: \"bind\": \"0.0.0.0:8080\"")?;
-    let bind = bind_address(&bind, report)?;
+    let binds = addresses(&bind, report)?;
     let name = name.into();
-    let listener =
-        Listener { name, bind, allow_connect, proxy_protocol, tls, redirect_https, hsts, protocols };
+    let listener = Listener {
+        name,
+        binds,
+        socket_mode,
+        allow_connect,
+        proxy_protocol,
+        tls,
+        redirect_https,
+        hsts,
+        protocols,
+    };
     tls::fits(&section, &listener, report);
+    mode_is_of_use(&section, &listener.binds, report);
+    somebody_is_served(&section, &listener, report);
     Some(listener)
 }
 
@@ -78,20 +89,90 @@ fn protocols(spot: &Spot<'_>, report: &mut Report) -> Option<Protocols> {
     }
 }
 
+/// One address, or a list of them. One that another takes connections for as well is told of and left out.
+fn addresses(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Bind>> {
+    let Node::List(_) = spot.node else { return bind_address(spot, report).map(|bind| vec![bind]) };
+    let entries = spot.list(report, "addresses")?;
+    if entries.is_empty() || entries.len() > bounds::BINDS {
+        let problem = match entries.len() {
+            0 => "the list of addresses is empty".to_owned(),
+            count => format!("{count} addresses are more than the {} that may be", bounds::BINDS),
+        };
+        let help = "write \"[::]:8080\" for all addresses, IPv4 and IPv6";
+        spot.refuse(report, Fault::new(problem, help));
+        return None;
+    }
+    let read: Vec<_> =
+        entries.iter().map(|entry| bind_address(entry, report).map(|bind| (entry, bind))).collect();
+    let all = read.into_iter().collect::<Option<Vec<_>>>()?;
+    let mut binds: Vec<Bind> = Vec::with_capacity(all.len());
+    for (index, (entry, bind)) in all.iter().enumerate() {
+        // Of two that are the same the first stays.
+        let covers = |(other, (_, wide)): &(usize, &(&Spot<'_>, Bind))| {
+            *other != index && wide.covers(bind) && (*other < index || !bind.covers(wide))
+        };
+        match all.iter().enumerate().find(covers) {
+            None => binds.push(bind.clone()),
+            Some((_, (_, wide))) if wide == bind => {
+                report
+                    .warn(&entry.at, Fault::new(format!("{bind} stands in the list twice"), "take one out"));
+            }
+            Some((_, (_, wide))) => {
+                let both =
+                    wide.tcp().is_some_and(|at| at.is_ipv6()) && bind.tcp().is_some_and(|at| at.is_ipv4());
+                let why = if both { ": \"[::]\" takes IPv4 too" } else { "" };
+                let problem = format!("what comes to {bind} comes to {wide} as well{why}");
+                report.warn(&entry.at, Fault::new(problem, format!("take \"{bind}\" out")));
+            }
+        }
+    }
+    Some(binds)
+}
+
+/// Looks at a mode that no file would have.
+pub(super) fn mode_is_of_use(section: &Section<'_>, binds: &[Bind], report: &mut Report) {
+    let has_file = |bind: &Bind| matches!(bind, Bind::Unix(name) if !name.starts_with('@'));
+    if let Some(spot) = section.get("socketMode").filter(|_| !binds.iter().any(has_file)) {
+        let problem = "\"socketMode\" has no effect without a Unix socket that has a file";
+        report.warn(&spot.at, Fault::new(problem, "take it out, or bind \"unix:/run/web.sock\""));
+    }
+}
+
+/// Clients of a Unix socket have no address that a network could hold.
+fn somebody_is_served(section: &Section<'_>, listener: &Listener, report: &mut Report) {
+    let Some(rules) = listener.proxy_protocol.as_ref().filter(|rules| rules.required) else { return };
+    let only_unix = listener.binds.iter().all(|bind| bind.tcp().is_none());
+    if only_unix && !rules.trusted.contains(&Trusted::Unix) {
+        let at = section.get("proxyProtocol").map_or_else(|| section.at().to_owned(), |spot| spot.at);
+        let problem = "nobody who connects to a Unix socket is trusted, so nobody would be served";
+        report.issue(&at, Fault::new(problem, "add \"unix:\" to \"trusted\""));
+    }
+}
+
+pub(super) fn socket_mode(spot: &Spot<'_>, report: &mut Report) -> Option<SocketMode> {
+    if let Node::Number(number) = spot.node {
+        let problem = format!("{number} would be read as a decimal number");
+        spot.refuse(report, Fault::new(problem, "write it as a text: \"0660\""));
+        return None;
+    }
+    let text = spot.text(report, "a mode such as \"0660\"")?;
+    spot.settle(report, address::socket_mode(text))
+}
+
 fn proxy_protocol(spot: &Spot<'_>, report: &mut Report) -> Option<ProxyProtocol> {
     const NEED_TRUSTED: &str = "name who sends it: \"trusted\": [\"10.0.0.0/8\"]";
     let section = Section::open(spot, &shape::PROXY_PROTOCOL, report)?;
     let mut required = ProxyProtocol::DEFAULT_REQUIRED;
     section.set("required", report, &mut required, Spot::flag);
     let spot = section.need("trusted", report, NEED_TRUSTED)?;
-    let trusted = networks(&spot, report)?;
+    let trusted = self::trusted(&spot, report)?;
     if matches!(spot.node, Node::List(list) if list.is_empty()) {
         spot.refuse(report, Fault::new("nobody is trusted, so no header would be read", NEED_TRUSTED));
     }
     Some(ProxyProtocol { trusted, required })
 }
 
-pub(super) fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<SocketAddr> {
+pub(super) fn bind_address(spot: &Spot<'_>, report: &mut Report) -> Option<Bind> {
     if let Node::Number(port) = spot.node {
         return spot.settle(report, address::bind(&port.to_string())); // Says what to write around the port.
     }
@@ -166,18 +247,18 @@ fn http2_limits(spot: &Spot<'_>, report: &mut Report) -> Option<Http2Limits> {
     Some(limits)
 }
 
-pub(super) fn networks(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<IpNet>> {
-    let mut networks = Vec::new();
+pub(super) fn trusted(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Trusted>> {
+    let mut all = Vec::new();
     for entry in spot.list(report, "networks")? {
         let Some(text) = entry.text(report, "a network such as \"10.0.0.0/8\"") else { continue };
-        let Some(network) = entry.settle(report, address::network(text)) else { continue };
-        if network.prefix_len() == 0 {
+        let Some(trusted) = entry.settle(report, address::trusted(text)) else { continue };
+        if matches!(trusted, Trusted::Network(network) if network.prefix_len() == 0) {
             let problem = format!("{} is every address: any client can claim to be another one", shown(text));
             report.warn(&entry.at, Fault::new(problem, "name only the networks of your own proxies"));
         }
-        networks.push(network);
+        all.push(trusted);
     }
-    Some(networks)
+    Some(all)
 }
 
 pub(super) fn access_log(spot: &Spot<'_>, report: &mut Report) -> Option<AccessLog> {

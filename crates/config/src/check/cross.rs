@@ -1,12 +1,13 @@
 //! What no single section can know: references, binds that overlap, loops, routes that never match.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::document::push_step;
 use crate::expand::Env;
 use crate::issue::{Fault, Report, shown};
 use crate::model::Config;
+use crate::model::bind::Bind;
 use crate::model::listener::Listener;
 use crate::model::pool::Server;
 use crate::model::route::{Route, RouteMatch};
@@ -89,12 +90,16 @@ pub(crate) fn is_circle(config: &Config, server: &Server) -> bool {
 }
 
 fn itself<'c>(config: &'c Config, server: &Server) -> Option<&'c Listener> {
-    let mut listeners = config.listeners.iter().filter(|listener| listener.bind.port() == server.port);
-    let address = server.host.parse::<IpAddr>().ok()?;
-    listeners.find(|listener| {
-        let bound = listener.bind.ip().to_canonical();
-        bound == address || bound.is_unspecified() && address.is_loopback()
-    })
+    let address = server.host.parse::<IpAddr>().ok();
+    let is_it = |bind: &Bind| match (bind, address) {
+        (Bind::Unix(name), _) => server.unix() == Some(name),
+        (Bind::Ip(at) | Bind::Device(at, _), Some(address)) => {
+            let bound = at.ip().to_canonical();
+            at.port() == server.port && (bound == address || bound.is_unspecified() && address.is_loopback())
+        }
+        (Bind::Ip(_) | Bind::Device(..), None) => false,
+    };
+    config.listeners.iter().find(|listener| listener.binds.iter().any(is_it))
 }
 
 pub(super) fn pool_pointer(name: &str) -> String {
@@ -106,44 +111,32 @@ pub(super) fn pool_pointer(name: &str) -> String {
 /// Two listeners of one file cannot have the same address. The kernel would let them (our sockets share
 /// their ports among the workers) and spread the clients over both, which is never meant.
 fn binds(config: &Config, env: Env<'_>, report: &mut Report) {
-    let mut taken: Vec<(String, String, SocketAddr)> = Vec::new();
+    let mut taken: Vec<(String, String, &Bind)> = Vec::new();
     for listener in &config.listeners {
         let mut pointer = "/listeners".to_owned();
         push_step(&mut pointer, &listener.name);
         pointer.push_str("/bind");
-        taken.push((pointer, format!("the listener {}", shown(&listener.name)), listener.bind));
+        for bind in &listener.binds {
+            taken.push((pointer.clone(), format!("the listener {}", shown(&listener.name)), bind));
+        }
     }
     if let Some(admin) = &config.admin {
-        taken.push(("/admin/bind".to_owned(), "the admin listener".to_owned(), admin.bind));
+        taken.push(("/admin/bind".to_owned(), "the admin listener".to_owned(), &admin.bind));
     }
     for (index, (pointer, _, bind)) in taken.iter().enumerate() {
-        let first = taken.iter().take(index).find(|(_, _, other)| overlap(*bind, *other));
+        let first = taken.iter().take(index).find(|(_, _, other)| bind.overlaps(other));
         if let Some((_, what, other)) = first {
             let problem = format!("{bind} overlaps with {what}, which binds {other}");
             let mut help = "choose another port or address for one of them".to_owned();
+            if bind.device().is_some() != other.device().is_some() {
+                help.push_str(", or keep both to an interface: this machine itself is \"%lo:8080\"");
+            }
             if env("PORT").is_some_and(|port| !port.is_empty()) {
                 help.push_str("; the environment variable PORT sets the port of the first listener");
             }
             report.issue(pointer, Fault::new(problem, help));
         }
     }
-}
-
-/// `[::]` takes IPv4 connections too, as Linux has it unless told otherwise.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    if one.port() != other.port() || one.port() == 0 {
-        return false;
-    }
-    let scope = |address: SocketAddr| match address {
-        SocketAddr::V4(_) => 0,
-        SocketAddr::V6(v6) => v6.scope_id(),
-    };
-    let covers = |wide: IpAddr, narrow: IpAddr| match wide {
-        IpAddr::V4(v4) => v4.is_unspecified() && narrow.is_ipv4(),
-        IpAddr::V6(v6) => v6.is_unspecified(),
-    };
-    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
-    a == b && scope(one) == scope(other) || covers(a, b) || covers(b, a)
 }
 
 /// A server that is one of our own listeners sends each request round and round.

@@ -6,16 +6,16 @@ use crate::bounds::{self, Whole};
 use crate::expand::Env;
 use crate::issue::{Fault, Report, shown};
 use crate::model::Config;
+use crate::model::bind::Bind;
 use crate::quantity;
 
 /// Applies `PORT`, `WORKER_COUNT` and `HEALTH_CHECK_INTERVAL`. A variable that is set to nothing counts as
 /// unset, since that is how compose files pass on what they do not know.
 pub(super) fn apply(config: &mut Config, env: Env<'_>, report: &mut Report) {
     if let Some(port) = number("PORT", &bounds::BIND_PORT, env, report)
-        && let Some(first) = config.listeners.first_mut()
         && let Ok(port) = u16::try_from(port)
     {
-        first.bind.set_port(port);
+        set_port(config, port, report);
     }
     if let Some(workers) = number("WORKER_COUNT", &bounds::WORKERS, env, report)
         && let Ok(workers) = usize::try_from(workers)
@@ -32,6 +32,25 @@ pub(super) fn apply(config: &mut Config, env: Env<'_>, report: &mut Report) {
     if env("REDIS_URL").is_some_and(|value| !value.is_empty()) {
         let problem = "the environment variable REDIS_URL is set, but nothing in this version uses Redis";
         report.warn("", Fault::new(problem, "unset it, or leave it for a version that shares its state"));
+    }
+}
+
+/// The first listener with a port has this one instead, on each of its addresses that have its first one's: they are
+/// one service.
+fn set_port(config: &mut Config, port: u16, report: &mut Report) {
+    let of = |bind: &Bind| bind.tcp().map(|address| address.port());
+    let mut listeners = config.listeners.iter_mut();
+    let found = listeners.find_map(|listener| {
+        let first = listener.binds.iter().find_map(of)?;
+        Some((listener, first))
+    });
+    let Some((listener, first)) = found else {
+        let problem = "the environment variable PORT is set, but no listener has a port";
+        return report
+            .warn("", Fault::new(problem, "unset it, or let a listener bind an address and a port"));
+    };
+    for bind in listener.binds.iter_mut().filter(|bind| of(bind) == Some(first)) {
+        *bind = bind.clone().with_port(port);
     }
 }
 

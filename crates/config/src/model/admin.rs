@@ -1,16 +1,18 @@
 //! The admin listener and who may use it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::bind::{Bind, SocketMode};
 use super::secret::Secret;
 
 /// The listener of operators: status, liveness, readiness.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admin {
-    /// A loopback address, unless there are tokens that guard another one.
-    pub bind: SocketAddr,
+    /// A loopback address or a Unix socket, unless there are tokens that guard another one.
+    pub bind: Bind,
+    /// The mode of a Unix socket's file.
+    pub socket_mode: SocketMode,
     /// Who may ask; empty lets everybody who can connect.
     pub tokens: Vec<Token>,
     /// Whether edits are written back into the file.
@@ -23,8 +25,15 @@ pub struct Admin {
 
 impl Admin {
     /// What stands in for every key but `bind`.
-    pub const fn new(bind: SocketAddr) -> Self {
-        Self { bind, tokens: Vec::new(), persist: true, tls: None, origins: Vec::new() }
+    pub fn new(bind: impl Into<Bind>) -> Self {
+        Self {
+            bind: bind.into(),
+            socket_mode: SocketMode::OF_ADMIN,
+            tokens: Vec::new(),
+            persist: true,
+            tls: None,
+            origins: Vec::new(),
+        }
     }
 }
 

@@ -1,21 +1,21 @@
 //! The client's side: listeners, time-outs, limits and the access log.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use super::bind::{Bind, SocketMode, Trusted};
 use super::tls::{Hsts, ListenerTls, RedirectHttps};
 
-/// An address on which clients are served.
+/// Addresses on which clients are served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// Its key under `listeners`.
     pub name: Arc<str>,
-    /// Where it listens; port 0 lets the system choose one.
-    pub bind: SocketAddr,
+    /// Where it listens: at least one, and none that covers another.
+    pub binds: Vec<Bind>,
+    /// The mode of its Unix sockets' files.
+    pub socket_mode: SocketMode,
     /// Whether `CONNECT` requests are served (key `allowConnect`); otherwise they are answered with 405.
     pub allow_connect: bool,
     /// Who says in front of a connection whom it is from; none is nobody.
@@ -81,7 +81,7 @@ impl ClientProtocol {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyProtocol {
     /// Who sends them, always, and is believed.
-    pub trusted: Vec<IpNet>,
+    pub trusted: Vec<Trusted>,
     /// Nobody else is served; otherwise others are clients.
     pub required: bool,
 }

@@ -5,12 +5,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bounds;
+use crate::model::bind::SocketMode;
 use crate::model::listener::{self as model};
 
 use super::operators::{Admin, EventLog, Webhook};
 use super::pool::Pool;
 use super::tls::{Hsts, ListenerTls, Redirection};
-use super::words::{ClientProtocol, ForwardedHeaders, LogFormat, Size, Span, or_variable};
+use super::words::{Addresses, ClientProtocol, ForwardedHeaders, LogFormat, Size, Span, or_variable};
 
 /// The configuration of LoadWeaver.
 #[derive(Serialize, JsonSchema)]
@@ -69,8 +70,12 @@ pub(super) struct Configuration {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Listener {
-    /// IP address and port, such as 0.0.0.0:8080; port 0 lets the system choose.
-    bind: String,
+    /// One address or a list of them: an IP address and a port, such as 0.0.0.0:8080, where port 0 lets the system
+    /// choose; %eth0:8080 for an interface alone; unix:/run/web.sock.
+    bind: Addresses,
+    /// The mode of its Unix sockets' files.
+    #[serde(default = "listener_mode")]
+    socket_mode: String,
     /// Whether CONNECT requests are served.
     #[serde(default)]
     #[schemars(transform = or_variable)]
@@ -98,6 +103,10 @@ struct Listener {
 
 fn every_protocol() -> Vec<ClientProtocol> {
     Vec::from(model::ClientProtocol::ALL.map(ClientProtocol))
+}
+
+fn listener_mode() -> String {
+    SocketMode::OF_LISTENER.to_string()
 }
 
 /// Where headers of the PROXY protocol are read, versions 1 and 2.

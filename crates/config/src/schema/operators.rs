@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bounds;
+use crate::model::bind::SocketMode;
 use crate::model::event;
 
 use super::words::{EventName, Role, Size, Span, WebhookFormat, or_variable};
@@ -13,8 +14,12 @@ use super::words::{EventName, Role, Size, Span, WebhookFormat, or_variable};
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Admin {
-    /// IP address and port, such as 127.0.0.1:9090; without tokens a loopback address.
+    /// IP address and port, such as 127.0.0.1:9090, or a Unix socket, such as unix:/run/admin.sock; without tokens a
+    /// loopback address or a Unix socket.
     bind: String,
+    /// The mode of a Unix socket's file.
+    #[serde(default = "admin_mode")]
+    socket_mode: String,
     /// Who may ask; empty lets everybody who can connect.
     #[serde(default)]
     tokens: Vec<Token>,
@@ -29,6 +34,10 @@ pub(super) struct Admin {
     /// Origins whose pages may ask, besides the listener's own.
     #[serde(default)]
     origins: Vec<String>,
+}
+
+fn admin_mode() -> String {
+    SocketMode::OF_ADMIN.to_string()
 }
 
 fn yes() -> bool {

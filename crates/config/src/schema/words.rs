@@ -14,6 +14,27 @@ use crate::quantity;
 /// Where a number stands, a text with a variable may stand too: what it holds is not known beforehand.
 pub(super) const VARIABLE: &str = r"\$\{";
 
+/// One address, or a list of them.
+#[derive(Serialize)]
+pub(super) struct Addresses(Vec<String>);
+
+impl JsonSchema for Addresses {
+    fn schema_name() -> Cow<'static, str> {
+        "Addresses".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": bounds::BINDS },
+        ] })
+    }
+}
+
 /// Adds "or a text with a variable" to the schema of a number or a flag.
 pub(super) fn or_variable(schema: &mut Schema) {
     let kept = ["description", "default"].map(|key| (key, schema.remove(key)));

@@ -2,7 +2,6 @@
 //! of the data plane is spent on it. A connection on which nothing moves loses its seat.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,10 +10,10 @@ use std::time::Duration;
 use axum::serve::Listener;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::door::Open;
 use super::tls::{Identity, Wire};
 
 /// Connections at a time: a few dashboards, probes, and a scraper.
@@ -28,36 +27,38 @@ const REQUEST: Duration = Duration::from_secs(30);
 
 /// The listener with its seats.
 pub(super) struct Seats {
-    listener: TcpListener,
+    listener: Open,
     identity: Identity,
     free: Arc<Semaphore>,
 }
 
 impl Seats {
-    pub(super) fn new(listener: TcpListener, identity: Identity) -> Self {
+    pub(super) fn new(listener: Open, identity: Identity) -> Self {
         Self { listener, identity, free: Arc::new(Semaphore::new(SEATS)) }
     }
 }
 
 impl Listener for Seats {
     type Io = Seated;
-    type Addr = SocketAddr;
+    /// Nobody asks where somebody is from.
+    type Addr = ();
 
-    async fn accept(&mut self) -> (Seated, SocketAddr) {
+    async fn accept(&mut self) -> (Seated, ()) {
         // The semaphore is never closed.
         let seat = Arc::clone(&self.free).acquire_owned().await.ok();
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
-        // The kernel takes megabytes for a client that reads nothing, and to us that looks like progress.
+        let stream = self.listener.accept().await;
+        // The kernel takes megabytes for a client that reads nothing, and to us that looks like progress. A Unix
+        // socket takes a fifth of one, and has no such time-out.
         let unread = u32::try_from(IDLE.as_millis()).unwrap_or(u32::MAX);
         let _ = sockopt::set_tcp_user_timeout(&stream, unread);
         let stream = Wire::new(stream, self.identity.acceptor().as_ref());
         // Whoever connects has something to ask.
         let (patience, asked) = (Box::pin(sleep(REQUEST)), Some(Instant::now()));
-        (Seated { stream, patience, asked, _seat: seat }, peer)
+        (Seated { stream, patience, asked, _seat: seat }, ())
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -128,16 +129,23 @@ impl AsyncWrite for Seated {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use std::net::SocketAddr;
 
     use super::*;
 
+    async fn seats() -> (Seats, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (Seats::new(Open::Tcp(listener), Identity::default()), address)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn silence_ends_a_connection_and_frees_its_seat() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut seats = Seats::new(listener, Identity::default());
-        let _client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
-        let (mut seated, _) = seats.accept().await;
+        let (mut seats, address) = seats().await;
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (mut seated, ()) = seats.accept().await;
         assert_eq!(seats.free.available_permits(), SEATS - 1);
         let error = seated.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -147,10 +155,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_comes_a_byte_at_a_time_does_not_keep_its_seat() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut seats = Seats::new(listener, Identity::default());
-        let mut client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
-        let (mut seated, _) = seats.accept().await;
+        let (mut seats, address) = seats().await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut seated, ()) = seats.accept().await;
         let began = Instant::now();
         let error = loop {
             client.write_all(b"x").await.unwrap();
@@ -165,10 +172,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_take_its_answer_loses_its_seat() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut seats = Seats::new(listener, Identity::default());
-        let _client = TcpStream::connect(seats.local_addr().unwrap()).await.unwrap();
-        let (mut seated, _) = seats.accept().await;
+        let (mut seats, address) = seats().await;
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (mut seated, ()) = seats.accept().await;
         let Wire::Plain(stream) = &seated.stream else { panic!("there is no TLS") };
         assert_eq!(sockopt::tcp_user_timeout(stream).unwrap(), 60_000);
         let endless = vec![b'x'; 64 * 1024 * 1024];

@@ -28,7 +28,7 @@ impl Admin {
     }
 
     fn address(&self) -> SocketAddr {
-        self.plane.admin_address().unwrap()
+        self.plane.admin_address().unwrap().tcp().unwrap()
     }
 
     fn ask(&self, request: &str) -> Answer {

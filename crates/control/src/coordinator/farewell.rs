@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loadweaver_config::Listener;
+use loadweaver_config::{Bind, Listener};
 use loadweaver_proxy::{Cut, Proxy, Sameness, Snapshot};
 use loadweaver_telemetry::event::{Event, EventBus};
 use tokio::time::Instant;
@@ -66,10 +66,10 @@ impl Departed {
 pub(super) fn touched(before: &Snapshot, after: &Snapshot, proxy: &Proxy) -> Vec<String> {
     let stays = |listener: &Listener| {
         // With port 0 each has an address of its own.
-        let same = |next: &Listener| {
-            next.bind == listener.bind && (next.name == listener.name || next.bind.port() != 0)
+        let has = |next: &Listener, bind: &Bind| {
+            next.binds.contains(bind) && (next.name == listener.name || bind.is_definite())
         };
-        after.config.listeners.iter().any(same)
+        listener.binds.iter().all(|bind| after.config.listeners.iter().any(|next| has(next, bind)))
     };
     let listeners = before.config.listeners.iter().filter(|listener| !stays(listener)).map(|listener| {
         let open = proxy.connections(&listener.name).unwrap_or(0);

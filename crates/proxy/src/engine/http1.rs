@@ -4,7 +4,6 @@
 //! serves exchanges is large and therefore boxed for as long as there is something to serve.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,7 +19,7 @@ use crate::deadline::{Alarm, For, nanos};
 use crate::engine::greet;
 use crate::engine::http2;
 use crate::exchange::{self, Exchange};
-use crate::listen::Entrance;
+use crate::listen::{Entrance, Peer};
 use crate::respond;
 use crate::stream::{HandshakeError, Stream};
 use crate::tls::{Front, Greeting, Handshaking, Refusal};
@@ -58,7 +57,7 @@ pub(super) struct Connection {
     pub(super) stream: Stream,
     pub(super) alarm: Alarm,
     pub(super) entrance: Rc<Entrance>,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     served: u64,
     /// Over TLS.
     pub(super) greeting: Option<Rc<Greeting>>,
@@ -72,7 +71,7 @@ pub(super) struct Connection {
 /// arguments beside what it makes of them.
 pub(crate) fn serve(
     worker: Rc<Worker>,
-    (tcp, peer): (std::net::TcpStream, SocketAddr),
+    (tcp, peer): (std::net::TcpStream, Peer),
     entrance: Rc<Entrance>,
     front: Option<(Arc<Front>, Handshaking)>,
 ) -> impl Future<Output = ()> {

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use crate::buffer::Buffer;
 use crate::deadline::{Alarm, For, Nanos, nanos};
 use crate::engine::http1::{Client, Connection, Next, SPARED};
 use crate::exchange::{self, Exchange};
-use crate::listen::Entrance;
+use crate::listen::{Entrance, Peer};
 use crate::respond;
 use crate::snapshot::Snapshot;
 use crate::stream::Stream;
@@ -53,7 +52,7 @@ pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
     if connection.preface.is_none() && snapshot.announces {
         // Streams do not know where the connection came to.
         let local = client.stream.local_address();
-        let ends = local.map(|destination| Ends { source: connection.peer, destination });
+        let ends = connection.peer.zip(local).map(|(source, destination)| Ends { source, destination });
         connection.preface = ends.map(|ends| Rc::new(Preface { ends: Some(ends), ..Preface::default() }));
     }
     let mut session = Session {
@@ -100,7 +99,7 @@ struct Session {
     multiplex: Rc<Multiplex>,
     worker: Rc<Worker>,
     entrance: Rc<Entrance>,
-    peer: SocketAddr,
+    peer: Peer,
     /// Over TLS.
     greeting: Option<Rc<Greeting>>,
     /// What a proxy in front has said of it.
@@ -199,14 +198,14 @@ impl Session {
 
     fn tell(&self, ended: Ended) {
         let Why::Abuse(abuse) = ended.why else {
-            return tracing::debug!(target: log::LISTEN, client = %self.peer, why = ended.why.name(), "a client broke the protocol");
+            return tracing::debug!(target: log::LISTEN, client = self.peer.map(tracing::field::display), why = ended.why.name(), "a client broke the protocol");
         };
         self.worker.shared.counters.clients_cut.increment();
         let now = self.worker.deadlines.now();
         if let Some(connections) = self.worker.cuts.borrow_mut().count(abuse, now) {
             self.worker.shared.bus.emit(Event::ClientCut {
                 listener: self.entrance.name(),
-                client: self.peer.ip().to_canonical(),
+                client: self.peer.map(|peer| peer.ip().to_canonical()),
                 attack: abuse.name(),
                 cve: abuse.cve(),
                 connections,
@@ -245,7 +244,7 @@ const TELLING: Duration = Duration::from_secs(10);
 
 /// Where a request came from.
 struct Origin {
-    peer: SocketAddr,
+    peer: Peer,
     entrance: Rc<Entrance>,
     greeting: Option<Rc<Greeting>>,
     preface: Option<Rc<Preface>>,

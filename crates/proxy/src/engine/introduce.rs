@@ -34,10 +34,10 @@ enum Unheard {
 impl Connection {
     /// Hears whom the connection is from; false when there is no connection then.
     pub(super) async fn introduce(&mut self, rules: &ProxyProtocol) -> bool {
-        let from = self.peer.ip().to_canonical();
+        let from = self.peer.map(|peer| peer.ip().to_canonical());
         if !is_trusted(rules, from) {
             if rules.required {
-                tracing::debug!(target: log::LISTEN, proxy = %from, "a connection from nobody who is trusted");
+                tracing::debug!(target: log::LISTEN, proxy = from.map(tracing::field::display), "a connection from nobody who is trusted");
                 self.turn_away(Failure::UntrustedProxy).await;
             }
             return !rules.required;
@@ -47,7 +47,7 @@ impl Connection {
         match heard {
             Ok(preface) => {
                 if let Some(ends) = preface.ends {
-                    self.peer = ends.source;
+                    self.peer = Some(ends.source);
                 }
                 if preface != Preface::default() {
                     self.preface = Some(Rc::new(preface));
@@ -60,7 +60,7 @@ impl Connection {
                 false
             }
             Err(Unheard::Refused(error)) => {
-                tracing::debug!(target: log::LISTEN, proxy = %from, %error, "no PROXY header");
+                tracing::debug!(target: log::LISTEN, proxy = from.map(tracing::field::display), %error, "no PROXY header");
                 self.turn_away(Failure::BadProxyHeader).await;
                 false
             }
@@ -138,6 +138,6 @@ impl Connection {
     }
 }
 
-fn is_trusted(rules: &ProxyProtocol, from: IpAddr) -> bool {
-    rules.trusted.iter().any(|network| network.contains(&from))
+fn is_trusted(rules: &ProxyProtocol, from: Option<IpAddr>) -> bool {
+    rules.trusted.iter().any(|trusted| trusted.holds(from))
 }

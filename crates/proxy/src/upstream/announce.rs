@@ -7,13 +7,14 @@ use loadweaver_http1::preface::{self, Details, Ends, Preface, TlsDetails};
 use rustls::{CipherSuite, ProtocolVersion};
 
 use crate::exchange::Exchange;
+use crate::listen::Peer;
 use crate::tls::Greeting;
 
 /// Whom a connection was said to be from, and in which way: it serves nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Announced {
     way: SendProxyProtocol,
-    client: SocketAddr,
+    client: Peer,
 }
 
 impl Announced {
@@ -31,7 +32,7 @@ impl Announced {
         let known = x.preface.as_ref().and_then(|preface| preface.ends).map(|ends| ends.destination);
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let destination = known.or_else(|| x.client.stream.local_address()).unwrap_or(nowhere);
-        let ends = Some(Ends { source: self.client, destination });
+        let ends = self.client.map(|source| Ends { source, destination });
         let mut header = Vec::with_capacity(256);
         match self.way {
             SendProxyProtocol::Off | SendProxyProtocol::V1 => preface::write_v1(&mut header, ends),

@@ -6,10 +6,13 @@
 use crate::line::{Clock, bare_text, decimal, ip, millis, quoted_text};
 use crate::record::Record;
 
-use super::shown_status;
+use super::{UNIX, shown_status};
 
 pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
-    ip(out, record.client_ip);
+    match record.client_ip {
+        Some(client) => ip(out, client),
+        None => out.extend_from_slice(UNIX),
+    }
     out.extend_from_slice(b" - - [");
     out.extend_from_slice(clock.second(record.at).0.as_bytes());
     out.extend_from_slice(b"] \"");

@@ -5,16 +5,21 @@
 use crate::line::{Clock, decimal, ip, json_text, millis, socket};
 use crate::record::{HttpVersion, Record};
 
-use super::shown_status;
+use super::{UNIX, shown_status};
 
 pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
     out.extend_from_slice(b"{\"time\":\"");
     clock.rfc3339(out, record.at);
     text(out, b"\",\"requestId\":\"", record.request_id);
     out.extend_from_slice(b"\",\"client\":\"");
-    socket(out, record.client);
-    out.extend_from_slice(b"\",\"clientIp\":\"");
-    ip(out, record.client_ip);
+    match record.client {
+        Some(client) => socket(out, client),
+        None => out.extend_from_slice(UNIX),
+    }
+    if let Some(client) = record.client_ip {
+        out.extend_from_slice(b"\",\"clientIp\":\"");
+        ip(out, client);
+    }
     request(out, record);
     out.extend_from_slice(b"\",\"status\":");
     decimal(out, u64::from(shown_status(record)));

@@ -14,8 +14,8 @@ fn record() -> Record<'static> {
     Record {
         at: UNIX_EPOCH + Duration::from_millis(1_700_000_000_042),
         request_id: "0af1",
-        client: SocketAddr::from(([10, 0, 0, 1], 50_000)),
-        client_ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
+        client: Some(SocketAddr::from(([10, 0, 0, 1], 50_000))),
+        client_ip: Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))),
         method: "GET",
         target: "/search?q=a%20b",
         version: HttpVersion::Http11,

@@ -47,7 +47,9 @@ impl Event {
             Self::PanicStarted { healthy, total, .. } => {
                 Some(format!("{healthy} of {total} servers are healthy"))
             }
-            Self::ClientCut { attack, client, .. } => Some(format!("{attack} by {client}")),
+            Self::ClientCut { attack, client, .. } => {
+                Some(format!("{attack} by {}", address_or_unix(*client)))
+            }
             Self::ServerAdded { .. }
             | Self::ServerRemoved { .. }
             | Self::PoolUp { .. }
@@ -94,7 +96,7 @@ impl Event {
             }
             Self::ClientCut { listener, client, attack, cve, connections } => json!({
                 "listener": &**listener,
-                "client": client.to_string(),
+                "client": client.map(|client| client.to_string()),
                 "attack": attack,
                 "cve": cve,
                 "connections": connections,
@@ -112,4 +114,8 @@ impl Event {
             | Self::ShutdownStarted => Value::Null,
         }
     }
+}
+
+fn address_or_unix(client: Option<std::net::IpAddr>) -> String {
+    client.map_or_else(|| "a client of a Unix socket".to_owned(), |client| client.to_string())
 }

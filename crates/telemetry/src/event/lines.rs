@@ -78,7 +78,7 @@ impl Event {
                 tracing::info!(target: log::LISTEN, %listener, "accepting again");
             }
             Self::ClientCut { listener, client, attack, cve, connections } => {
-                tracing::warn!(target: log::LISTEN, %listener, %client, attack, cve, connections, "a client was cut off");
+                tracing::warn!(target: log::LISTEN, %listener, client = client.map(tracing::field::display), attack, cve, connections, "a client was cut off");
             }
             Self::TaskDied { task, reason } => {
                 tracing::error!(target: log::PROCESS, task, reason, "a task died and is started again");

@@ -57,7 +57,7 @@ fn all() -> Vec<Event> {
         Event::AcceptResumed { listener: name.clone() },
         Event::ClientCut {
             listener: name,
-            client: std::net::Ipv4Addr::LOCALHOST.into(),
+            client: Some(std::net::Ipv4Addr::LOCALHOST.into()),
             attack: "rapid_reset",
             cve: "CVE-2023-44487",
             connections: 2,

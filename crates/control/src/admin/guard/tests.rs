@@ -1,10 +1,12 @@
 #![allow(clippy::unwrap_used)]
+use std::net::SocketAddr;
+
 use loadweaver_config::{Secret, Token};
 
 use super::*;
 
 fn admin(tokens: &[(&str, Role)]) -> Admin {
-    let mut admin = Admin::new(([127, 0, 0, 1], 9090).into());
+    let mut admin = Admin::new(SocketAddr::from(([127, 0, 0, 1], 9090)));
     let token = |(index, (token, role)): (usize, &(&str, Role))| Token {
         name: format!("token-{}", index + 1).into(),
         token: Secret::new(*token),

@@ -1,0 +1,158 @@
+//! Listening on Unix sockets, and what becomes of their files.
+//!
+//! A file outlives the process that made it, so what stands at a path says nothing: whoever connects to it hears
+//! whether somebody listens. If nobody does, the file is taken out and the socket bound in its place; there is no moment
+//! in which a connection that could have been served fails, since none could be before. Two processes that start at the
+//! same time must not both find nobody there: a lock on the folder, which leaves nothing behind, lets them look one
+//! after the other.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use loadweaver_telemetry::log;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
+
+use super::BACKLOG;
+use crate::address;
+
+/// A listening socket, and its file if it has one.
+pub type Opened = (OwnedFd, Option<SocketFile>);
+
+/// Listens on a Unix socket: a path, or `@` and a name in the abstract namespace. Nobody else may listen there.
+///
+/// # Errors
+/// What the system said, or that the place is taken.
+pub fn open(name: &str, mode: u32) -> io::Result<Opened> {
+    if name.starts_with('@') {
+        return Ok((bound(name, None)?, None));
+    }
+    let path = Path::new(name);
+    let _lock = lock(path);
+    clear(name, path)?;
+    let socket = bound(name, Some((path, mode)))?;
+    Ok((socket, Some(SocketFile::at(path, mode)?)))
+}
+
+fn bound(name: &str, file: Option<(&Path, u32)>) -> io::Result<OwnedFd> {
+    let socket = socket()?;
+    bind(&socket, &address::unix(name)?)?;
+    // Nobody can connect before it listens, so nobody gets in by the mode that the file was made with.
+    let ready = file.map_or(Ok(()), |(path, mode)| fs::set_permissions(path, Permissions::from_mode(mode)));
+    if let Err(error) = ready.and_then(|()| Ok(listen(&socket, BACKLOG)?)) {
+        file.map(|(path, _)| fs::remove_file(path));
+        return Err(error);
+    }
+    Ok(socket)
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+/// Takes away what a process that is no more has left there.
+fn clear(name: &str, path: &Path) -> io::Result<()> {
+    let taken = |what: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, what.to_owned()));
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            return taken("a file stands there that is no socket; take it away, or choose another path");
+        }
+        Ok(_) => {}
+    }
+    match connect(socket()?, &address::unix(name)?) {
+        Err(Errno::CONNREFUSED) => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+        Err(Errno::NOENT) => Ok(()),
+        Ok(()) | Err(Errno::AGAIN) => taken("another program listens there"),
+        Err(Errno::ACCESS | Errno::PERM) => {
+            taken("a socket stands there that may not be connected to, so nobody knows whether it is in use")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How long somebody else may hold the lock of a folder. Another LoadWeaver does for a moment; whoever else locks
+/// folders does not keep us from listening.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+fn lock(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder that may not be read has no lock: then two that start at the same moment may both believe to be alone.
+    let folder = File::open(folder).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_PAUSE),
+            _ => break,
+        }
+    }
+    Some(folder)
+}
+
+/// The file of a socket that we listen on. It goes with the value, if it is still the one that we made.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+    mode: AtomicU32,
+    gone: AtomicBool,
+}
+
+impl SocketFile {
+    fn at(path: &Path, mode: u32) -> io::Result<Self> {
+        let identity = identity(path)?;
+        // Whoever starts elsewhere later must still find it.
+        let path = std::path::absolute(path)?;
+        Ok(Self { path, identity, mode: AtomicU32::new(mode), gone: AtomicBool::new(false) })
+    }
+
+    /// Takes the file away, so that nobody connects any more. Somebody else's in its place stays.
+    pub fn remove(&self) {
+        if self.gone.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let _lock = lock(&self.path);
+        if self.is_there() {
+            // If that cannot be done, whoever starts next finds a socket that nobody listens on.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    /// Gives the file another mode. Where that is no other one, whoever has changed it by hand is left in peace.
+    pub(crate) fn set_mode(&self, mode: u32) {
+        if self.mode.swap(mode, Ordering::Relaxed) == mode || !self.is_there() {
+            return;
+        }
+        if let Err(error) = fs::set_permissions(&self.path, Permissions::from_mode(mode)) {
+            let path = self.path.display();
+            tracing::warn!(target: log::LISTEN, %path, %error, "the socket keeps its old mode");
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}

@@ -1,17 +1,21 @@
-//! Certificates of listeners, renewed by replacing their files.
+//! Certificates, renewed by replacing their files.
 //!
 //! The files are looked at several times a second, as the configuration is and for the same reasons (`reload`), and
 //! read once they have held still. Certificate and key are two files: while they do not fit together, the pair in use
 //! stays, and only what is still wrong after a while is told.
+//!
+//! A listener takes up what is new by itself, from the next handshake on. What a pool speaks to its servers with is a
+//! part of the snapshot, because connections are kept by it: there the coordinator is asked to read the files again.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use loadweaver_proxy::tls::{Certificate, Front, Renewal};
-use loadweaver_telemetry::event::{Event, EventBus};
+use loadweaver_proxy::tls::{Back, Certificate, Front, Renewal};
+use loadweaver_telemetry::event::{Event, EventBus, Holder};
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
@@ -26,25 +30,34 @@ const STILL: u32 = 2;
 /// Looks for which files that make no sense are taken for ones that are being written.
 const FILLING: u32 = 10;
 
+/// Looks until a pool's new files are told of again where they were not taken up, since a change waits for its
+/// confirmation or another file is wrong.
+const AGAIN: u32 = 25;
+
 /// How often the end of a certificate is told.
 const DAY: Duration = Duration::from_hours(24);
 
-/// Runs for ever.
-pub(crate) async fn run(current: Current, bus: EventBus) -> Infallible {
+/// Runs for ever. `renewed` is told when files of pools are to be taken up.
+pub(crate) async fn run(current: Current, bus: EventBus, renewed: Arc<Notify>) -> Infallible {
     let mut eyes = Eyes::default();
     loop {
-        let fronts = current.load().security.fronts.clone();
-        eyes = look(eyes, fronts.into_iter().flatten().collect(), bus.clone()).await;
+        let security = current.load().security.clone();
+        let fronts = security.fronts.iter().flatten().cloned().map(Kept::Front);
+        let backs = security.named_backs().map(|(pool, back)| Kept::Back(Arc::clone(pool), Arc::clone(back)));
+        eyes = look(eyes, fronts.chain(backs).collect(), bus.clone()).await;
+        if std::mem::take(&mut eyes.renewed) {
+            renewed.notify_one();
+        }
         sleep(LOOK).await;
     }
 }
 
 /// One look at everything. Files may be slow to answer, so it is not done on the thread of the control plane.
-async fn look(mut eyes: Eyes, fronts: Vec<Arc<Front>>, bus: EventBus) -> Eyes {
+async fn look(mut eyes: Eyes, all: Vec<Kept>, bus: EventBus) -> Eyes {
     let looked = spawn_blocking(move || {
-        eyes.follow(&fronts);
-        for front in &fronts {
-            eyes.look_at(front, &bus);
+        eyes.follow(&all, &bus);
+        for kept in &all {
+            eyes.look_at(kept, &bus);
         }
         eyes
     });
@@ -52,51 +65,101 @@ async fn look(mut eyes: Eyes, fronts: Vec<Arc<Front>>, bus: EventBus) -> Eyes {
     looked.await.unwrap_or_default()
 }
 
+/// What is made of files.
+#[derive(Debug, Clone)]
+enum Kept {
+    Front(Arc<Front>),
+    /// And the pool's name.
+    Back(Arc<str>, Arc<Back>),
+}
+
+impl Kept {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Front(one), Self::Front(other)) => Arc::ptr_eq(one, other),
+            (Self::Back(_, one), Self::Back(_, other)) => Arc::ptr_eq(one, other),
+            (Self::Front(_), Self::Back(..)) | (Self::Back(..), Self::Front(_)) => false,
+        }
+    }
+
+    fn holder(&self) -> Holder {
+        match self {
+            Self::Front(front) => Holder::Listener(Arc::clone(front.listener())),
+            Self::Back(pool, _) => Holder::Pool(Arc::clone(pool)),
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Front(front) => front.files(),
+            Self::Back(_, back) => back.files(),
+        }
+    }
+
+    fn certificates(&self) -> Vec<Arc<Certificate>> {
+        match self {
+            Self::Front(front) => front.certificates(),
+            Self::Back(_, back) => back.certificate().cloned().into_iter().collect(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Eyes {
     watched: Vec<Watched>,
     /// When the end of which certificate was told last.
     told: HashMap<(PathBuf, SystemTime), Instant>,
+    /// Files of a pool are others than those in use, and good.
+    renewed: bool,
 }
 
 #[derive(Debug)]
 struct Watched {
-    front: Weak<Front>,
+    kept: Kept,
     files: Vec<PathBuf>,
     /// What the last look saw, and how many looks have seen it.
     seen: Vec<Option<Stamp>>,
     still: u32,
     /// What was read last. Nothing at first: the files may have changed since the configuration was put in force.
     taken: Option<Vec<Option<Stamp>>>,
+    /// Looks for which it is left alone.
+    rests: u32,
 }
 
 impl Eyes {
-    /// Forgets fronts that are gone and begins to watch new ones.
-    fn follow(&mut self, fronts: &[Arc<Front>]) {
-        let is =
-            |watched: &Watched, front: &Arc<Front>| std::ptr::eq(watched.front.as_ptr(), Arc::as_ptr(front));
-        self.watched.retain(|watched| fronts.iter().any(|front| is(watched, front)));
-        for front in fronts {
-            if !self.watched.iter().any(|watched| is(watched, front)) {
-                let (front, files) = (Arc::downgrade(front), front.files());
-                self.watched.push(Watched { front, files, seen: Vec::new(), still: 0, taken: None });
+    /// Forgets what is gone and begins to watch what is new.
+    fn follow(&mut self, all: &[Kept], bus: &EventBus) {
+        let (stays, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.watched)
+            .into_iter()
+            .partition(|watched| all.iter().any(|kept| kept.is(&watched.kept)));
+        self.watched = stays;
+        for kept in all {
+            if self.watched.iter().any(|watched| watched.kept.is(kept)) {
+                continue;
             }
+            if let Kept::Back(pool, back) = kept {
+                for old in &gone {
+                    tell_new(pool, back, &old.kept, bus);
+                }
+            }
+            let (kept, files) = (kept.clone(), kept.files());
+            self.watched.push(Watched { kept, files, seen: Vec::new(), still: 0, taken: None, rests: 0 });
         }
     }
 
-    fn look_at(&mut self, front: &Arc<Front>, bus: &EventBus) {
-        let watched =
-            self.watched.iter_mut().find(|one| std::ptr::eq(one.front.as_ptr(), Arc::as_ptr(front)));
-        if let Some(renewal) = watched.and_then(|watched| watched.renewal(front)) {
-            tell(front, &renewal, bus);
+    fn look_at(&mut self, kept: &Kept, bus: &EventBus) {
+        let watched = self.watched.iter_mut().find(|watched| watched.kept.is(kept));
+        if let Some(renewal) = watched.and_then(Watched::renewal) {
+            self.renewed |= renewal.changed && matches!(kept, Kept::Back(..));
+            tell(kept, &renewal, bus);
         }
-        self.tell_ends(front, bus);
+        self.tell_ends(kept, bus);
     }
 
     /// Tells of certificates that end soon.
-    fn tell_ends(&mut self, front: &Front, bus: &EventBus) {
+    fn tell_ends(&mut self, kept: &Kept, bus: &EventBus) {
         let now = SystemTime::now();
-        for certificate in front.certificates() {
+        for certificate in kept.certificates() {
             let over = certificate.expired(now).map(|over| format!("it expired {over} ago"));
             let Some(reason) =
                 over.or_else(|| Some(format!("it expires in {}", certificate.expires_soon(now)?)))
@@ -106,8 +169,8 @@ impl Eyes {
             let key = (certificate.files().cert.clone(), certificate.ends());
             if self.told.get(&key).is_none_or(|told| told.elapsed() >= DAY) {
                 self.told.insert(key, Instant::now());
-                let listener = Arc::clone(front.listener());
-                bus.emit(Event::CertificateExpiring { listener, path: path(&certificate), reason });
+                let holder = kept.holder();
+                bus.emit(Event::CertificateExpiring { holder, path: path(&certificate), reason });
             }
         }
         // Certificates come and go; what was told of those that are gone for days is forgotten.
@@ -117,15 +180,22 @@ impl Eyes {
 
 impl Watched {
     /// What became of the files, when they are others than those that were read.
-    fn renewal(&mut self, front: &Front) -> Option<Renewal> {
+    fn renewal(&mut self) -> Option<Renewal> {
         let now: Vec<Option<Stamp>> = self.files.iter().map(|file| Stamp::of(file)).collect();
         self.still = if now == self.seen { self.still.saturating_add(1) } else { 1 };
         self.seen = now;
-        if self.still < STILL || self.taken.as_ref() == Some(&self.seen) {
+        self.rests = if self.still == 1 { 0 } else { self.rests.saturating_sub(1) };
+        if self.still < STILL || self.rests > 0 || self.taken.as_ref() == Some(&self.seen) {
             return None;
         }
-        let mut renewal = front.renew();
-        if renewal.refused.is_empty() || self.still >= FILLING {
+        let mut renewal = match &self.kept {
+            Kept::Front(front) => front.renew(),
+            Kept::Back(_, back) => back.look_again(),
+        };
+        if renewal.changed && matches!(self.kept, Kept::Back(..)) {
+            // When it is taken up, another back is watched.
+            self.rests = AGAIN;
+        } else if renewal.refused.is_empty() || self.still >= FILLING {
             self.taken = Some(self.seen.clone());
         } else {
             renewal.refused.clear();
@@ -134,19 +204,34 @@ impl Watched {
     }
 }
 
-fn tell(front: &Front, renewal: &Renewal, bus: &EventBus) {
-    for certificate in &renewal.loaded {
-        let listener = Arc::clone(front.listener());
-        let names = match certificate.names() {
-            [] => "no name".to_owned(),
-            names => names.join(", "),
-        };
-        bus.emit(Event::CertificateLoaded { listener, path: path(certificate), names });
+/// A pool shows its servers another certificate than before.
+fn tell_new(pool: &Arc<str>, back: &Back, old: &Kept, bus: &EventBus) {
+    let Kept::Back(before, old) = old else { return };
+    if let (Some(old), Some(new)) = (old.certificate(), back.certificate())
+        && before == pool
+        && !new.is_same(old)
+    {
+        let (holder, names) = (Holder::Pool(Arc::clone(pool)), names(new));
+        bus.emit(Event::CertificateLoaded { holder, path: path(new), names });
+    }
+}
+
+fn tell(kept: &Kept, renewal: &Renewal, bus: &EventBus) {
+    // What a pool shows is told once it does.
+    for certificate in renewal.loaded.iter().filter(|_| matches!(kept, Kept::Front(_))) {
+        let (holder, names) = (kept.holder(), names(certificate));
+        bus.emit(Event::CertificateLoaded { holder, path: path(certificate), names });
     }
     for (path, reason) in &renewal.refused {
-        let listener = Arc::clone(front.listener());
-        let path = path.display().to_string();
-        bus.emit(Event::CertificateRefused { listener, path, reason: reason.clone() });
+        let (holder, path) = (kept.holder(), path.display().to_string());
+        bus.emit(Event::CertificateRefused { holder, path, reason: reason.clone() });
+    }
+}
+
+fn names(certificate: &Certificate) -> String {
+    match certificate.names() {
+        [] => "no name".to_owned(),
+        names => names.join(", "),
     }
 }
 

@@ -199,11 +199,21 @@ impl State {
         let outcome = self.change(command).await;
         if let Err(refusal) = &outcome
             && !dry_run
+            && !self.is_old_news(&origin, refusal)
         {
             self.note_refusal(origin, refusal);
         }
         self.show();
         outcome
+    }
+
+    /// Whether it was told already. Certificates are tried again by themselves.
+    fn is_old_news(&self, origin: &Origin, refusal: &Refusal) -> bool {
+        *origin == Origin::Certificates
+            && self
+                .refused
+                .as_ref()
+                .is_some_and(|known| known.origin == *origin && known.reason == refusal.to_string())
     }
 
     async fn change(&mut self, command: Command) -> Result<Outcome, Refusal> {

@@ -216,8 +216,11 @@ impl Life {
             .keep("resolver", move || resolver.take().unwrap_or_else(|| Resolver::new(names.clone())).run());
         let probed = current.clone();
         supervisor.keep("probes", move || probes::run(probed.clone()));
-        let (shown, bus) = (current.clone(), followers.bus.clone());
-        supervisor.keep("certificates", move || certificates::run(shown.clone(), bus.clone()));
+        let (shown, bus, renewed) = (current.clone(), followers.bus.clone(), Arc::<Notify>::default());
+        let renewals = Arc::clone(&renewed);
+        supervisor.keep("certificates", move || {
+            certificates::run(shown.clone(), bus.clone(), Arc::clone(&renewals))
+        });
         let tended = current.clone();
         supervisor.keep("upkeep", move || upkeep::run(tended.clone()));
         // Without a data plane there is nothing to change.
@@ -229,7 +232,9 @@ impl Life {
             coordinator::coordinator(source, current, Arc::clone(&proxy), followers.clone());
         let _ = sight.set(Sight { proxy, coordinator: coordinator.clone(), followers });
         supervisor.keep("coordinator", move || desk.clone().run());
-        supervisor
-            .keep("reload", move || reload::run(path.clone(), Arc::clone(&reload), coordinator.clone()));
+        supervisor.keep("reload", move || {
+            let asked = (Arc::clone(&reload), Arc::clone(&renewed));
+            reload::run(path.clone(), asked, coordinator.clone())
+        });
     }
 }

@@ -31,18 +31,23 @@ const FILLING: u32 = 10;
 /// Looks for which a file that never holds still is left alone.
 const RESTLESS: u32 = 10;
 
-/// Runs for ever. `asked` is SIGHUP.
-pub(crate) async fn run(path: Option<PathBuf>, asked: Arc<Notify>, coordinator: Coordinator) -> Infallible {
+/// Runs for ever. `asked` is SIGHUP; `renewed` says that certificates of pools were replaced.
+pub(crate) async fn run(
+    path: Option<PathBuf>,
+    (asked, renewed): (Arc<Notify>, Arc<Notify>),
+    coordinator: Coordinator,
+) -> Infallible {
     let mut eyes = Eyes { path, seen: None, still: 0, other: 0, taken: None };
     let texts = coordinator.view().versions.iter().map(|version| Arc::clone(&version.text)).collect();
     eyes.begin(texts).await;
     loop {
-        let origin = tokio::select! {
-            () = asked.notified() => Origin::Signal,
-            () = eyes.change() => Origin::File,
+        let (edit, origin) = tokio::select! {
+            () = asked.notified() => (Edit::Reload, Origin::Signal),
+            () = renewed.notified() => (Edit::Files, Origin::Certificates),
+            () = eyes.change() => (Edit::Reload, Origin::File),
         };
         let told = origin.to_string();
-        match coordinator.submit(Command::new(Edit::Reload, origin)).await {
+        match coordinator.submit(Command::new(edit, origin)).await {
             Ok(outcome) if outcome.changes.is_empty() => {
                 tracing::info!(target: log::CONFIG, origin = told, "the configuration says the same as before");
             }

@@ -158,6 +158,11 @@ impl Security {
         self.backs.get(place)?.as_ref()
     }
 
+    /// The pools that are spoken to over TLS, by name, and with what.
+    pub fn named_backs(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Back>)> {
+        self.pools.iter().zip(&self.backs).filter_map(|(name, back)| Some((name, back.as_ref()?)))
+    }
+
     /// The front of a listener, by its name.
     pub fn front(&self, listener: &str) -> Option<&Arc<Front>> {
         self.fronts.iter().flatten().find(|front| &**front.listener() == listener)

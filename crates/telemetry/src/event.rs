@@ -195,10 +195,10 @@ pub enum Event {
         /// Its name.
         webhook: Arc<str>,
     },
-    /// A listener shows another certificate from the next handshake on.
+    /// A listener, or a pool to its servers, shows another certificate from the next handshake on.
     CertificateLoaded {
-        /// Which listener.
-        listener: Arc<str>,
+        /// Whose it is.
+        holder: Holder,
         /// The certificate's file.
         path: String,
         /// The hosts that it is for.
@@ -206,8 +206,8 @@ pub enum Event {
     },
     /// A new certificate cannot be used; the old one stays.
     CertificateRefused {
-        /// Which listener.
-        listener: Arc<str>,
+        /// Whose it is.
+        holder: Holder,
         /// The file that is wrong.
         path: String,
         /// Why, in words for an operator.
@@ -215,8 +215,8 @@ pub enum Event {
     },
     /// A certificate ends soon, or has ended.
     CertificateExpiring {
-        /// Which listener.
-        listener: Arc<str>,
+        /// Whose it is.
+        holder: Holder,
         /// The certificate's file.
         path: String,
         /// When, in words for an operator.
@@ -261,6 +261,25 @@ pub enum Event {
         /// Connections that were cut at the deadline.
         cut: u64,
     },
+}
+
+/// Whose a certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// The listener that shows it to clients.
+    Listener(Arc<str>),
+    /// The pool whose servers are shown it, or are believed by it.
+    Pool(Arc<str>),
+}
+
+impl Holder {
+    /// The listener's name or the pool's.
+    fn names(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Listener(listener) => (Some(&**listener), None),
+            Self::Pool(pool) => (None, Some(&**pool)),
+        }
+    }
 }
 
 /// A server, as events name it.

@@ -37,6 +37,8 @@ pub(crate) enum Edit {
     Undo,
     /// Keep the change that waits for its confirmation.
     Keep,
+    /// Take what stands now in the files that the configuration names.
+    Files,
     /// Change the document, in which placeholders stand as they were written.
     Document(Rework),
     /// Change one server, told from the configuration in force.
@@ -65,7 +67,7 @@ impl Way {
             Edit::Rollback(_) => Self::Back,
             Edit::Undo => Self::Undoing,
             Edit::Keep => Self::Keeping,
-            Edit::Document(_) | Edit::Server(_) => Self::On,
+            Edit::Files | Edit::Document(_) | Edit::Server(_) => Self::On,
         }
     }
 }
@@ -132,6 +134,8 @@ pub(crate) enum Origin {
     Api(Option<Arc<str>>),
     /// A change that was not confirmed in time.
     Unconfirmed,
+    /// Files of certificates were replaced.
+    Certificates,
 }
 
 impl fmt::Display for Origin {
@@ -143,6 +147,7 @@ impl fmt::Display for Origin {
             Self::Api(None) => f.write_str("api"),
             Self::Api(Some(token)) => write!(f, "api ({token})"),
             Self::Unconfirmed => f.write_str("not confirmed in time"),
+            Self::Certificates => f.write_str("certificates"),
         }
     }
 }

@@ -45,6 +45,7 @@ impl State {
                 let nothing = || Refusal::Unknown("no change waits for its confirmation".to_owned());
                 self.trial.as_ref().map(|trial| Arc::clone(&trial.before)).ok_or_else(nothing)
             }
+            Edit::Files => Ok(Arc::clone(&self.text)),
             Edit::Document(edit) => self.rewritten(edit).await,
             Edit::Server(pick) => {
                 let (pool, edit) = pick(&self.current.load().config).map_err(Refusal::Edit)?;

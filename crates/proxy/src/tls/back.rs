@@ -16,6 +16,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::certificate::{self, Certificate};
+use super::front::{Renewal, renewed};
 use super::{Fault, PROVIDER, asked, versions};
 
 /// Tickets that are kept for one server: as many connections can be opened at once that take an earlier one up.
@@ -27,6 +28,8 @@ pub struct Back {
     settings: PoolTls,
     protocol: Protocol,
     config: ClientConfig,
+    /// What servers are shown.
+    certificate: Option<Arc<Certificate>>,
     /// What was read, to tell whether it is another.
     read: Read,
 }
@@ -131,9 +134,10 @@ impl Back {
         let now = SystemTime::now();
         let warnings = certificate.iter().flat_map(|certificate| certificate.warnings(now));
         let warnings = place(warnings.collect());
-        let certificate = certificate.map(|certificate| certificate.certified.cert.clone());
-        let read = Read { authorities, certificate };
-        Ok((Arc::new(Self { settings: tls.clone(), protocol, config, read }), warnings))
+        let shown = certificate.as_ref().map(|certificate| certificate.certified.cert.clone());
+        let read = Read { authorities, certificate: shown };
+        let certificate = certificate.map(Arc::new);
+        Ok((Arc::new(Self { settings: tls.clone(), protocol, config, certificate, read }), warnings))
     }
 
     /// The old one where nothing is new.
@@ -153,6 +157,34 @@ impl Back {
         let certificate = self.settings.certificate.iter();
         let files = certificate.flat_map(|files| [files.cert.clone(), files.key.clone()]);
         files.chain(self.settings.ca_file.clone().filter(|_| self.settings.verify)).collect()
+    }
+
+    /// What servers are shown, if they are shown anything.
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
+    }
+
+    /// Reads the files again. Nothing is taken up by that: what is another belongs into the next snapshot. Blocks for as
+    /// long as reading takes.
+    pub fn look_again(&self) -> Renewal {
+        let (mut renewal, mut read) = (Renewal::default(), Read::default());
+        if let Some(path) = self.settings.ca_file.as_ref().filter(|_| self.settings.verify) {
+            match certificate::authorities("caFile", path) {
+                Ok((_, text)) => read.authorities = Some(text),
+                Err(fault) => renewal.refused.push((path.clone(), fault.problem)),
+            }
+        }
+        match self.certificate.as_ref().map(|old| renewed(old)) {
+            None => {}
+            Some(Ok(None)) => read.certificate.clone_from(&self.read.certificate),
+            Some(Ok(Some(new))) => {
+                read.certificate = Some(new.certified.cert.clone());
+                renewal.loaded.push(new);
+            }
+            Some(Err(refused)) => renewal.refused.push(refused),
+        }
+        renewal.changed = renewal.refused.is_empty() && read != self.read;
+        renewal
     }
 
     /// One server's side of it. Tickets are the server's own: another one behind the same name could not read them.

@@ -149,7 +149,7 @@ impl Certificate {
     }
 
     /// Whether it is the very same certificate.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         self.certified.cert == other.certified.cert
     }
 }

@@ -56,6 +56,8 @@ pub struct Renewal {
     pub loaded: Vec<Arc<Certificate>>,
     /// The old ones stay in use. What is wrong with the files, in words.
     pub refused: Vec<(PathBuf, String)>,
+    /// Something is another than before, and good.
+    pub changed: bool,
 }
 
 /// What is known of a client that has shaken hands.
@@ -205,6 +207,7 @@ impl Front {
                 renewal.refused.extend(self.ca_file().map(|path| (path.clone(), fault.problem)));
             }
         }
+        renewal.changed = changed;
         if changed {
             self.ready.store(Arc::new(Ready::new((&self.settings, self.protocols), next, &clients)));
         }
@@ -274,7 +277,7 @@ impl Loaded {
 }
 
 /// The certificate anew from its files; none if it is the same.
-fn renewed(old: &Certificate) -> Result<Option<Arc<Certificate>>, (PathBuf, String)> {
+pub(super) fn renewed(old: &Certificate) -> Result<Option<Arc<Certificate>>, (PathBuf, String)> {
     let files: &CertificateFiles = old.files();
     let new = Certificate::load(files).map_err(|faults| {
         let path = match faults.first() {

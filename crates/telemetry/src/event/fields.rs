@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Event, ServerRef};
+use super::{Event, Holder, ServerRef};
 
 impl Event {
     /// Those of `pool`, `server`, `reason` and `details` that the event has.
@@ -84,13 +84,17 @@ impl Event {
             Self::WebhookFailing { webhook, .. } | Self::WebhookRecovered { webhook } => {
                 json!({"webhook": &**webhook})
             }
-            Self::CertificateLoaded { listener, path, names } => {
+            Self::CertificateLoaded { holder: Holder::Listener(listener), path, names } => {
                 json!({"listener": &**listener, "path": path, "names": names})
             }
-            Self::CertificateRefused { listener, path, .. }
-            | Self::CertificateExpiring { listener, path, .. } => {
-                json!({"listener": &**listener, "path": path})
+            Self::CertificateLoaded { holder: Holder::Pool(_), path, names } => {
+                json!({"path": path, "names": names})
             }
+            Self::CertificateRefused { holder, path, .. }
+            | Self::CertificateExpiring { holder, path, .. } => match holder {
+                Holder::Listener(listener) => json!({"listener": &**listener, "path": path}),
+                Holder::Pool(_) => json!({"path": path}),
+            },
             Self::AcceptPaused { listener, .. } | Self::AcceptResumed { listener } => {
                 json!({"listener": &**listener})
             }

@@ -62,14 +62,17 @@ impl Event {
             Self::WebhookRecovered { webhook } => {
                 tracing::info!(target: log::WEBHOOKS, %webhook, "the target takes messages again");
             }
-            Self::CertificateLoaded { listener, path, names } => {
-                tracing::info!(target: log::TLS, %listener, path, names, "new certificate");
+            Self::CertificateLoaded { holder, path, names } => {
+                let (listener, pool) = holder.names();
+                tracing::info!(target: log::TLS, listener, pool, path, names, "new certificate");
             }
-            Self::CertificateRefused { listener, path, reason } => {
-                tracing::error!(target: log::TLS, %listener, path, reason, "new certificate refused, the old one stays");
+            Self::CertificateRefused { holder, path, reason } => {
+                let (listener, pool) = holder.names();
+                tracing::error!(target: log::TLS, listener, pool, path, reason, "new certificate refused, the old one stays");
             }
-            Self::CertificateExpiring { listener, path, reason } => {
-                tracing::warn!(target: log::TLS, %listener, path, reason, "renew the certificate");
+            Self::CertificateExpiring { holder, path, reason } => {
+                let (listener, pool) = holder.names();
+                tracing::warn!(target: log::TLS, listener, pool, path, reason, "renew the certificate");
             }
             Self::AcceptPaused { listener, reason } => {
                 tracing::error!(target: log::LISTEN, %listener, reason, "accepting paused");

@@ -56,15 +56,15 @@ impl Event {
             | Self::RecoverySucceeded { pool, .. }
             | Self::RecoveryFailed { pool, .. }
             | Self::RecoveryHeld { pool, .. } => Some(pool),
+            Self::CertificateLoaded { holder, .. }
+            | Self::CertificateRefused { holder, .. }
+            | Self::CertificateExpiring { holder, .. } => holder.names().1,
             Self::ConfigApplied { .. }
             | Self::ConfigRefused { .. }
             | Self::ConfigReverted { .. }
             | Self::ConfigNotSaved { .. }
             | Self::WebhookFailing { .. }
             | Self::WebhookRecovered { .. }
-            | Self::CertificateLoaded { .. }
-            | Self::CertificateRefused { .. }
-            | Self::CertificateExpiring { .. }
             | Self::AcceptPaused { .. }
             | Self::AcceptResumed { .. }
             | Self::ClientCut { .. }

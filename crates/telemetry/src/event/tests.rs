@@ -50,9 +50,21 @@ fn all() -> Vec<Event> {
         Event::ConfigNotSaved { path: "/etc/config.json".into(), reason: reason.clone() },
         Event::WebhookFailing { webhook: name.clone(), reason: reason.clone() },
         Event::WebhookRecovered { webhook: name.clone() },
-        Event::CertificateLoaded { listener: name.clone(), path: "/a.pem".into(), names: "a.test".into() },
-        Event::CertificateRefused { listener: name.clone(), path: "/a.pem".into(), reason: reason.clone() },
-        Event::CertificateExpiring { listener: name.clone(), path: "/a.pem".into(), reason: reason.clone() },
+        Event::CertificateLoaded {
+            holder: Holder::Listener(name.clone()),
+            path: "/a.pem".into(),
+            names: "a.test".into(),
+        },
+        Event::CertificateRefused {
+            holder: Holder::Listener(name.clone()),
+            path: "/a.pem".into(),
+            reason: reason.clone(),
+        },
+        Event::CertificateExpiring {
+            holder: Holder::Listener(name.clone()),
+            path: "/a.pem".into(),
+            reason: reason.clone(),
+        },
         Event::AcceptPaused { listener: name.clone(), reason: reason.clone() },
         Event::AcceptResumed { listener: name.clone() },
         Event::ClientCut {

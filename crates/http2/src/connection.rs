@@ -283,6 +283,15 @@ impl Connection {
         self.guard.count(abuse, self.now)
     }
 
+    /// The code with which we have reset a stream for what the peer did: its message broke the rules, or (then it is
+    /// ENHANCE_YOUR_CALM) had more fields than we take. A fault of the connection's is one of all its streams.
+    pub fn fault(&self, id: StreamId) -> Option<Code> {
+        match self.streams.get(id)?.reset {
+            Some((code, By::Us)) => Some(code),
+            _ => None,
+        }
+    }
+
     /// Resets a stream that is alive for what the peer did on it.
     fn violate(&mut self, id: StreamId, code: Code) -> Result<(), Ended> {
         if self.streams.get(id).is_none_or(|stream| stream.reset.is_some()) {

@@ -282,12 +282,15 @@ fn malformed_answers_are_reset() {
     ] {
         let (mut engine, id) = answered("GET", &answer(0, fields));
         assert_eq!(engine.resets(), [(1, Code::PROTOCOL_ERROR)], "{fields:?}");
+        assert_eq!(engine.connection.fault(id), Some(Code::PROTOCOL_ERROR));
         assert_eq!(engine.events(), [Event::Reset(id, Code::PROTOCOL_ERROR)]);
     }
     let (mut engine, _) = answered("GET", &answer(END_STREAM, &[(":status", "103")]));
     assert_eq!(engine.resets(), [(1, Code::PROTOCOL_ERROR)]);
     let (mut engine, _) = answered("GET", &frame(DATA, 0, 1, b"x"));
     assert_eq!(engine.resets(), [(1, Code::PROTOCOL_ERROR)]);
+    let (engine, id) = answered("GET", &frame(RST_STREAM, 0, 1, &[0, 0, 0, 1]));
+    assert_eq!(engine.connection.fault(id), None, "the server may reset what it wants");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::forward::answer::Answer;
 use crate::forward::flow::{Broken, Coding, Ends, Flow, Upload, Waits};
 use crate::forward::relay;
 use crate::pool::Permit;
+use crate::stream::http2::NoAnswer;
 use crate::upstream::announce::Announced;
 use crate::upstream::{self, Lease, Manner};
 use crate::websocket::{self, WEBSOCKET};
@@ -328,7 +329,9 @@ impl Talk {
                 return Poll::Ready(Err(Failure::Internal));
             };
             match std::task::ready!(stream.poll_response(cx, &mut x.heads.response)) {
-                Err(_) => return Poll::Ready(Err(Failure::ServerClosed)),
+                Err(NoAnswer::Gone) => return Poll::Ready(Err(Failure::ServerClosed)),
+                Err(NoAnswer::Malformed) => return Poll::Ready(Err(Failure::BadResponse)),
+                Err(NoAnswer::TooLarge) => return Poll::Ready(Err(Failure::ResponseHeadTooLarge)),
                 Ok(()) => self.heard_anything = true,
             }
             if is_final(x.heads.response.status()) {

@@ -250,16 +250,26 @@ impl Http2Stream {
         &mut self,
         cx: &mut Context<'_>,
         head: &mut ResponseHead,
-    ) -> Poll<io::Result<()>> {
-        let Some(id) = self.id else { return Poll::Ready(Err(gone())) };
+    ) -> Poll<Result<(), NoAnswer>> {
+        let Some(id) = self.id else { return Poll::Ready(Err(NoAnswer::Gone)) };
         if self.multiplex.engine.borrow_mut().take_response(id, head) {
             return Poll::Ready(Ok(()));
         }
         if let Some(code) = self.reset_by_peer() {
             self.unprocessed |= code == Code::REFUSED_STREAM;
-            return Poll::Ready(Err(gone()));
+            return Poll::Ready(Err(self.no_answer(id)));
         }
-        self.wait(cx)
+        self.wait(cx).map_err(|_| NoAnswer::Gone)
+    }
+
+    fn no_answer(&self, id: StreamId) -> NoAnswer {
+        // What ends the connection is no other exchange's fault.
+        let fault = if self.multiplex.is_open() { self.multiplex.engine.borrow().fault(id) } else { None };
+        match fault {
+            None => NoAnswer::Gone,
+            Some(Code::ENHANCE_YOUR_CALM) => NoAnswer::TooLarge,
+            Some(_) => NoAnswer::Malformed,
+        }
     }
 
     pub(crate) fn send_response(&mut self, head: &ResponseHead, end: bool) {
@@ -396,6 +406,17 @@ impl Drop for Http2Stream {
 
 fn finish(end: bool) -> Finish {
     if end { Finish::Now } else { Finish::Later }
+}
+
+/// Why no head of an answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// The server has reset the stream, or the connection is over.
+    Gone,
+    /// It broke the rules, and the stream was reset for that.
+    Malformed,
+    /// It had more fields than are taken, or too many interim answers came before it.
+    TooLarge,
 }
 
 fn gone() -> io::Error {

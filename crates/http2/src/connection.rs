@@ -211,6 +211,11 @@ impl Connection {
         refusal.map_or(Ok(()), Err)
     }
 
+    /// Whether a stream was reset, by either side: nobody waits for what comes of it.
+    pub fn is_reset(&self, id: StreamId) -> bool {
+        self.streams.get(id).is_none_or(|stream| stream.reset.is_some())
+    }
+
     /// Takes the next head of an answer, interim ones first; false if there is none.
     pub fn take_response(&mut self, id: StreamId, head: &mut ResponseHead) -> bool {
         let Some(stream) = self.streams.get_mut(id) else { return false };

@@ -304,6 +304,49 @@ mod attacks {
         assert!(told.contains("client_cut") && told.contains(name), "{told}");
     }
 
+    /// How many exchanges at once the balancer allows a new connection.
+    fn streams_allowed(balancer: &Balancer) -> u32 {
+        let settings = RawHttp2::connect(balancer.address()).wait_for(kind::SETTINGS).payload;
+        let setting = settings.chunks(6).find(|setting| setting[..2] == [0, 3]).expect("a limit on streams");
+        u32::from_be_bytes(setting[2..].try_into().unwrap())
+    }
+
+    #[test]
+    fn who_comes_back_may_do_less_at_once() {
+        let origin = Origin::named("served");
+        let balancer = in_front_of(&origin);
+        assert_eq!(streams_allowed(&balancer), 128);
+        let mut raw = RawHttp2::connect(balancer.address());
+        until_cut(&mut raw, |raw, _| raw.frame(kind::PING, 0, 0, &[0; 8]));
+        assert_eq!(raw.goaway(), Some(CALM));
+        assert_eq!(streams_allowed(&balancer), 8);
+        assert_eq!(Http2Client::connect(balancer.address()).get("/").text(), "served");
+    }
+
+    #[test]
+    fn a_request_that_is_cancelled_with_its_head_reaches_no_server() {
+        let origin = Origin::named("served");
+        let balancer = in_front_of(&origin);
+        let mut raw = RawHttp2::connect(balancer.address());
+        let head =
+            block(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/cancelled")]);
+        let mut burst = Vec::new();
+        for stream in (1..200).step_by(2) {
+            burst.extend(frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &head));
+            let (kind, payload) = match stream % 4 {
+                1 => (kind::RST_STREAM, 8_u32.to_be_bytes()),
+                _ => (kind::WINDOW_UPDATE, [0; 4]),
+            };
+            burst.extend(frame(kind, 0, stream, &payload));
+        }
+        // In one piece: whatever is read of it, heads and cancellations come together but for one.
+        raw.send(&burst).unwrap();
+        raw.get(201, "/after").unwrap();
+        assert_eq!(raw.wait_for(kind::HEADERS).stream, 201);
+        let cancelled = origin.requests().iter().filter(|request| request.target == "/cancelled").count();
+        assert!(cancelled <= 1, "{cancelled} of 100");
+    }
+
     fn until_cut(raw: &mut RawHttp2, mut write: impl FnMut(&mut RawHttp2, u32) -> std::io::Result<()>) {
         for turn in 0..200_000 {
             if write(raw, turn).is_err() {

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::buffer::Stock;
 use crate::deadline::Deadlines;
-use crate::engine::http2::Cuts;
+use crate::engine::http2::cuts::Cuts;
 use crate::listen::{Bound, Entrances, Places};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;

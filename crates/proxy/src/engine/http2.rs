@@ -4,7 +4,6 @@
 //! same exchange as a request of HTTP/1 does, on a stream instead of a socket. Frames, windows, header compression and
 //! the limits that stand against abuse are the business of the crate `http2`.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use loadweaver_http1::preface::{Ends, Preface};
 use loadweaver_http1::{Body, Framing};
-use loadweaver_http2::{self as http2, Abuse, Connection as Engine, Ended, Limits, Refusal, StreamId, Why};
+use loadweaver_http2::{self as http2, Connection as Engine, Ended, Limits, Refusal, StreamId, Why};
 use loadweaver_policy::failure::Failure;
 use loadweaver_telemetry::event::Event;
 use loadweaver_telemetry::log;
@@ -30,6 +29,7 @@ use crate::tls::Greeting;
 use crate::websocket;
 use crate::worker::Worker;
 
+pub(crate) mod cuts;
 pub(crate) mod driver;
 
 use driver::{Driver, Gone, Stuck};
@@ -48,7 +48,12 @@ const RESTED: Duration = Duration::from_secs(2);
 /// Serves a client connection that speaks HTTP/2, to its end.
 pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
     let snapshot = connection.worker.shared.snapshot.load_full();
-    let engine = Engine::server(&limits(&snapshot), connection.worker.deadlines.now());
+    let now = connection.worker.deadlines.now();
+    let mut limits = limits(&snapshot);
+    if connection.peer.is_some_and(|peer| connection.worker.cuts.borrow().suspects(peer.ip(), now)) {
+        limits.max_streams = limits.max_streams.min(cuts::SUSPECTED_STREAMS);
+    }
+    let engine = Engine::server(&limits, now);
     if connection.preface.is_none() && snapshot.announces {
         // Streams do not know where the connection came to.
         let local = client.stream.local_address();
@@ -190,6 +195,10 @@ impl Session {
 
     /// Begins the exchange of a request that has come.
     fn begin(&self, id: StreamId) {
+        if self.multiplex.engine.borrow().is_reset(id) {
+            // Cancelled before anybody has heard of it: it costs no exchange (CVE-2023-44487, CVE-2025-8671).
+            return self.multiplex.engine.borrow_mut().release(id);
+        }
         let stream = Http2Stream::opened(self.multiplex.clone(), id);
         let (entrance, greeting) = (self.entrance.clone(), self.greeting.clone());
         let from = Origin { peer: self.peer, entrance, greeting, preface: self.preface.clone() };
@@ -202,7 +211,9 @@ impl Session {
         };
         self.worker.shared.counters.clients_cut.increment();
         let now = self.worker.deadlines.now();
-        if let Some(connections) = self.worker.cuts.borrow_mut().count(abuse, now) {
+        if let Some(connections) =
+            self.worker.cuts.borrow_mut().count(abuse, self.peer.map(|peer| peer.ip()), now)
+        {
             self.worker.shared.bus.emit(Event::ClientCut {
                 listener: self.entrance.name(),
                 client: self.peer.map(|peer| peer.ip().to_canonical()),
@@ -213,34 +224,6 @@ impl Session {
         }
     }
 }
-
-/// Connections that were cut, by the kind of attack: an attacker who comes back at once shall fill neither the history
-/// of events nor anybody's inbox.
-#[derive(Debug, Default)]
-pub(crate) struct Cuts(HashMap<&'static str, Cut>);
-
-#[derive(Debug, Default)]
-struct Cut {
-    untold: u64,
-    /// When it may be told again.
-    again: Nanos,
-}
-
-impl Cuts {
-    /// Counts one more; says how many there are to tell of, if it is time.
-    fn count(&mut self, abuse: Abuse, now: Nanos) -> Option<u64> {
-        let cut = self.0.entry(abuse.name()).or_default();
-        cut.untold += 1;
-        if now < cut.again {
-            return None;
-        }
-        cut.again = now.saturating_add(nanos(TELLING));
-        Some(std::mem::take(&mut cut.untold))
-    }
-}
-
-/// How often one kind of attack is told of.
-const TELLING: Duration = Duration::from_secs(10);
 
 /// Where a request came from.
 struct Origin {

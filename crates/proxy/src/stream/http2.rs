@@ -201,7 +201,8 @@ impl Http2Stream {
 
     pub(crate) fn take_request(&self, head: &mut RequestHead) -> Result<(), Refusal> {
         let Some(id) = self.id else { return Err(Refusal::Gone) };
-        self.multiplex.engine.borrow_mut().take_request(id, head)
+        let mut engine = self.multiplex.engine.borrow_mut();
+        if engine.is_reset(id) { Err(Refusal::Gone) } else { engine.take_request(id, head) }
     }
 
     /// Whether the server takes an extended CONNECT (RFC 8441 section 3), once it has said what it takes; an error if

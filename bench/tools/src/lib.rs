@@ -4,9 +4,11 @@
 //! they spend is time in which the proxy may sit idle, so each exchange costs them one read, one write, and a
 //! parse of a few hundred nanoseconds; nothing is allocated per request.
 
+pub mod attack;
 pub mod bulk;
 pub mod client;
 pub mod engine;
+pub mod frames;
 pub mod message;
 pub mod options;
 pub mod sample;

@@ -123,7 +123,7 @@ def run_scenario(args, bench, scenario, rate):
     """All contestants in turns; (proxy, variant) → list of turns. Equal places in two lists were measured within
     seconds of each other, so that their ratio holds whatever the machine's speed was just then."""
     entries = [(proxy, "", {}) for proxy in bench.binaries if proxy not in proxies.TOOLS]
-    if scenario.h2_servers:
+    if scenario.h2_servers and not scenario.grpc:
         entries = [entry for entry in entries if entry[0] != "nginx"]
     entries += [entry for entry in scenario.also if entry[0] in bench.binaries]
     if scenario.name == "accesslog":

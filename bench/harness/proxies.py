@@ -71,7 +71,10 @@ def certificate(directory):
 class Setup:
     """What a turn asks of a proxy."""
 
-    def __init__(self, servers, directory, same=False, access_log=None, bulk=False, tls=False, h2=False, h2_servers=False):
+    def __init__(
+        self, servers, directory, same=False, access_log=None, bulk=False, tls=False, h2=False, h2_servers=False,
+        grpc=False,
+    ):
         self.servers = servers
         self.directory = directory
         self.same = same
@@ -80,6 +83,7 @@ class Setup:
         self.tls = certificate(directory) if tls else None
         self.h2 = h2
         self.h2_servers = h2_servers
+        self.grpc = grpc
         self.port = free_port()
         self.admin_port = free_port()
 
@@ -196,6 +200,12 @@ def _nginx(binary, setup):
         f"  {kind}_temp_path {setup.directory}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    way = "grpc_pass grpc://app;" if setup.grpc else """proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;""" + forward + """
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;""" + buffers
     # HTTP/1.1 alone is offered while `http2` is off. To servers nginx speaks no HTTP/2 (but for gRPC).
     tls = f"""
     ssl_certificate {setup.tls[0]};
@@ -225,12 +235,7 @@ http {{
   server {{
     listen 127.0.0.1:{setup.port}{ssl} backlog=4096;{tls}
     location / {{
-      proxy_pass http://app;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;{forward}
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;{buffers}
+      {way}
     }}
   }}
   server {{

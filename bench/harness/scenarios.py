@@ -21,6 +21,7 @@ class Scenario:
     h2: bool = False  # with clients, over TLS
     streams: int = 1  # exchanges at once on a connection of HTTP/2
     h2_servers: bool = False  # in the clear
+    grpc: bool = False  # unary calls of gRPC
     bulk: bool = False  # peers get the buffers that suit large bodies best
     target: float = None  # most that ours / best peer's may be
     aim: float = None
@@ -115,6 +116,11 @@ SCENARIOS = [
     Scenario(
         "h2-h2", "HTTP/2 over TLS to HTTP/2, small answers, 8 connections x 32 streams", kind="h2load", tls=True,
         load=("--tls", "full"), h2=True, h2_servers=True, servers=1, connections=8, streams=32, target=0.80, against=("envoy", "nginx"),
+    ),
+    Scenario(
+        "grpc", "unary calls of gRPC, HTTP/2 over TLS to HTTP/2, 8 connections x 32 streams", kind="h2load", tls=True,
+        load=("--tls", "full"), h2=True, h2_servers=True, grpc=True, servers=1, connections=8, streams=32, target=0.80,
+        against=("envoy",),
     ),
     Scenario("p99", "p99 latency at 60 % of the best peer's top rate", kind="rate", target=1.0, metric="p99"),
     Scenario(

@@ -15,6 +15,9 @@ from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, descriptors, free_p
 FOREIGN_LIMIT = 0.03
 STOLEN_LIMIT = 0.02
 
+# Not compressed, 100 bytes.
+GRPC_MESSAGE = "\0\0\0\0" + chr(100) + "x" * 100
+
 
 class Contestant:
     """A proxy with an origin of its own, running."""
@@ -27,13 +30,13 @@ class Contestant:
         os.chmod(self._directory, 0o755)
         self._log = _log_file() if access_log else None
         if scenario.h2_servers:
-            self.origin, servers = bench.start_h2_origin(scenario.body)
+            self.origin, servers = bench.start_h2_origin(scenario.body, scenario.grpc)
         else:
             self.origin, servers = bench.start_origin(scenario.servers, scenario.body, scenario.origin)
         try:
             self.setup = proxies.Setup(
                 servers, self._directory, bench.same, self._log, scenario.bulk, scenario.tls, scenario.h2,
-                scenario.h2_servers,
+                scenario.h2_servers, scenario.grpc,
             )
             self.child = proxies.start(proxy, bench.binaries[proxy], self.setup)
         except BenchError:
@@ -144,7 +147,13 @@ class Contestant:
         seconds, scenario = max(2, round(self.bench.seconds)), self.scenario
         log = os.path.join(self.bench.directory, "h2load.log")
         argv = ["taskset", "-c", str(LOAD_CORE), self.bench.binaries["h2load"], "-c", str(scenario.connections),
-                "-m", str(scenario.streams), f"--log-file={log}", f"https://127.0.0.1:{self.setup.port}/"]  # fmt: skip
+                "-m", str(scenario.streams), f"--log-file={log}"]  # fmt: skip
+        if scenario.grpc:
+            message = self.setup.write("message", GRPC_MESSAGE)
+            argv += ["-d", message, "-H", "content-type: application/grpc", "-H", "te: trailers",
+                     f"https://127.0.0.1:{self.setup.port}/bench.Echo/Call"]  # fmt: skip
+        else:
+            argv.append(f"https://127.0.0.1:{self.setup.port}/")
         warm = [*argv, "-n", str(scenario.connections * 50)]
         subprocess.run(warm, capture_output=True, check=True, timeout=60)
         os.truncate(log, 0)
@@ -154,6 +163,13 @@ class Contestant:
         done, failed, errored, timed_out = re.search(
             r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", result.stdout
         ).groups()
+        if done == "0":
+            raise BenchError(f"h2load got no answer from {self.child.name}:\n{result.stdout}")
+        errors = int(failed) + int(errored) + int(timed_out)
+        if scenario.grpc:
+            # A call that failed has a good status and no message.
+            data = int(re.search(r"\((\d+)\) data", result.stdout).group(1))
+            errors += max(0, int(done) - data // len(GRPC_MESSAGE))
         with open(log, encoding="ascii") as lines:
             times = sorted(int(line.split()[2]) for line in lines)
         return {
@@ -161,7 +177,7 @@ class Contestant:
             "rate": int(done) / seconds,
             "p50": times[len(times) // 2],
             "p99": times[len(times) * 99 // 100],
-            "errors": int(failed) + int(errored) + int(timed_out),
+            "errors": errors,
             "rss": resident_bytes(self.pids),
             "proxy_use": cpu / seconds / 1e9,
             "disturbed": 0.0,
@@ -185,14 +201,16 @@ class Bench:
     def close(self):
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start_h2_origin(self, body):
-        """Starts a server of HTTP/2 in the clear; returns it with its address."""
+    def start_h2_origin(self, body, grpc=False):
+        """Starts a server of HTTP/2 in the clear; returns it with its address. With `grpc` it sends back the message
+        of each call."""
         root = os.path.join(self.directory, f"htdocs-{body}")
         os.makedirs(root, exist_ok=True)
         with open(os.path.join(root, "index.html"), "wb") as page:
             page.write(b"x" * body)
         port = free_port()
-        argv = [self.binaries["nghttpd"], "--no-tls", "-d", root, "-a", "127.0.0.1", str(port)]
+        echo = ["--echo-upload", "--trailer=grpc-status: 0"] if grpc else []
+        argv = [self.binaries["nghttpd"], "--no-tls", *echo, "-d", root, "-a", "127.0.0.1", str(port)]
         child = Child("nghttpd", argv, LOAD_CORE, os.path.join(self.directory, "nghttpd.log"))
         wait_for_port(port, child)
         return child, [("127.0.0.1", port)]

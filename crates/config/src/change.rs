@@ -270,7 +270,7 @@ impl Setting {
     fn needs_restart(&self) -> Option<&'static str> {
         let key = NEED_RESTART.into_iter().find(|key| *key == self.top())?;
         let is_bound = match self.key.as_str() {
-            "admin" | "admin.bind" => true,
+            "admin" | "admin.bind" | "admin.socketMode" => true,
             "admin.tls" => [&self.from, &self.to].into_iter().any(|tls| tls.as_deref() == Some("none")),
             _ => false,
         };

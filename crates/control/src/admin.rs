@@ -60,6 +60,8 @@ pub(crate) struct Api {
     current: Current,
     sight: Arc<OnceLock<Sight>>,
     bound: Option<SocketAddr>,
+    /// It listens on a Unix socket whose mode was chosen by somebody who had tokens in mind.
+    had_tokens: bool,
     rates: Rates,
     logins: Arc<Logins>,
     streams: Arc<Semaphore>,
@@ -74,7 +76,10 @@ impl Api {
         bound: Option<SocketAddr>,
         rates: Rates,
     ) -> Self {
+        let admin = watched.snapshot.config.admin.as_ref();
+        let had_tokens = bound.is_none() && admin.is_some_and(|admin| !admin.tokens.is_empty());
         Self {
+            had_tokens,
             watched: Arc::new(watched),
             current,
             sight,

@@ -26,6 +26,8 @@ mod current;
 mod followers;
 /// Randomness for schedules.
 mod jitter;
+/// Who computes first where all want to.
+mod precedence;
 /// Servers asked whether they are well.
 mod probes;
 /// Programs that the configuration names.
@@ -33,10 +35,6 @@ mod program;
 /// How much happened lately.
 mod rates;
 /// Servers that stay down are brought back.
-#[cfg_attr(
-    not(test),
-    allow(dead_code, unused_imports, reason = "the admin API shows and triggers them next")
-)]
 mod recovery;
 /// Notices that the file has changed.
 mod reload;
@@ -49,7 +47,6 @@ mod target;
 /// What has to be done now and then.
 mod upkeep;
 /// Operators' own systems are told of events.
-#[allow(dead_code, reason = "until the admin API shows, tests and redelivers")]
 mod webhooks;
 
 pub use admin::openapi;

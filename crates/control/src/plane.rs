@@ -28,7 +28,7 @@ use crate::resolver::{self, Resolver};
 use crate::supervisor::Supervisor;
 use crate::upkeep;
 use crate::webhooks::Webhooks;
-use crate::{admin, certificates, probes, reload};
+use crate::{admin, certificates, precedence, probes, reload};
 
 /// What the control plane looks after.
 #[derive(Debug, Clone)]
@@ -163,6 +163,7 @@ struct Life {
 
 impl Life {
     fn run(self, runtime: Runtime, stopped: oneshot::Receiver<()>) {
+        precedence::take();
         runtime.block_on(async {
             let supervisor = Supervisor::new(self.watched.bus.clone());
             let followers = self.followers(&supervisor);

@@ -24,6 +24,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::precedence;
+
 /// The end of what a program says.
 mod tail;
 
@@ -171,6 +173,7 @@ impl Group {
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let child = command.spawn()?;
         let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        id.into_iter().for_each(precedence::give_back);
         Ok(Self { child: Some(child), id })
     }
 

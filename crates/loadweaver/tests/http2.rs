@@ -304,25 +304,6 @@ mod attacks {
         assert!(told.contains("client_cut") && told.contains(name), "{told}");
     }
 
-    /// How many exchanges at once the balancer allows a new connection.
-    fn streams_allowed(balancer: &Balancer) -> u32 {
-        let settings = RawHttp2::connect(balancer.address()).wait_for(kind::SETTINGS).payload;
-        let setting = settings.chunks(6).find(|setting| setting[..2] == [0, 3]).expect("a limit on streams");
-        u32::from_be_bytes(setting[2..].try_into().unwrap())
-    }
-
-    #[test]
-    fn who_comes_back_may_do_less_at_once() {
-        let origin = Origin::named("served");
-        let balancer = in_front_of(&origin);
-        assert_eq!(streams_allowed(&balancer), 128);
-        let mut raw = RawHttp2::connect(balancer.address());
-        until_cut(&mut raw, |raw, _| raw.frame(kind::PING, 0, 0, &[0; 8]));
-        assert_eq!(raw.goaway(), Some(CALM));
-        assert_eq!(streams_allowed(&balancer), 8);
-        assert_eq!(Http2Client::connect(balancer.address()).get("/").text(), "served");
-    }
-
     #[test]
     fn a_request_that_is_cancelled_with_its_head_reaches_no_server() {
         let origin = Origin::named("served");

@@ -156,3 +156,38 @@ fn the_end_of_a_certificate_is_told_beforehand() {
     eventually("a new one", || !events(&balancer, "certificate_loaded").is_empty());
     assert_eq!(events(&balancer, "certificate_expiring").len(), 1);
 }
+
+/// Its workers hear of the new name a moment after the change is in force; nobody is let in without TLS meanwhile, and
+/// nobody is sent away.
+#[test]
+fn a_listener_gets_another_name_under_load_and_shakes_hands_with_everybody() {
+    let site = Site::new();
+    let balancer = site.start(&site.authority.sign(&["localhost"]));
+    let bind = balancer.address().to_string();
+    let named = |name: &str| {
+        let tls = json!({ "certificates": [{ "cert": site.cert(), "key": site.key() }] });
+        let mut config = one_pool(&[site.origin.address()], &json!({ "workers": 2 }));
+        config["listeners"] = json!({ name: { "bind": bind, "tls": tls } });
+        config
+    };
+    // Its port is written out, so it is the same from here on.
+    balancer.reload(&named("web"));
+    let bridge = site.bridge(&balancer);
+    let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    assert_eq!(RawClient::connect(bridge.address()).get("/").body, b"origin");
+                    served.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for number in 0..20 {
+            balancer.reload(&named(&format!("name-{number}")));
+        }
+        let before = served.load(Ordering::SeqCst);
+        eventually("everybody is served on", || served.load(Ordering::SeqCst) > before + 50);
+        done.store(true, Ordering::SeqCst);
+    });
+}

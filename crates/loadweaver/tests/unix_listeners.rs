@@ -431,6 +431,32 @@ fn operators_need_no_token_on_a_socket_of_their_own() {
 }
 
 #[test]
+fn whoever_takes_the_tokens_out_opens_a_socket_to_nobody() {
+    let (scratch, origin) = (Scratch::new(), Origin::named("x"));
+    let name = path(&scratch, "admin.sock");
+    let admin = json!({
+        "bind": format!("unix:{name}"), "socketMode": "0666",
+        "tokens": [{ "token": "0123456789abcdef0123456789abcdef", "role": "write" }],
+    });
+    let file =
+        scratch.file("config.json", one_pool(&[origin.address()], &json!({ "admin": admin })).to_string());
+    let mut process = Process::start(Command::new(BINARY).arg("run").arg("--config").arg(&file));
+    process.wait_for_stderr("ready", |line| (line == "ready").then_some(()));
+    let ask = || curl(&["--unix-socket", &name, "http://localhost/status"]).0;
+    assert!(ask().contains("unauthorized"), "{}", ask());
+    let open = json!({ "admin": { "bind": format!("unix:{name}") } });
+    fs::write(&file, one_pool(&[origin.address()], &open).to_string()).unwrap();
+    process.signal(Signal::HUP);
+    process.wait_for_stderr("the change", |line| line.contains("in force version=2").then_some(()));
+    assert!(ask().contains("no_tokens"), "{}", ask());
+    // From the next start on it is its owner's.
+    let said = process.stderr().join("\n");
+    assert!(said.contains("socketMode 0666 -> 0600 (from the next start on)"), "{said}");
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait_for_exit(PATIENCE).unwrap().code(), Some(0));
+}
+
+#[test]
 fn workers_share_the_queue_of_a_socket() {
     let (scratch, origin) = (Scratch::new(), Origin::named("x"));
     let name = path(&scratch, "web.sock");

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use loadweaver_config::ProxyProtocol;
 use loadweaver_telemetry::counters::Gauge;
 use loadweaver_telemetry::event::Event;
 use rustix::net::{AddressFamily, SocketFlags, acceptfrom_with};
@@ -20,6 +21,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
 use crate::engine::http1;
+use crate::snapshot::Snapshot;
+use crate::tls::Front;
 use crate::worker::Worker;
 
 mod socket;
@@ -40,6 +43,9 @@ const REST: Duration = Duration::from_millis(50);
 pub(crate) struct Entrance {
     /// Changes when the listener gets another name and keeps its address.
     name: RefCell<Arc<str>>,
+    /// What its connections began with when the configuration last had a listener of that name. Between a change
+    /// that renames or removes it and the worker's part in that there is none, and nobody gets in by less than before.
+    last: RefCell<Threshold>,
     /// Those that are open, on all workers.
     pub(crate) connections: Arc<Gauge>,
     /// No more connections, and no more exchanges on those that are there.
@@ -49,10 +55,24 @@ pub(crate) struct Entrance {
     closed: Notify,
 }
 
+/// What stands before the first request of a connection.
+#[derive(Debug, Clone, Default)]
+struct Threshold {
+    front: Option<Arc<Front>>,
+    proxy_protocol: Option<Arc<ProxyProtocol>>,
+}
+
+impl Threshold {
+    fn is_some(&self) -> bool {
+        self.front.is_some() || self.proxy_protocol.is_some()
+    }
+}
+
 impl Entrance {
     fn new(name: Arc<str>, connections: Arc<Gauge>) -> Rc<Self> {
         Rc::new(Self {
             name: RefCell::new(name),
+            last: RefCell::default(),
             connections,
             closing: Cell::new(false),
             crowded: Cell::new(false),
@@ -72,6 +92,28 @@ impl Entrance {
         self.crowded.get()
     }
 
+    /// What it shakes hands with; none in the clear.
+    pub(crate) fn front(&self, snapshot: &Snapshot) -> Option<Arc<Front>> {
+        self.look(snapshot);
+        self.last.borrow().front.clone()
+    }
+
+    /// Who says of its connections whom they are from.
+    pub(crate) fn proxy_protocol(&self, snapshot: &Snapshot) -> Option<Arc<ProxyProtocol>> {
+        self.look(snapshot);
+        self.last.borrow().proxy_protocol.clone()
+    }
+
+    fn look(&self, snapshot: &Snapshot) {
+        let name = self.name.borrow();
+        if snapshot.has_thresholds() && snapshot.listener(&name).is_some() {
+            let (front, proxy_protocol) = snapshot.threshold(&name);
+            *self.last.borrow_mut() = Threshold { front, proxy_protocol };
+        } else if self.last.borrow().is_some() && snapshot.listener(&name).is_some() {
+            self.last.take();
+        }
+    }
+
     fn close(&self) {
         self.closing.set(true);
         self.closed.notify_one();
@@ -86,6 +128,7 @@ impl Entrances {
     /// Starts accepting on a socket.
     pub(crate) fn open(&self, worker: &Rc<Worker>, bound: Bound) {
         let entrance = Entrance::new(bound.name, bound.connections);
+        entrance.look(&worker.shared.snapshot.load());
         self.0.borrow_mut().insert(bound.number, entrance.clone());
         tokio::task::spawn_local(accept(worker.clone(), (bound.socket, bound.presence), entrance));
     }
@@ -152,7 +195,7 @@ fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: Peer, entrance: &Rc<Entrance
     worker.shared.counters.connections_accepted.increment();
     worker.shared.connections.enter();
     // The place is taken here: the task only runs once accepting pauses.
-    let front = worker.shared.snapshot.load().front(entrance).map(|front| {
+    let front = entrance.front(&worker.shared.snapshot.load()).map(|front| {
         let place = front.enter();
         (front, place)
     });
@@ -181,7 +224,7 @@ async fn next(
         pause(worker, entrance, paused, "as many client connections as limits allow").await;
         worker.crowded.set(false);
     }
-    while worker.shared.snapshot.load().front(entrance).is_some_and(|front| front.is_full()) {
+    while entrance.front(&worker.shared.snapshot.load()).is_some_and(|front| front.is_full()) {
         entrance.crowded.set(true);
         worker.deadlines.wake_all();
         pause(worker, entrance, paused, "as many handshakes are under way as maxHandshakes allows").await;

@@ -233,14 +233,14 @@ impl Proxy {
     /// Returns at once.
     pub fn drain(&self, deadline: Duration) {
         self.shared.bus.emit(Event::ShutdownStarted);
-        self.hide();
         self.orders.send_replace(Order::Drain(deadline));
+        self.hide();
     }
 
     /// Ends at once, whatever is under way.
     pub fn stop(&self) {
-        self.hide();
         self.orders.send_replace(Order::Stop);
+        self.hide();
     }
 
     /// Takes the files of Unix sockets away, so that whoever starts next finds none and nobody connects to nobody.

@@ -228,17 +228,17 @@ impl Snapshot {
         self.config.listeners.iter().find(|listener| &*listener.name == name)
     }
 
-    /// What a listener shakes hands with; none for one in the clear.
-    pub(crate) fn front(&self, entrance: &Entrance) -> Option<Arc<Front>> {
-        if self.security.fronts.iter().all(Option::is_none) {
-            return None;
-        }
-        self.security.front(&entrance.name()).cloned()
+    /// Whether anything stands before the first request of any listener's connections.
+    pub(crate) fn has_thresholds(&self) -> bool {
+        !self.manners.is_empty() || self.security.fronts.iter().any(Option::is_some)
     }
 
-    /// Who says of a listener's connections whom they are from.
-    pub(crate) fn proxy_protocol(&self, entrance: &Entrance) -> Option<Arc<ProxyProtocol>> {
-        self.manners(entrance)?.proxy_protocol.clone()
+    /// What a listener shakes hands with, and who says of its connections whom they are from.
+    pub(crate) fn threshold(&self, name: &str) -> (Option<Arc<Front>>, Option<Arc<ProxyProtocol>>) {
+        let at = self.config.listeners.iter().position(|listener| *listener.name == *name);
+        let manners = at.and_then(|at| self.manners.get(at));
+        let proxy_protocol = manners.and_then(|manners| manners.proxy_protocol.clone());
+        (self.security.front(name).cloned(), proxy_protocol)
     }
 
     /// What a listener's clients may speak.

@@ -4,7 +4,7 @@ use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report};
 use crate::model::admin::{Admin, AdminTls, Role, Token};
-use crate::model::bind::SocketMode;
+use crate::model::bind::{Bind, SocketMode};
 use crate::model::secret::Secret;
 use crate::shape;
 use crate::spot::{Section, Spot};
@@ -39,6 +39,14 @@ pub(super) fn admin(spot: &Spot<'_>, report: &mut Report) -> Option<Option<Admin
     } else if !bind.is_local() && tls.is_none() {
         let problem = format!("tokens would go over the network to {bind} in plain text");
         report.warn(&spot.at, Fault::new(problem, "add \"tls\", or bind it to this machine only"));
+    }
+    let is_nobodys = |name: &str| name.starts_with('@') || socket_mode.is_open_to_all();
+    let nobodys = matches!(&bind, Bind::Unix(name) if is_nobodys(name));
+    if nobodys && !guarded {
+        let problem =
+            format!("everybody on this machine may change everything through {bind}: no token guards it");
+        let help = "add \"tokens\", or take a path and a \"socketMode\" such as \"0600\"";
+        report.warn(&spot.at, Fault::new(problem, help));
     }
     Some(Some(Admin { bind, socket_mode, tokens, persist, tls, origins }))
 }

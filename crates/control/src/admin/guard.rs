@@ -113,7 +113,7 @@ fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, 
         return Err(Denied::new(StatusCode::FORBIDDEN, "foreign_origin", message));
     }
     let needs_no_token = matches!(request.uri().path(), "/livez" | "/readyz") || is_preflight(request);
-    if tokens.is_empty() && is_open_to_others && !needs_no_token {
+    if tokens.is_empty() && (is_open_to_others || api.had_tokens) && !needs_no_token {
         // It was bound when there were tokens; without them it would be anybody's.
         let message =
             "the configuration has no tokens any more, and this listener is open to others: start anew";

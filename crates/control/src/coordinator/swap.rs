@@ -95,6 +95,11 @@ impl State {
         self.refused = None;
         self.trial = trial;
         self.departed.follow(&before, &built.next);
+        // Certificates that are renewed each hour push nothing out that somebody could want to go back to.
+        let renewed = |last: &mut Version| {
+            *origin == Origin::Certificates && last.origin == Origin::Certificates && last.text == self.text
+        };
+        self.versions.pop_back_if(renewed);
         if self.versions.len() >= VERSIONS {
             self.versions.pop_front();
         }

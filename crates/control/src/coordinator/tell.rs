@@ -36,7 +36,7 @@ impl State {
         // That somebody was late, or asked for what is not there, is between the API and whoever asked. What is wrong
         // with the file is told as the file's.
         let issues = match refusal {
-            Refusal::File(_) if matches!(origin, Origin::Api(_)) => return,
+            Refusal::File(_) if matches!(origin, Origin::Api(_) | Origin::Certificates) => return,
             Refusal::Wrong(issues) => issues.0.clone(),
             Refusal::Bind(_) | Refusal::File(_) | Refusal::Reserved(_) | Refusal::Unusable(_) => Vec::new(),
             Refusal::Stale { .. }

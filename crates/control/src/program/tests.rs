@@ -49,6 +49,25 @@ async fn gets_a_clean_environment_no_input_and_no_descriptor() {
     assert!(!descriptors.contains("ours") && !descriptors.contains("socket:"), "{descriptors}");
 }
 
+#[test]
+fn is_as_nice_as_the_process_whatever_precedence_we_have() {
+    use rustix::process::{getpid, getpriority_process, setpriority_process};
+    let whole = getpriority_process(Some(getpid())).unwrap();
+    // Of a thread that ends with this.
+    let is_granted = std::thread::spawn(move || setpriority_process(None, whole - 5).is_ok()).join().unwrap();
+    let thread = std::thread::spawn(move || {
+        precedence::take();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // It may be asked before it is told.
+        let script = format!("for i in $(seq 200); do [ $(nice) = {whole} ] && break; done; nice");
+        let (_, output) = runtime.block_on(shell(&script).run(LONG, pending()));
+        (getpriority_process(None).unwrap(), output)
+    });
+    let (ours, output) = thread.join().unwrap();
+    assert_eq!(output.trim(), whole.to_string());
+    assert_eq!(ours, if is_granted { (whole - 5).max(-20) } else { whole });
+}
+
 #[tokio::test]
 async fn starts_no_shell() {
     let argv = ["/bin/echo", "$HOME;", "`id`"].map(str::to_owned).to_vec();

@@ -87,7 +87,7 @@ pub(crate) fn serve(
             Poll::Ready(())
         })
         .await;
-        let rules = connection.worker.shared.snapshot.load().proxy_protocol(&connection.entrance);
+        let rules = connection.entrance.proxy_protocol(&connection.worker.shared.snapshot.load());
         if let Some(rules) = rules
             && !Box::pin(connection.introduce(&rules)).await
         {
@@ -233,7 +233,8 @@ impl Connection {
         let started = self.worker.deadlines.now();
         self.alarm.set(For::Client, started, snapshot.config.timeouts.request_head);
         let bounds = bounds(limits);
-        let protocols = snapshot.protocols(&self.entrance);
+        // A client that was let in is not sent away between two of its requests.
+        let protocols = if self.served == 0 { snapshot.protocols(&self.entrance) } else { Protocols::Both };
         let read = self.read_head(client, heads, (&bounds, protocols)).await;
         self.alarm.clear(For::Client);
         let head_read = match read {

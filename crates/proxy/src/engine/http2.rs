@@ -49,11 +49,7 @@ const RESTED: Duration = Duration::from_secs(2);
 pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
     let snapshot = connection.worker.shared.snapshot.load_full();
     let now = connection.worker.deadlines.now();
-    let mut limits = limits(&snapshot);
-    if connection.peer.is_some_and(|peer| connection.worker.cuts.borrow().suspects(peer.ip(), now)) {
-        limits.max_streams = limits.max_streams.min(cuts::SUSPECTED_STREAMS);
-    }
-    let engine = Engine::server(&limits, now);
+    let engine = Engine::server(&limits(&snapshot), now);
     if connection.preface.is_none() && snapshot.announces {
         // Streams do not know where the connection came to.
         let local = client.stream.local_address();
@@ -211,9 +207,7 @@ impl Session {
         };
         self.worker.shared.counters.clients_cut.increment();
         let now = self.worker.deadlines.now();
-        if let Some(connections) =
-            self.worker.cuts.borrow_mut().count(abuse, self.peer.map(|peer| peer.ip()), now)
-        {
+        if let Some(connections) = self.worker.cuts.borrow_mut().count(abuse, now) {
             self.worker.shared.bus.emit(Event::ClientCut {
                 listener: self.entrance.name(),
                 client: self.peer.map(|peer| peer.ip().to_canonical()),

@@ -116,7 +116,7 @@ impl Connection {
         let mut client = Client { stream: self.stream.take(), buffer: Buffer::default(), ended: false };
         let mut heads = self.worker.heads.take();
         let snapshot = self.worker.shared.snapshot.load_full();
-        let speaks_tls = snapshot.front(&self.entrance).is_some();
+        let speaks_tls = self.entrance.front(&snapshot).is_some();
         let mut exchange = Exchange::new(&self.worker, &self.alarm, &mut client, &mut heads, snapshot);
         exchange.place(self.peer, &self.entrance, true);
         exchange.story.started = self.worker.deadlines.now();

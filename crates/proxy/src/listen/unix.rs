@@ -6,7 +6,7 @@
 //! same time must not both find nobody there: a lock on the folder, which leaves nothing behind, lets them look one
 //! after the other.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use loadweaver_telemetry::log;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
 
@@ -69,7 +69,16 @@ fn clear(name: &str, path: &Path) -> io::Result<()> {
         }
         Ok(_) => {}
     }
-    match connect(socket()?, &address::unix(name)?) {
+    let found = identity(path).ok();
+    let mut asked = connect(socket()?, &address::unix(name)?);
+    if asked == Err(Errno::CONNREFUSED) {
+        // Bound by somebody who is about to listen, perhaps.
+        thread::sleep(ABOUT_TO_LISTEN);
+        asked = connect(socket()?, &address::unix(name)?);
+    }
+    match asked {
+        // Unless somebody else has put his own there meanwhile.
+        Err(Errno::CONNREFUSED) if identity(path).ok() != found => taken("another program binds it just now"),
         Err(Errno::CONNREFUSED) => match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -83,15 +92,19 @@ fn clear(name: &str, path: &Path) -> io::Result<()> {
     }
 }
 
+/// Between binding and listening another program does next to nothing.
+const ABOUT_TO_LISTEN: Duration = Duration::from_millis(50);
+
 /// How long somebody else may hold the lock of a folder. Another LoadWeaver does for a moment; whoever else locks
 /// folders does not keep us from listening.
-const LOCK_TRIES: u32 = 100;
+const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-fn lock(path: &Path) -> Option<File> {
+fn lock(path: &Path) -> Option<OwnedFd> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A folder that may not be read has no lock: then two that start at the same moment may both believe to be alone.
-    let folder = File::open(folder).ok()?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(CWD, folder, flags, Mode::empty()).ok()?;
     for _ in 0..LOCK_TRIES {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_PAUSE),
@@ -133,12 +146,16 @@ impl SocketFile {
 
     /// Gives the file another mode. Where that is no other one, whoever has changed it by hand is left in peace.
     pub(crate) fn set_mode(&self, mode: u32) {
-        if self.mode.swap(mode, Ordering::Relaxed) == mode || !self.is_there() {
+        if self.mode.load(Ordering::Relaxed) == mode || !self.is_there() {
             return;
         }
-        if let Err(error) = fs::set_permissions(&self.path, Permissions::from_mode(mode)) {
-            let path = self.path.display();
-            tracing::warn!(target: log::LISTEN, %path, %error, "the socket keeps its old mode");
+        match fs::set_permissions(&self.path, Permissions::from_mode(mode)) {
+            Ok(()) => self.mode.store(mode, Ordering::Relaxed),
+            // The next change tries again.
+            Err(error) => {
+                let path = self.path.display();
+                tracing::warn!(target: log::LISTEN, %path, %error, "the socket keeps its old mode");
+            }
         }
     }
 

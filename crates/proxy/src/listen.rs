@@ -29,7 +29,7 @@ mod socket;
 pub mod unix;
 
 use socket::Presence;
-pub(crate) use socket::{Bound, Listening, Opened, Wanted, bind};
+pub(crate) use socket::{Bound, Listening, Opened, Wanted, bind, try_out};
 
 /// Connections that may wait to be accepted, for each worker. The kernel cuts it to `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 4096;

@@ -18,6 +18,9 @@ use crate::listen::{self, Bound, Listening, Opened, Wanted};
 use crate::server::Cut;
 use crate::snapshot::Snapshot;
 use crate::worker::{self, Inbox, Order, Shared, Task};
+use plan::{Listeners, Plan};
+
+mod plan;
 
 /// What a proxy is started with, beside its configuration.
 #[derive(Debug)]
@@ -120,33 +123,36 @@ impl Proxy {
     /// that they are in.
     pub fn apply(&self, next: Arc<Snapshot>) -> Result<(), StartError> {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let plan = self.plan(&listening, &next)?;
+        let Plan { kept, renamed, fresh, going } = Plan::new(&listening, &next);
         let workers = self.shared.inboxes.len();
+        let opened = fresh.iter().map(|fresh| {
+            let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+            bind(&fresh.wanted, workers, number, fresh.shared)
+        });
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
         let descriptors = worker::share_descriptors(next.config.limits.connections, workers);
         self.shared.connections.limit(descriptors.connections.most());
         next.take_over(&self.shared.snapshot.load());
         let modes: Vec<_> =
             next.config.listeners.iter().map(|each| (each.name.clone(), each.socket_mode)).collect();
         self.shared.snapshot.store(next);
-        let mut now = plan.kept;
-        for listening in plan.renamed {
+        let mut now = kept;
+        for listening in renamed {
             self.tell(|| Task::Rename(listening.number, listening.name.clone()));
             now.push(listening);
         }
-        for opened in plan.opened {
+        for opened in opened {
             for (inbox, bound) in self.shared.inboxes.iter().zip(opened.sockets) {
                 inbox.put(Task::Open(bound));
             }
             now.push(opened.listening);
         }
         listening.leaving.retain(Listening::is_present);
-        for old in std::mem::take(&mut listening.serving) {
-            if !now.iter().any(|kept| kept.number == old.number) {
-                // Before anybody closes: whoever has connected is served, and nobody else comes.
-                old.hide();
-                self.tell(|| Task::Close(old.number));
-                listening.leaving.push(old);
-            }
+        for old in going {
+            // Before anybody closes: whoever has connected is served, and nobody else comes.
+            old.hide();
+            self.tell(|| Task::Close(old.number));
+            listening.leaving.push(old);
         }
         for listening in &now {
             if let Some((_, mode)) = modes.iter().find(|(name, _)| *name == listening.name) {
@@ -157,46 +163,17 @@ impl Proxy {
         Ok(())
     }
 
-    /// Whether [`Proxy::apply`] could bind what is new in a configuration. Nothing stays bound.
+    /// Whether [`Proxy::apply`] could bind what is new in a configuration, as far as that can be known without doing
+    /// it: nobody can connect meanwhile, and nothing is left behind.
     pub fn could_apply(&self, next: &Snapshot) -> Result<(), StartError> {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        self.plan(&listening, next).map(drop)
-    }
-
-    fn plan(&self, listening: &Listeners, next: &Snapshot) -> Result<Plan, StartError> {
-        let mut plan = Plan::default();
-        let mut old: Vec<&Listening> = listening.serving.iter().collect();
-        let mut take = |fits: &dyn Fn(&Listening) -> bool| {
-            let place = old.iter().position(|old| fits(old))?;
-            Some(old.swap_remove(place).clone())
-        };
-        let mut rest = Vec::new();
-        for wanted in Wanted::all(&next.config.listeners) {
-            match take(&|old| old.name == wanted.listener.name && old.is_at(wanted.bind)) {
-                Some(kept) => plan.kept.push(kept.serving(&wanted)),
-                None => rest.push(wanted),
-            }
-        }
-        // The same address under another name.
-        let mut fresh = Vec::new();
-        for wanted in rest {
-            match take(&|old| old.address == *wanted.bind) {
-                Some(kept) => plan.renamed.push(kept.serving(&wanted)),
-                None => fresh.push(wanted),
-            }
-        }
-        for wanted in fresh {
-            let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-            // `0.0.0.0:80` that becomes `127.0.0.1:80`: the port is in use, but by what makes room for it, or is about
-            // to since the change before. What stays shares its port with nobody.
-            let mut leaving =
-                old.iter().copied().chain(listening.leaving.iter().filter(|old| old.is_present()));
-            let makes_room = leaving.any(|old| old.address.overlaps(wanted.bind));
-            let taken = plan.staying().any(|stays| stays.address.overlaps(wanted.bind));
-            let shared = makes_room && !taken;
-            plan.opened.push(bind(&wanted, self.shared.inboxes.len(), number, shared)?);
-        }
-        Ok(plan)
+        let plan = Plan::new(&listening, next);
+        // Each is held until all are tried: two may be in each other's way.
+        let tried = plan.fresh.iter().map(|fresh| {
+            let tried = listen::try_out(fresh.wanted.bind, fresh.shared);
+            tried.map_err(|source| refusal(&fresh.wanted, source))
+        });
+        tried.collect::<Result<Vec<_>, _>>().map(drop)
     }
 
     /// Ends what is still under way at servers that were removed.
@@ -275,33 +252,10 @@ impl Proxy {
     }
 }
 
-/// Listeners that are bound.
-#[derive(Debug)]
-struct Listeners {
-    serving: Vec<Listening>,
-    /// Those that workers were told to close, and may not have closed yet.
-    leaving: Vec<Listening>,
-}
-
-/// What becomes of listeners with a change. Dropping it closes what was opened for it.
-#[derive(Debug, Default)]
-struct Plan {
-    kept: Vec<Listening>,
-    renamed: Vec<Listening>,
-    opened: Vec<Opened>,
-}
-
-impl Plan {
-    fn staying(&self) -> impl Iterator<Item = &Listening> {
-        let opened = self.opened.iter().map(|opened| &opened.listening);
-        self.kept.iter().chain(&self.renamed).chain(opened)
-    }
-}
-
 fn bind(wanted: &Wanted<'_>, workers: usize, number: u64, shared: bool) -> Result<Opened, StartError> {
-    listen::bind(wanted, workers, number, shared).map_err(|source| StartError::Bind {
-        listener: wanted.listener.name.clone(),
-        address: wanted.bind.clone(),
-        source,
-    })
+    listen::bind(wanted, workers, number, shared).map_err(|source| refusal(wanted, source))
+}
+
+fn refusal(wanted: &Wanted<'_>, source: io::Error) -> StartError {
+    StartError::Bind { listener: wanted.listener.name.clone(), address: wanted.bind.clone(), source }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
@@ -127,6 +128,20 @@ pub(crate) fn bind(wanted: &Wanted<'_>, workers: usize, number: u64, shared: boo
     Ok(Opened { listening, sockets })
 }
 
+/// Whether [`bind`] could have the address. Nobody can connect to it, and it leaves nothing behind; what is returned
+/// keeps the place for as long as it lives, where there is a place to keep.
+pub(crate) fn try_out(bind: &Bind, shared: bool) -> io::Result<Option<OwnedFd>> {
+    match bind {
+        Bind::Ip(address) | Bind::Device(address, _) => {
+            let alone = !shared && address.port() != 0;
+            open(*address, bind.device(), !alone).map(|socket| Some(socket.into()))
+        }
+        // A name without a file goes with its last socket, which is about to. A file of ours is gone already.
+        Bind::Unix(name) if shared && unix::is_abstract(name) => Ok(None),
+        Bind::Unix(name) => unix::try_out(name),
+    }
+}
+
 /// Also says which port it is.
 fn open_all(
     mut address: SocketAddr,
@@ -142,13 +157,20 @@ fn open_all(
             drop(open(address, device, false)?);
         }
         let socket = open(address, device, true)?;
-        address.set_port(socket.local_addr()?.port());
-        sockets.push(socket);
+        socket.listen(BACKLOG)?;
+        address.set_port(local_port(&socket)?);
+        sockets.push(socket.into());
     }
     Ok((address.port(), sockets))
 }
 
-fn open(address: SocketAddr, device: Option<&str>, shared: bool) -> io::Result<StdListener> {
+fn local_port(socket: &Socket) -> io::Result<u16> {
+    let address = socket.local_addr()?.as_socket();
+    address.map(|address| address.port()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Bound, and not listening.
+fn open(address: SocketAddr, device: Option<&str>, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -166,10 +188,7 @@ fn open(address: SocketAddr, device: Option<&str>, shared: bool) -> io::Result<S
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    if shared {
-        socket.listen(BACKLOG)?;
-    }
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// How long a name without a file may still be taken by a listener of ours that was told to go. A worker does that
@@ -178,7 +197,7 @@ const LEAVING_TRIES: u32 = 200;
 const LEAVING_PAUSE: Duration = Duration::from_millis(5);
 
 fn open_unix(name: &str, mode: SocketMode, leaving: bool) -> io::Result<(StdListener, Option<SocketFile>)> {
-    let mut tries = if leaving { LEAVING_TRIES } else { 0 };
+    let mut tries = if leaving && unix::is_abstract(name) { LEAVING_TRIES } else { 0 };
     loop {
         match unix::open(name, mode.0) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {

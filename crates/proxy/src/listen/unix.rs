@@ -6,7 +6,7 @@
 //! same time must not both find nobody there: a lock on the folder, which leaves nothing behind, lets them look one
 //! after the other.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -16,9 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 use loadweaver_telemetry::log;
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, accessat, flock, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
+use rustix::process::geteuid;
 
 use super::BACKLOG;
 use crate::address;
@@ -31,7 +32,7 @@ pub type Opened = (OwnedFd, Option<SocketFile>);
 /// # Errors
 /// What the system said, or that the place is taken.
 pub fn open(name: &str, mode: u32) -> io::Result<Opened> {
-    if name.starts_with('@') {
+    if is_abstract(name) {
         return Ok((bound(name, None)?, None));
     }
     let path = Path::new(name);
@@ -39,6 +40,11 @@ pub fn open(name: &str, mode: u32) -> io::Result<Opened> {
     clear(name, path)?;
     let socket = bound(name, Some((path, mode)))?;
     Ok((socket, Some(SocketFile::at(path, mode)?)))
+}
+
+/// Whether it is a name without a file.
+pub(super) fn is_abstract(name: &str) -> bool {
+    name.starts_with('@')
 }
 
 fn bound(name: &str, file: Option<(&Path, u32)>) -> io::Result<OwnedFd> {
@@ -58,18 +64,55 @@ fn socket() -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
+/// Whether [`open`] could listen there, as far as looking can tell: with a file that is whether somebody listens, and
+/// whether the folder may be written. The socket that is returned keeps a name without a file, and nobody can connect
+/// to it.
+pub(super) fn try_out(name: &str) -> io::Result<Option<OwnedFd>> {
+    if is_abstract(name) {
+        let socket = socket()?;
+        bind(&socket, &address::unix(name)?)?;
+        return Ok(Some(socket));
+    }
+    let path = Path::new(name);
+    let left = look(name, path)?;
+    let folder = folder(path);
+    // As the real user: a balancer is none that changes it.
+    accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())?;
+    match left {
+        Some(left) if !may_remove(&left, &fs::metadata(folder)?) => Err(Errno::PERM.into()),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a folder that may be written lets us have a file out of it (its sticky bit, as `/tmp` has it).
+fn may_remove(file: &Metadata, folder: &Metadata) -> bool {
+    let us = geteuid();
+    folder.mode() & 0o1000 == 0 || us.is_root() || [file.uid(), folder.uid()].contains(&us.as_raw())
+}
+
 /// Takes away what a process that is no more has left there.
 fn clear(name: &str, path: &Path) -> io::Result<()> {
-    let taken = |what: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, what.to_owned()));
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+    let Some(left) = look(name, path)? else { return Ok(()) };
+    // Unless somebody else has put his own there meanwhile.
+    if identity(path).ok() != Some(identity_of(&left)) {
+        return taken("another program binds it just now");
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What stands in the way of a socket and belongs to nobody any more; an error where it is somebody's.
+fn look(name: &str, path: &Path) -> io::Result<Option<Metadata>> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
         Ok(found) if !found.file_type().is_socket() => {
             return taken("a file stands there that is no socket; take it away, or choose another path");
         }
-        Ok(_) => {}
-    }
-    let found = identity(path).ok();
+        Ok(found) => found,
+    };
     let mut asked = connect(socket()?, &address::unix(name)?);
     if asked == Err(Errno::CONNREFUSED) {
         // Bound by somebody who is about to listen, perhaps.
@@ -77,19 +120,18 @@ fn clear(name: &str, path: &Path) -> io::Result<()> {
         asked = connect(socket()?, &address::unix(name)?);
     }
     match asked {
-        // Unless somebody else has put his own there meanwhile.
-        Err(Errno::CONNREFUSED) if identity(path).ok() != found => taken("another program binds it just now"),
-        Err(Errno::CONNREFUSED) => match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        },
-        Err(Errno::NOENT) => Ok(()),
+        Err(Errno::CONNREFUSED) => Ok(Some(found)),
+        Err(Errno::NOENT) => Ok(None),
         Ok(()) | Err(Errno::AGAIN) => taken("another program listens there"),
         Err(Errno::ACCESS | Errno::PERM) => {
             taken("a socket stands there that may not be connected to, so nobody knows whether it is in use")
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn taken<T>(what: &str) -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::AddrInUse, what.to_owned()))
 }
 
 /// Between binding and listening another program does next to nothing.
@@ -101,10 +143,9 @@ const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 fn lock(path: &Path) -> Option<OwnedFd> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A folder that may not be read has no lock: then two that start at the same moment may both believe to be alone.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, folder, flags, Mode::empty()).ok()?;
+    let folder = openat(CWD, folder(path), flags, Mode::empty()).ok()?;
     for _ in 0..LOCK_TRIES {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_PAUSE),
@@ -112,6 +153,10 @@ fn lock(path: &Path) -> Option<OwnedFd> {
         }
     }
     Some(folder)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The file of a socket that we listen on. It goes with the value, if it is still the one that we made.
@@ -171,5 +216,9 @@ impl Drop for SocketFile {
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+    fs::symlink_metadata(path).map(|found| identity_of(&found))
+}
+
+fn identity_of(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }

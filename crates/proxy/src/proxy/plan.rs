@@ -1,0 +1,72 @@
+//! What becomes of the addresses that are bound when another configuration comes.
+
+use loadweaver_config::Bind;
+
+use crate::listen::{Listening, Wanted};
+use crate::snapshot::Snapshot;
+
+/// Listeners that are bound.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    pub(super) serving: Vec<Listening>,
+    /// Those that workers were told to close, and may not have closed yet.
+    pub(super) leaving: Vec<Listening>,
+}
+
+/// Each address of the next configuration, and those of the one in force that are not among them. Made by looking
+/// alone.
+#[derive(Debug, Default)]
+pub(super) struct Plan<'n> {
+    pub(super) kept: Vec<Listening>,
+    pub(super) renamed: Vec<Listening>,
+    pub(super) fresh: Vec<Fresh<'n>>,
+    pub(super) going: Vec<Listening>,
+}
+
+/// An address that has to be bound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fresh<'n> {
+    pub(super) wanted: Wanted<'n>,
+    /// A listener of ours has the port, or the name, and is about to close.
+    pub(super) shared: bool,
+}
+
+impl<'n> Plan<'n> {
+    pub(super) fn new(listeners: &Listeners, next: &'n Snapshot) -> Self {
+        let mut plan = Self { going: listeners.serving.clone(), ..Self::default() };
+        let mut rest = Vec::new();
+        for wanted in Wanted::all(&next.config.listeners) {
+            match plan.take(|old| old.name == wanted.listener.name && old.is_at(wanted.bind)) {
+                Some(kept) => plan.kept.push(kept.serving(&wanted)),
+                None => rest.push(wanted),
+            }
+        }
+        // The same address under another name.
+        let mut fresh = Vec::new();
+        for wanted in rest {
+            match plan.take(|old| old.address == *wanted.bind) {
+                Some(kept) => plan.renamed.push(kept.serving(&wanted)),
+                None => fresh.push(wanted),
+            }
+        }
+        for wanted in fresh {
+            // `0.0.0.0:80` that becomes `127.0.0.1:80`: the port is in use, but by what makes room for it, or is about
+            // to since the change before. What stays shares its port with nobody.
+            let leaving = listeners.leaving.iter().filter(|old| old.is_present());
+            let makes_room = plan.going.iter().chain(leaving).any(|old| old.address.overlaps(wanted.bind));
+            let shared = makes_room && !plan.staying().any(|stays| stays.overlaps(wanted.bind));
+            plan.fresh.push(Fresh { wanted, shared });
+        }
+        plan
+    }
+
+    fn take(&mut self, fits: impl Fn(&Listening) -> bool) -> Option<Listening> {
+        let place = self.going.iter().position(fits)?;
+        Some(self.going.remove(place))
+    }
+
+    fn staying(&self) -> impl Iterator<Item = &Bind> {
+        let fresh = self.fresh.iter().map(|fresh| fresh.wanted.bind);
+        self.kept.iter().chain(&self.renamed).map(|listening| &listening.address).chain(fresh)
+    }
+}

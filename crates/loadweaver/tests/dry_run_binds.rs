@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loadweaver_testkit::config::{merge, one_pool};
 use loadweaver_testkit::peer::free_address;
 use loadweaver_testkit::scratch::Scratch;
-use loadweaver_testkit::{Balancer, eventually, unix};
+use loadweaver_testkit::{Balancer, Origin, RawClient, eventually, unix};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use serde_json::{Value, json};
@@ -141,4 +141,42 @@ fn nobody_connects_to_what_a_dry_run_tries() {
 /// Whether somebody takes the connection in. One to a port of its own range can meet itself on loopback.
 fn connects(to: SocketAddr) -> bool {
     TcpStream::connect(to).is_ok_and(|stream| stream.local_addr().unwrap() != to)
+}
+
+#[test]
+fn a_dry_run_counts_the_connections_at_the_address_that_goes() {
+    let origin = Origin::named("x");
+    let start = json!({ "web": { "bind": ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"] } });
+    let mut text = config(&start);
+    text["pools"]["app"]["servers"][0]["port"] = json!(origin.port());
+    let balancer = Balancer::start(BINARY, &text);
+    let status = balancer.status();
+    let addresses: Vec<_> = (0..3).map(|i| status["listeners"][i]["address"].as_str().unwrap()).collect();
+    let connect = |index: usize, count: usize| {
+        let mut clients: Vec<_> =
+            (0..count).map(|_| RawClient::connect(addresses[index].parse().unwrap())).collect();
+        for client in &mut clients {
+            assert_eq!(client.get("/").text(), "x");
+        }
+        clients
+    };
+    let _clients = [connect(0, 1), connect(1, 2), connect(2, 4)];
+    let touched = |listener: &str, binds: &Value| {
+        let mut wanted = balancer.operator().data("/api/config");
+        wanted["listeners"] = json!({ listener: { "bind": binds } });
+        balancer.operator().must(200, "PUT", "/api/config?dryRun=true", &wanted)["data"]["touched"].clone()
+    };
+    let line = |addresses: &str, count: usize| {
+        json!([format!(
+            "listener web on {addresses}: {count} client connections end after the exchange that they are in"
+        )])
+    };
+    assert_eq!(touched("web", &json!(addresses)), json!([]));
+    assert_eq!(touched("web", &json!([addresses[0], addresses[2]])), line(addresses[1], 2));
+    assert_eq!(touched("web", &json!(addresses[2])), line(&addresses[..2].join(", "), 3));
+    // As the system chose it, and under another name.
+    assert_eq!(touched("front", &json!([addresses[1], "127.0.0.4:0"])), {
+        line(&[addresses[0], addresses[2]].join(", "), 5)
+    });
+    assert_eq!(touched("front", &json!("127.0.0.4:0")), line(&addresses.join(", "), 7));
 }

@@ -20,6 +20,8 @@ use crate::snapshot::Snapshot;
 use crate::worker::{self, Inbox, Order, Shared, Task};
 use plan::{Listeners, Plan};
 
+pub use plan::Closing;
+
 mod plan;
 
 /// What a proxy is started with, beside its configuration.
@@ -235,11 +237,10 @@ impl Proxy {
         self.shared.bus.emit(Event::ShutdownFinished { cut: self.shared.cut.load(Ordering::Relaxed) });
     }
 
-    /// Client connections that are open on a listener; none if there is no such listener.
-    pub fn connections(&self, listener: &str) -> Option<u64> {
+    /// What [`Proxy::apply`] would stop listening on, listener by listener.
+    pub fn closing(&self, next: &Snapshot) -> Vec<Closing> {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_it = listening.serving.iter().filter(|each| &*each.name == listener);
-        of_it.map(|each| each.connections.get()).reduce(|one, other| one + other)
+        Plan::new(&listening, next).closing()
     }
 
     /// Whether all workers have ended.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use loadweaver_config::{Bind, Listener};
-use loadweaver_proxy::{Cut, Proxy, Sameness, Snapshot};
+use loadweaver_proxy::{Closing, Cut, Proxy, Sameness, Snapshot};
 use loadweaver_telemetry::event::{Event, EventBus};
 use tokio::time::Instant;
 
@@ -60,22 +59,14 @@ impl Departed {
     }
 }
 
-/// What is alive now and would be touched, in words: connections of listeners that go, exchanges at servers that go
+/// What is alive now and would be touched, in words: connections at addresses that go, exchanges at servers that go
 /// or get another address.
 /// What goes on as before is not touched.
 pub(super) fn touched(before: &Snapshot, after: &Snapshot, proxy: &Proxy) -> Vec<String> {
-    let stays = |listener: &Listener| {
-        // With port 0 each has an address of its own.
-        let has = |next: &Listener, bind: &Bind| {
-            next.binds.contains(bind) && (next.name == listener.name || bind.is_definite())
-        };
-        listener.binds.iter().all(|bind| after.config.listeners.iter().any(|next| has(next, bind)))
-    };
-    let listeners = before.config.listeners.iter().filter(|listener| !stays(listener)).map(|listener| {
-        let open = proxy.connections(&listener.name).unwrap_or(0);
+    let listeners = proxy.closing(after).into_iter().map(|Closing { listener, addresses, connections }| {
+        let at = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         format!(
-            "listener {}: {open} client connections end after the exchange that they are in",
-            listener.name
+            "listener {listener} on {at}: {connections} client connections end after the exchange that they are in"
         )
     });
     let limit = before.config.timeouts.drain;

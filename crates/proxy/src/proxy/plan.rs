@@ -1,5 +1,7 @@
 //! What becomes of the addresses that are bound when another configuration comes.
 
+use std::sync::Arc;
+
 use loadweaver_config::Bind;
 
 use crate::listen::{Listening, Wanted};
@@ -21,6 +23,17 @@ pub(super) struct Plan<'n> {
     pub(super) renamed: Vec<Listening>,
     pub(super) fresh: Vec<Fresh<'n>>,
     pub(super) going: Vec<Listening>,
+}
+
+/// A listener that a change takes addresses from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closing {
+    /// Its name.
+    pub listener: Arc<str>,
+    /// Those that go, as they really are.
+    pub addresses: Vec<Bind>,
+    /// Client connections that came in there and are open.
+    pub connections: u64,
 }
 
 /// An address that has to be bound.
@@ -58,6 +71,23 @@ impl<'n> Plan<'n> {
             plan.fresh.push(Fresh { wanted, shared });
         }
         plan
+    }
+
+    /// What goes, listener by listener.
+    pub(super) fn closing(&self) -> Vec<Closing> {
+        let mut all: Vec<Closing> = Vec::new();
+        for old in &self.going {
+            let place = all.iter().position(|closing| closing.listener == old.name).unwrap_or_else(|| {
+                let listener = old.name.clone();
+                all.push(Closing { listener, addresses: Vec::new(), connections: 0 });
+                all.len() - 1
+            });
+            if let Some(closing) = all.get_mut(place) {
+                closing.addresses.push(old.address.clone());
+                closing.connections += old.connections.get();
+            }
+        }
+        all
     }
 
     fn take(&mut self, fits: impl Fn(&Listening) -> bool) -> Option<Listening> {

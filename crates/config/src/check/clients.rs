@@ -89,7 +89,7 @@ fn protocols(spot: &Spot<'_>, report: &mut Report) -> Option<Protocols> {
     }
 }
 
-/// One address, or a list of them. One that another takes connections for as well is told of and left out.
+/// One address, or a list of them, as it is written: [`super::cross`] leaves out what is of no use.
 fn addresses(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Bind>> {
     let Node::List(_) = spot.node else { return bind_address(spot, report).map(|bind| vec![bind]) };
     let entries = spot.list(report, "addresses")?;
@@ -102,31 +102,9 @@ fn addresses(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Bind>> {
         spot.refuse(report, Fault::new(problem, help));
         return None;
     }
-    let read: Vec<_> =
-        entries.iter().map(|entry| bind_address(entry, report).map(|bind| (entry, bind))).collect();
-    let all = read.into_iter().collect::<Option<Vec<_>>>()?;
-    let mut binds: Vec<Bind> = Vec::with_capacity(all.len());
-    for (index, (entry, bind)) in all.iter().enumerate() {
-        // Of two that are the same the first stays.
-        let covers = |(other, (_, wide)): &(usize, &(&Spot<'_>, Bind))| {
-            *other != index && wide.covers(bind) && (*other < index || !bind.covers(wide))
-        };
-        match all.iter().enumerate().find(covers) {
-            None => binds.push(bind.clone()),
-            Some((_, (_, wide))) if wide == bind => {
-                report
-                    .warn(&entry.at, Fault::new(format!("{bind} stands in the list twice"), "take one out"));
-            }
-            Some((_, (_, wide))) => {
-                let both =
-                    wide.tcp().is_some_and(|at| at.is_ipv6()) && bind.tcp().is_some_and(|at| at.is_ipv4());
-                let why = if both { ": \"[::]\" takes IPv4 too" } else { "" };
-                let problem = format!("what comes to {bind} comes to {wide} as well{why}");
-                report.warn(&entry.at, Fault::new(problem, format!("take \"{bind}\" out")));
-            }
-        }
-    }
-    Some(binds)
+    // All of them are looked at, whichever is wrong.
+    let read: Vec<_> = entries.iter().map(|entry| bind_address(entry, report)).collect();
+    read.into_iter().collect()
 }
 
 /// Looks at a mode that no file would have.

@@ -18,6 +18,9 @@ use super::shadow;
 
 /// Checks the sections against each other; fills in the route that one pool implies.
 pub(super) fn check(file: &Section<'_>, config: &mut Config, env: Env<'_>, report: &mut Report) {
+    for listener in &mut config.listeners {
+        thin_out(listener, env, report);
+    }
     binds(config, env, report);
     if file.get("routes").is_none_or(|spot| spot.is_empty_list()) {
         implied_route(file, config, report);
@@ -108,14 +111,52 @@ pub(super) fn pool_pointer(name: &str) -> String {
     pointer
 }
 
+/// An address that another of the same listener takes connections for as well is told of and left out. Only now is it
+/// known which ports they have: `PORT` may have made two of them one, or one of them two.
+fn thin_out(listener: &mut Listener, env: Env<'_>, report: &mut Report) {
+    let all = std::mem::take(&mut listener.binds);
+    for (index, bind) in all.iter().enumerate() {
+        // Of two that are the same the first stays.
+        let covers = |(other, wide): &(usize, &Bind)| {
+            *other != index && wide.covers(bind) && (*other < index || !bind.covers(wide))
+        };
+        let Some((_, wide)) = all.iter().enumerate().find(covers) else {
+            listener.binds.push(bind.clone());
+            continue;
+        };
+        let (problem, help) = if wide == bind {
+            (format!("{bind} stands in the list twice"), "take one out".to_owned())
+        } else {
+            let both = wide.tcp().is_some_and(|at| at.is_ipv6()) && bind.tcp().is_some_and(|at| at.is_ipv4());
+            let why = if both { ": \"[::]\" takes IPv4 too" } else { "" };
+            (format!("what comes to {bind} comes to {wide} as well{why}"), format!("take \"{bind}\" out"))
+        };
+        let at = format!("{}/{index}", bind_pointer(listener));
+        report.warn(&at, Fault::new(problem, help + about_port(env)));
+    }
+}
+
+fn bind_pointer(listener: &Listener) -> String {
+    let mut pointer = "/listeners".to_owned();
+    push_step(&mut pointer, &listener.name);
+    pointer + "/bind"
+}
+
+/// What to add where ports are in each other's way.
+fn about_port(env: Env<'_>) -> &'static str {
+    if env("PORT").is_some_and(|port| !port.is_empty()) {
+        "; the environment variable PORT sets the port of the first listener"
+    } else {
+        ""
+    }
+}
+
 /// Two listeners of one file cannot have the same address. The kernel would let them (our sockets share
 /// their ports among the workers) and spread the clients over both, which is never meant.
 fn binds(config: &Config, env: Env<'_>, report: &mut Report) {
     let mut taken: Vec<(String, String, &Bind)> = Vec::new();
     for listener in &config.listeners {
-        let mut pointer = "/listeners".to_owned();
-        push_step(&mut pointer, &listener.name);
-        pointer.push_str("/bind");
+        let pointer = bind_pointer(listener);
         for bind in &listener.binds {
             taken.push((pointer.clone(), format!("the listener {}", shown(&listener.name)), bind));
         }
@@ -131,9 +172,7 @@ fn binds(config: &Config, env: Env<'_>, report: &mut Report) {
             if bind.device().is_some() != other.device().is_some() {
                 help.push_str(", or keep both to an interface: this machine itself is \"%lo:8080\"");
             }
-            if env("PORT").is_some_and(|port| !port.is_empty()) {
-                help.push_str("; the environment variable PORT sets the port of the first listener");
-            }
+            help.push_str(about_port(env));
             report.issue(pointer, Fault::new(problem, help));
         }
     }

@@ -6,6 +6,7 @@
 //! from becoming a large tree.
 
 use std::fmt;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use indexmap::map::Entry;
@@ -14,6 +15,7 @@ use serde_json::Number;
 
 use crate::MAX_CONFIG_BYTES;
 use crate::issue::{Fault, Issues, Report, shown};
+use crate::model::pool::Server;
 
 /// Deepest nesting; the format itself needs 7.
 pub(crate) const MAX_DEPTH: usize = 32;
@@ -32,6 +34,8 @@ pub(crate) enum Node {
     Map(IndexMap<String, Node>),
     /// What could not be read, and was reported.
     Unread,
+    /// A list of servers that was read before, and about which there is nothing new to say.
+    Servers(Vec<Arc<Server>>),
 }
 
 /// A JSON string.

@@ -27,7 +27,7 @@ pub(crate) fn expand(node: &mut Node, env: Env<'_>, report: &mut Report) {
 fn walk(node: &mut Node, pointer: &mut String, env: Env<'_>, report: &mut Report) {
     let base = pointer.len();
     match node {
-        Node::Null | Node::Bool(_) | Node::Number(_) | Node::Unread => {}
+        Node::Null | Node::Bool(_) | Node::Number(_) | Node::Unread | Node::Servers(_) => {}
         Node::Text(text) => {
             if let Err(fault) = expand_text(text, env) {
                 report.issue(pointer, fault);

@@ -74,6 +74,7 @@ mod change;
 /// JSON Patch and JSON Merge Patch.
 pub mod patch;
 
+use document::Node;
 use issue::{Fault, Report};
 
 pub use change::{Added, Change, Changed, Difference, ServerDifference, Setting};
@@ -142,7 +143,16 @@ pub fn parse(text: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Parsed
     let mut report = Report::default();
     let mut document = document::read(text, &mut report)?;
     expand::expand(&mut document, env, &mut report);
-    let config = check::check(&document, env, &mut report);
+    judge(&document, env, report)
+}
+
+/// Checks a document whose variables are replaced; `report` is what was said about it so far.
+fn judge(
+    document: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+    mut report: Report,
+) -> Result<Parsed, Issues> {
+    let config = check::check(document, env, &mut report);
     let warnings = report.finish()?;
     // Without a report there is a model: only a file that is no object has none, and that is reported.
     let config =

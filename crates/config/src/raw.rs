@@ -20,7 +20,8 @@ pub fn document(text: &[u8]) -> Result<Value, Issues> {
 /// As deep as the document, which has a limit.
 fn value(node: Node) -> Value {
     match node {
-        Node::Null | Node::Unread => Value::Null,
+        // Servers that are known already are no document's.
+        Node::Null | Node::Unread | Node::Servers(_) => Value::Null,
         Node::Bool(value) => Value::Bool(value),
         Node::Number(number) => Value::Number(number),
         Node::Text(text) => Value::String(text.value),
@@ -38,13 +39,17 @@ pub(crate) fn same(one: &Value, other: &Value) -> bool {
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
         }
-        (Value::Object(one), Value::Object(other)) => {
-            let matches =
-                |(key, one): (&String, &Value)| other.get(key).is_some_and(|other| same(one, other));
-            one.len() == other.len() && one.iter().all(matches)
-        }
+        (Value::Object(one), Value::Object(other)) => one.len() == other.len() && same_keys(one, other),
         _ => one == other,
     }
+}
+
+/// Nearly always they stand in the same order; what does not is looked up.
+fn same_keys(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    one.iter().zip(other).all(|((key, value), (likely, there))| {
+        let there = if key == likely { Some(there) } else { other.get(key) };
+        there.is_some_and(|there| same(value, there))
+    })
 }
 
 /// A whole number beyond 2^53 is not the float that it would be rounded to.

@@ -8,9 +8,11 @@
 //! server that stays it is where a reader of the old text was, and if whole servers follow up to the first one after
 //! the difference, it is there again. Whatever is not of the plainest kind (a problem, another warning, a variable
 //! that says something else by now) makes the whole text be read, so nothing that is said about a text depends on what
-//! was there before. Debug builds read the whole text as well and hold the two against each other.
+//! was there before. When it differs around the servers, what stands around them is read alone, with a number for each
+//! list (`frame`). Debug builds read the whole text as well and hold the two against each other.
 
 mod edit;
+mod frame;
 mod lists;
 mod warnings;
 
@@ -28,6 +30,7 @@ use crate::rewrite::place;
 use crate::{Config, Parsed};
 
 pub use edit::ServerEdit;
+use frame::Frame;
 use lists::{Gap, List};
 
 /// Longest text that is read in parts. It cannot hold as many values as a file may, so nobody has to count them.
@@ -118,7 +121,7 @@ impl Reading {
         if *text == self.text {
             return Some(Self { text: Arc::clone(text), ..self.clone() });
         }
-        let gap = Gap::between(&self.text, text, &self.lists)?;
+        let Some(gap) = Gap::between(&self.text, text, &self.lists) else { return self.around(text, env) };
         let asked = RefCell::new(self.asked.clone());
         let nodes = gap.entries(text)?;
         let added: Option<Vec<_>> =
@@ -132,6 +135,19 @@ impl Reading {
         let layout = self.layout.get().filter(|layout| gap.leaves(layout, &self.lists, text)).cloned();
         let layout = layout.map(OnceLock::from).unwrap_or_default();
         Some(Self { text: Arc::clone(text), parsed, lists, asked: sorted(asked.into_inner()), layout })
+    }
+
+    /// The text that follows, if its lists of servers are those of this one.
+    fn around(&self, text: &Arc<str>, env: Env<'_>) -> Option<Self> {
+        if !warnings::are_plain(&self.parsed) {
+            return None;
+        }
+        let lists = lists::moved(&self.text, text, &self.lists)?;
+        let asked = RefCell::new(self.asked.clone());
+        let frame = Frame::of(text, &lists)?;
+        let parsed = frame.read(&self.parsed.config, &|name| ask(name, env, &asked))?;
+        let (text, layout) = (Arc::clone(text), OnceLock::new());
+        Some(Self { text, parsed, lists, asked: sorted(asked.into_inner()), layout })
     }
 
     fn layout(&self) -> &Arc<Layout> {

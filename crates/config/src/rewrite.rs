@@ -38,11 +38,20 @@ pub fn rewrite(text: &str, to: &Value) -> Result<String, Issues> {
 /// # Errors
 /// Those of [`rewrite`].
 pub fn rewrite_from(text: &str, from: &Value, to: &Value) -> Result<String, Issues> {
+    rewrite_like(text, (from, to), &|| Arc::new(Layout::of(text, &place::find(text))))
+}
+
+/// The same in a layout that need not be that of the text.
+pub(crate) fn rewrite_like(
+    text: &str,
+    (from, to): (&Value, &Value),
+    layout: &dyn Fn() -> Arc<Layout>,
+) -> Result<String, Issues> {
     if same(from, to) {
         return Ok(text.to_owned());
     }
     let root = place::find(text);
-    let mut writer = Writer::new(text);
+    let mut writer = Writer::new(text, layout);
     writer.out.push_str(text.get(..root.start).unwrap_or_default());
     writer.value(&root, from, to);
     writer.out.push_str(text.get(root.end..).unwrap_or_default());
@@ -59,6 +68,7 @@ struct Writer<'t> {
     text: &'t str,
     /// Looked for when something new is written.
     layout: OnceCell<Arc<Layout>>,
+    look: &'t dyn Fn() -> Arc<Layout>,
     out: String,
 }
 
@@ -72,12 +82,12 @@ struct Part<'v> {
 }
 
 impl<'t> Writer<'t> {
-    fn new(text: &'t str) -> Self {
-        Self { text, layout: OnceCell::new(), out: String::with_capacity(text.len() + 256) }
+    fn new(text: &'t str, look: &'t dyn Fn() -> Arc<Layout>) -> Self {
+        Self { text, layout: OnceCell::new(), look, out: String::with_capacity(text.len() + 256) }
     }
 
     fn layout(&self) -> &Layout {
-        self.layout.get_or_init(|| Arc::new(Layout::of(self.text, &place::find(self.text))))
+        self.layout.get_or_init(self.look)
     }
 
     fn write(&mut self, value: &Value, indent: &str, shape: Shape) {

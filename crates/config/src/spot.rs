@@ -310,7 +310,7 @@ fn describe(node: &Node) -> String {
         Node::Number(number) => format!("the number {number}"),
         Node::Text(text) => format!("the text {}", shown(&text.value)),
         Node::List(list) if list.is_empty() => "an empty list".to_owned(),
-        Node::List(_) => "a list".to_owned(),
+        Node::List(_) | Node::Servers(_) => "a list".to_owned(),
         Node::Map(_) => "an object".to_owned(),
         Node::Unread => "nothing".to_owned(),
     }

@@ -93,14 +93,16 @@ pub(crate) fn is_circle(config: &Config, server: &Server) -> bool {
 }
 
 fn itself<'c>(config: &'c Config, server: &Server) -> Option<&'c Listener> {
-    let address = server.host.parse::<IpAddr>().ok();
-    let is_it = |bind: &Bind| match (bind, address) {
-        (Bind::Unix(name), _) => server.unix() == Some(name),
-        (Bind::Ip(at) | Bind::Device(at, _), Some(address)) => {
+    let address = || server.host.parse::<IpAddr>();
+    let is_it = |bind: &Bind| match bind {
+        Bind::Unix(name) => server.unix() == Some(name),
+        Bind::Ip(at) | Bind::Device(at, _) => {
             let bound = at.ip().to_canonical();
-            at.port() == server.port && (bound == address || bound.is_unspecified() && address.is_loopback())
+            let is_there =
+                |address: IpAddr| bound == address || bound.is_unspecified() && address.is_loopback();
+            // Of thousands of servers hardly one has the port of a listener.
+            at.port() == server.port && address().is_ok_and(is_there)
         }
-        (Bind::Ip(_) | Bind::Device(..), None) => false,
     };
     config.listeners.iter().find(|listener| listener.binds.iter().any(is_it))
 }

@@ -17,6 +17,10 @@ use super::{cross, probe, recovery};
 const EXAMPLE: &str = "{ \"host\": \"127.0.0.1\", \"port\": 3001 }";
 
 pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> {
+    if let Node::Servers(known) = spot.node {
+        warn_of_idle(spot, known, report);
+        return known.clone();
+    }
     let Some(entries) = spot.list(report, "servers") else { return Vec::new() };
     if entries.is_empty() {
         let fault = Fault::new("the pool has no server", format!("add one: [ {EXAMPLE} ]"));
@@ -37,17 +41,21 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> 
             "give one a weight of 1 or more",
         );
         spot.refuse(report, fault);
-    } else {
-        for (entry, server) in entries.iter().zip(&servers).filter(|(_, server)| whole && server.weight == 0)
-        {
-            report.warn(&entry.at, without_weight(server));
-        }
+    } else if whole {
+        warn_of_idle(spot, &servers, report);
     }
-    if whole && servers.iter().all(|server| server.state != ServerState::Active) {
+    servers
+}
+
+/// Tells of servers that get nothing, which may be meant.
+fn warn_of_idle(spot: &Spot<'_>, servers: &[Arc<Server>], report: &mut Report) {
+    for (index, server) in servers.iter().enumerate().filter(|(_, server)| server.weight == 0) {
+        report.warn(&format!("{}/{index}", spot.at), without_weight(server));
+    }
+    if servers.iter().all(|server| server.state != ServerState::Active) {
         let problem = "no server of the pool is active, so every request of it fails";
         report.warn(&spot.at, Fault::new(problem, "give one the state \"active\""));
     }
-    servers
 }
 
 pub(crate) fn without_weight(server: &Server) -> Fault {

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::rewrite::splice;
+use crate::raw::document;
+use crate::rewrite::{rewrite_like, splice};
 
-use super::Reading;
+use super::frame::Frame;
+use super::{LONGEST, Reading};
 
 /// What becomes of one server of a pool.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,5 +55,23 @@ impl Reading {
                 splice::set(&self.text, *list.entries.get(*place)?, (key, value))
             }
         }
+    }
+
+    /// The text after an edit of the document that leaves the servers of all pools alone: what
+    /// [`rewrite`](crate::rewrite()) makes of it, without a look at them. `edit` is asked for it with a document in which
+    /// a number stands for the servers of each pool. None where the edit does not go with that, or refuses it: it may
+    /// still go with the whole document.
+    pub fn reworked<E>(&self, edit: impl Fn(&Value) -> Result<Value, E>) -> Option<String> {
+        if self.text.len() > LONGEST {
+            return None;
+        }
+        let (known, frame) = (&self.parsed.config, Frame::of(&self.text, &self.lists)?);
+        let from = document(frame.text.as_bytes()).ok()?;
+        let to = edit(&from).ok()?;
+        if !frame.is_of(&to, known) {
+            return None;
+        }
+        let written = rewrite_like(&frame.text, (&from, &to), &|| self.layout().clone()).ok()?;
+        Frame::fill(&written, known, (&self.text, &self.lists))
     }
 }

@@ -15,9 +15,9 @@ const DEPTH: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct List {
     /// Behind the opening bracket.
-    open: usize,
+    pub(super) open: usize,
     /// Before the closing one.
-    close: usize,
+    pub(super) close: usize,
     pub(super) entries: Vec<Span>,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn of(text: &str, config: &Config) -> Vec<List> {
     if lists.iter().map(|list| list.entries.len()).eq(counts) { lists } else { Vec::new() }
 }
 
-fn member<'p, 't>(place: &'p Place<'t>, key: &str) -> Option<&'p Place<'t>> {
+pub(super) fn member<'p, 't>(place: &'p Place<'t>, key: &str) -> Option<&'p Place<'t>> {
     let Inside::Map(entries) = &place.inside else { return None };
     entries.iter().find(|entry| entry.key.as_deref() == Some(key)).map(|entry| &entry.place)
 }
@@ -59,10 +59,7 @@ pub(super) struct Gap {
 
 impl Gap {
     pub(super) fn between(old: &str, new: &str, lists: &[List]) -> Option<Self> {
-        let (one, other) = (old.as_bytes(), new.as_bytes());
-        let prefix = common_prefix(one, other);
-        let suffix = common_suffix(one.get(prefix..)?, other.get(prefix..)?);
-        let end = old.len() - suffix;
+        let (prefix, end) = difference(old, new)?;
         let is_around = |list: &List| list.open <= prefix && end <= list.close;
         let place = lists.iter().position(is_around)?;
         let List { open, close, entries } = lists.get(place)?;
@@ -120,6 +117,34 @@ impl List {
         self.entries.iter_mut().skip(tail).for_each(|span| *span = span.moved(|at| gap.moved(at)));
         self.entries.splice(gap.head..tail, place::spans(text, gap.from, gap.to));
     }
+}
+
+/// Where the lists of a text stand in another one that holds the same; as far as can be told without reading it.
+pub(super) fn moved(old: &str, new: &str, lists: &[List]) -> Option<Vec<List>> {
+    let (prefix, end) = difference(old, new)?;
+    let mut behind = 0;
+    let follow = |list: &List| {
+        let open = if list.close <= prefix {
+            list.open
+        } else if list.open >= end {
+            list.open + new.len() - old.len()
+        } else {
+            // Something differs on both sides of it.
+            behind + new.get(behind..)?.find(old.get(list.open..list.close)?)?
+        };
+        behind = open + list.close - list.open;
+        let entries = list.entries.iter().map(|span| span.moved(|at| at + open - list.open)).collect();
+        Some(List { open, close: behind, entries })
+    };
+    lists.iter().map(follow).collect()
+}
+
+/// From where on two texts differ, and up to where in the old one.
+fn difference(old: &str, new: &str) -> Option<(usize, usize)> {
+    let (one, other) = (old.as_bytes(), new.as_bytes());
+    let prefix = common_prefix(one, other);
+    let suffix = common_suffix(one.get(prefix..)?, other.get(prefix..)?);
+    Some((prefix, old.len() - suffix))
 }
 
 /// Compared piece by piece, since pieces are compared quickly.

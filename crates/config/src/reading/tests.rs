@@ -79,15 +79,54 @@ fn what_is_not_plain_is_read_whole() {
         // Warnings.
         ("10.0.0.4\", \"port\": 80", "10.0.0.4\", \"port\": 80, \"weight\": 0"),
         ("\"10.0.0.4\", \"port\": 80", "\"127.0.0.1\", \"port\": 8080"),
-        // Elsewhere, or in two places.
-        ("/api/", "/app/"),
-        ("\"api\": { \"servers\"", "\"api\": { \"algorithm\": \"random\", \"servers\""),
+        // Around them: a problem, a pool that is another, lists that are none any more, and what stands for one.
+        ("/api/", "api"),
+        ("\"api\": {", "\"api2\": {"),
+        ("\"pools\": {", "\"pool\": {"),
+        ("\"fallback\": { \"body\": \"", "\"fallback\": { \"body\": "),
+        ("\"routes\":", "\"via\": \"922337203685470000\", \"routes\":"),
     ] {
         assert!(text.contains(old), "{old}");
         assert!(!is_read_in_parts(&from, &text.replacen(old, new, 1)), "{old} -> {new}");
     }
     let both = text.replace("\"10.0.0.1\"", "\"10.0.0.9\"");
     assert!(!is_read_in_parts(&from, &both));
+}
+
+#[test]
+fn an_edit_around_the_servers_is_read_without_them() {
+    let from = read_whole(TEXT);
+    for (old, new) in [
+        ("/api/", "/app/"),
+        ("127.0.0.1:8080", "127.0.0.1:80"),
+        ("\"app\": {", "\"app\": { \"algorithm\": \"random\","),
+        ("\"api\": { \"servers\"", "\"api\": { \"algorithm\": \"random\", \"servers\""),
+        ("8080\" } }", "${PORT_A}\" } }, \"via\": \"${VIA:-x}\""),
+        ("{ \"pool\": \"app\" } ]", "{ \"pool\": \"app\" } ], \"timeouts\": { \"idle\": \"7s\" }"),
+    ] {
+        assert!(TEXT.contains(old), "{old}");
+        assert!(is_read_in_parts(&from, &TEXT.replacen(old, new, 1)), "{old} -> {new}");
+    }
+    // On both sides of a list, and of both.
+    for new in [["8080", "8081"], ["{ \"fallback\"", "{ \"algorithm\": \"random\", \"fallback\""]] {
+        let text = TEXT.replace(new[0], new[1]).replace("/api/", "/app/");
+        assert!(is_read_in_parts(&from, &text), "{new:?}");
+    }
+}
+
+#[test]
+fn what_is_said_of_servers_is_still_said_after_an_edit_around_them() {
+    let idle =
+        TEXT.replace("2.0", "0").replace("\"port\": 80 } ] }", "\"port\": 80, \"state\": \"drain\" } ] }");
+    let from = read_whole(&idle);
+    assert_eq!(from.parsed.warnings.len(), 2);
+    assert!(is_read_in_parts(&from, &idle.replace("/api/", "/app/")));
+    // What else there is to say is found where the server is read.
+    let recovery = r#""recovery": { "action": "http", "url": "http://10.0.0.9/", "stopTimeout": "1s" }"#;
+    let more = TEXT.replace("\"weight\": 2.0", recovery);
+    let from = read_whole(&more);
+    assert!(from.parsed.warnings[0].at.starts_with("/pools/app/servers/1/recovery"));
+    assert!(!is_read_in_parts(&from, &more.replace("/api/", "/app/")));
 }
 
 #[test]
@@ -195,6 +234,23 @@ fn servers_that_say_the_same_stand_in_memory_once() {
     assert!(Arc::ptr_eq(&servers(&reading)[2], &servers(&running)[3]));
 }
 
+/// An edit of what stands around the servers, and whether it leaves them alone.
+fn any_rework() -> impl Strategy<Value = (Value, bool)> {
+    prop::sample::select(vec![
+        (json!({ "timeouts": { "idle": "7s" } }), true),
+        (json!({ "pools": { "app": { "algorithm": "random" } } }), true),
+        (json!({ "pools": { "api": { "retry": { "on": ["502", "503"] } } } }), true),
+        (json!({ "listeners": { "more": { "bind": "127.0.0.1:1" } } }), true),
+        (json!({ "pools": { "app": { "fallback": null } } }), true),
+        (json!({ "trustedProxies": ["10.0.0.0/8"], "routes": [{ "pool": "app" }] }), true),
+        (json!({}), true),
+        (json!({ "pools": { "api": null } }), false),
+        (json!({ "pools": { "app": { "servers": [{ "host": "h", "port": 1 }] } } }), false),
+        (json!({ "pools": { "app": { "servers": { "0": null } } } }), false),
+        (json!({ "via": 922_337_203_685_470_000_u64 }), false),
+    ])
+}
+
 proptest! {
     /// One edit after the other: the text is what the whole document would be rewritten to, and what is read of it
     /// is what the whole text says.
@@ -217,6 +273,25 @@ proptest! {
             if let Ok(next) = reading.next(text.into(), &env) {
                 reading = next;
             }
+        }
+    }
+
+    /// What is edited around the servers is what the whole document would be rewritten to, or is left to that.
+    #[test]
+    fn what_is_reworked_is_what_would_be_rewritten(
+        spelling in any::<u8>(),
+        edits in prop::collection::vec(any_rework(), 1..6),
+    ) {
+        let mut reading = read_whole(&respelled(spelling));
+        for (change, beside) in edits {
+            let edit = |document: &Value| Ok::<_, ()>(crate::patch::merge_patch(document, &change));
+            let text = reading.reworked(edit);
+            prop_assert_eq!(text.is_some(), beside, "{}", &change);
+            let Some(text) = text else { continue };
+            let wanted = edit(&document(reading.text().as_bytes()).unwrap()).unwrap();
+            prop_assert_eq!(&text, &rewrite(reading.text(), &wanted).unwrap());
+            prop_assert!(is_read_in_parts(&reading, &text), "{}", &text);
+            reading = reading.next(text.into(), &env).unwrap();
         }
     }
 

@@ -1,8 +1,19 @@
-//! What is said about a list of servers of which some are others now.
+//! What is said about lists of servers, which is not found out anew.
 
+use crate::Parsed;
 use crate::check::{server_pointer, servers_pointer, without_weight};
 use crate::issue::{Issue, MAX_KEPT};
 use crate::model::pool::Pool;
+
+/// Whether all that is said about servers is which of them get nothing: that is told by what they are.
+pub(super) fn are_plain(parsed: &Parsed) -> bool {
+    let is_plain = |pool: &Pool| {
+        let at = format!("{}/", servers_pointer(&pool.name));
+        let said = parsed.warnings.iter().filter(|issue| issue.at.starts_with(&at)).count();
+        said == pool.servers.iter().filter(|server| server.weight == 0).count()
+    };
+    parsed.warnings.is_empty() || parsed.warnings.len() < MAX_KEPT && parsed.config.pools.iter().all(is_plain)
+}
 
 /// The warnings after a change of a pool's servers that neither brings another kind of warning nor takes one away;
 /// none where there is more to say about the servers than which of them have no weight.

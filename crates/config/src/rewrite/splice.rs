@@ -1,7 +1,6 @@
 //! Edits of one object in a list of them, as [`rewrite`](super::rewrite) would write them, without a look at the rest
 //! of the document.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -18,7 +17,8 @@ pub(crate) fn set(text: &str, span: Span, (key, value): (&str, &Value)) -> Optio
     let from = document(text.get(span.start..span.end)?.as_bytes()).ok()?;
     let mut to = from.clone();
     to.as_object_mut()?.insert(key.to_owned(), value.clone());
-    let mut writer = Writer::new(text);
+    let look = || Arc::new(Layout::of(text, &place::find(text)));
+    let mut writer = Writer::new(text, &look);
     writer.out.push_str(text.get(..span.start)?);
     writer.value(&place, &from, &to);
     writer.out.push_str(text.get(span.end..)?);
@@ -39,7 +39,8 @@ pub(crate) fn append(
         spans.iter().skip(spans.len().saturating_sub(2)).map(|span| entry(text, *span)).collect();
     let kept = (0..entries.len()).map(|old| Part { old: Some(old), key: None, to: &Value::Null });
     let parts: Vec<Part<'_>> = kept.chain([Part { old: None, key: None, to: &to }]).collect();
-    let mut writer = Writer { layout: OnceCell::from(Arc::clone(layout)), ..Writer::new(text) };
+    let look = || Arc::clone(layout);
+    let mut writer = Writer::new(text, &look);
     writer.out.push_str(text.get(..last.end)?);
     writer.out.push(',');
     let opening = text.get(..spans.first()?.start)?.rfind('[')?;

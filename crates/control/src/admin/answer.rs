@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
-use axum::http::header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -79,16 +78,25 @@ impl From<loadweaver_config::Issue> for Issue {
 }
 
 pub(super) fn succeeded(data: impl Serialize) -> Response {
-    Json(Success { success: true, data }).into_response()
+    json(&Success { success: true, data })
 }
 
 pub(super) fn succeeded_with(status: StatusCode, data: impl Serialize) -> Response {
-    (status, Json(Success { success: true, data })).into_response()
+    (status, json(&Success { success: true, data })).into_response()
+}
+
+/// A list of thousands is written in a million small pieces, and nothing takes those faster than a plain vector.
+fn json(data: &impl Serialize) -> Response {
+    match serde_json::to_vec(data) {
+        Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        // Not known to happen: what is shown has names for keys, and nothing in it refuses to be written.
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }
 
 /// With the version that `data` belongs to.
 pub(super) fn succeeded_at(status: StatusCode, version: u64, data: impl Serialize) -> Response {
-    let mut response = (status, Json(Success { success: true, data })).into_response();
+    let mut response = (status, json(&Success { success: true, data })).into_response();
     response.headers_mut().insert(ETAG, tag(version));
     response
 }
@@ -173,7 +181,7 @@ impl Denied {
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         let Denial { status, headers, problem } = *self.0;
-        (status, headers, Json(Failure { success: false, error: problem })).into_response()
+        (status, headers, json(&Failure { success: false, error: problem })).into_response()
     }
 }
 

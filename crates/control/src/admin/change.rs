@@ -128,23 +128,29 @@ impl Wish {
     }
 
     /// Asks for an edit of the document, made with the configuration that it stands for beside it.
+    /// It may be asked twice, first with a document that has no servers in it; see [`Edit::Document`].
     pub(super) async fn edit(
+        &self,
+        terms: Terms,
+        edit: impl Fn(&Value, &Config) -> Result<Value, EditError> + Send + 'static,
+    ) -> Result<ChangeDone, Denied> {
+        let current = self.api.current.clone();
+        // It runs on the coordinator's side, where nothing changes between the document and what is in force.
+        let edit =
+            move |document: &Value| without_new_variables(document, edit(document, &current.load().config)?);
+        self.submit(terms, Edit::Document(Box::new(edit))).await
+    }
+
+    /// Asks for an edit of the whole document.
+    pub(super) async fn edit_whole(
         &self,
         terms: Terms,
         edit: impl FnOnce(&Value, &Config) -> Result<Value, EditError> + Send + 'static,
     ) -> Result<ChangeDone, Denied> {
         let current = self.api.current.clone();
-        // It runs on the coordinator's side, where nothing changes between the document and what is in force.
-        let edit = Box::new(move |document: &Value| {
-            let wanted = edit(document, &current.load().config)?;
-            let variables = variables::new_ones(document, &wanted);
-            if variables.is_empty() {
-                Ok(wanted)
-            } else {
-                Err(EditError::Reserved(Reserved::Variables(variables)))
-            }
-        });
-        self.submit(terms, Edit::Document(edit)).await
+        let edit =
+            move |document: &Value| without_new_variables(document, edit(document, &current.load().config)?);
+        self.submit(terms, Edit::Whole(Box::new(edit))).await
     }
 
     /// Asks for an edit of one server, by values without variables: nobody looks whether those are new.
@@ -155,6 +161,11 @@ impl Wish {
     ) -> Result<ChangeDone, Denied> {
         self.submit(terms, Edit::Server(Box::new(pick))).await
     }
+}
+
+fn without_new_variables(document: &Value, wanted: Value) -> Result<Value, EditError> {
+    let variables = variables::new_ones(document, &wanted);
+    if variables.is_empty() { Ok(wanted) } else { Err(EditError::Reserved(Reserved::Variables(variables))) }
 }
 
 fn applied(outcome: Outcome, dry_run: bool, confirm_until: Option<String>) -> ChangeDone {

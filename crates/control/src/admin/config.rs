@@ -46,7 +46,7 @@ pub(super) async fn put(wish: Wish, request: Request) -> Answer {
     let terms = wish.terms(&[])?;
     media_type(request.headers(), &[JSON])?;
     let wanted = read(request, MAX_CONFIG_BYTES).await?;
-    changed(wish.edit(terms, move |document, _| secrets::unmasked(wanted, document)).await)
+    changed(wish.edit_whole(terms, move |document, _| secrets::unmasked(wanted, document)).await)
 }
 
 /// Changes parts of the configuration: a JSON Patch (RFC 6902) or a merge patch (RFC 7396) of what `GET` shows.

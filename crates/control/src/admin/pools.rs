@@ -128,7 +128,7 @@ pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
     };
     let at = format!("/api/pools/{}", encoded(&name));
     let add = move |document: &Value, config: &_| {
-        let edited = edit::add(document, config, &name, Value::Object(pool))?;
+        let edited = edit::add(document, config, &name, Value::Object(pool.clone()))?;
         secrets::unmasked(edited, document)
     };
     let applied = wish.edit(terms, add).await?;
@@ -150,7 +150,7 @@ pub(super) async fn replace(wish: Wish, Name(name): Name, body: Sent) -> Answer 
     let terms = wish.terms(&[])?;
     let pool = object(body.0)?;
     let replace = move |document: &Value, config: &_| {
-        let edited = edit::replace(document, config, &name, Value::Object(pool))?;
+        let edited = edit::replace(document, config, &name, Value::Object(pool.clone()))?;
         secrets::unmasked(edited, document)
     };
     changed(wish.edit(terms, replace).await)

@@ -86,7 +86,8 @@ pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
     let terms = wish.terms(&["before"])?;
     let route = Value::Object(object(body.0)?);
     let before = wish.text("before");
-    let add = move |document: &Value, config: &_| edit::add(document, config, route, before.as_deref());
+    let add =
+        move |document: &Value, config: &_| edit::add(document, config, route.clone(), before.as_deref());
     let applied = wish.edit(terms, add).await?;
     let status = if applied.applied { StatusCode::CREATED } else { StatusCode::OK };
     Ok(response(status, applied))
@@ -101,7 +102,8 @@ pub(super) async fn replace(wish: Wish, Name(name): Name, body: Sent) -> Answer 
     let mut route = object(body.0)?;
     route.entry("name").or_insert_with(|| name.clone().into());
     let route = Value::Object(route);
-    changed(wish.edit(terms, move |document, config| edit::replace(document, config, &name, route)).await)
+    let replace = move |document: &Value, config: &_| edit::replace(document, config, &name, route.clone());
+    changed(wish.edit(terms, replace).await)
 }
 
 /// Takes a route out.

@@ -190,7 +190,7 @@ pub(super) async fn add(wish: Wish, body: Sent) -> Answer {
     let applied = if new.is_plain() {
         wish.edit_server(terms, |config| edit::add(config, new)).await?
     } else {
-        wish.edit(terms, |document, config| edit::add_at_large(document, config, new)).await?
+        wish.edit_whole(terms, |document, config| edit::add_at_large(document, config, new)).await?
     };
     if !applied.applied {
         return Ok(response(StatusCode::OK, applied));

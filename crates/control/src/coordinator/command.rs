@@ -39,8 +39,11 @@ pub(crate) enum Edit {
     Keep,
     /// Take what stands now in the files that the configuration names.
     Files,
-    /// Change the document, in which placeholders stand as they were written.
+    /// Change the document, in which placeholders stand as they were written. It is asked first with a document in which
+    /// a number stands for all servers of each pool, and again with the whole one where that does not do.
     Document(Rework),
+    /// The same for what is sure to touch servers, or comes whole.
+    Whole(ReworkOnce),
     /// Change one server, told from the configuration in force.
     Server(Pick),
 }
@@ -67,13 +70,16 @@ impl Way {
             Edit::Rollback(_) => Self::Back,
             Edit::Undo => Self::Undoing,
             Edit::Keep => Self::Keeping,
-            Edit::Files | Edit::Document(_) | Edit::Server(_) => Self::On,
+            Edit::Files | Edit::Document(_) | Edit::Whole(_) | Edit::Server(_) => Self::On,
         }
     }
 }
 
 /// Makes another document out of the one in force.
-pub(crate) type Rework = Box<dyn FnOnce(&Value) -> Result<Value, EditError> + Send>;
+pub(crate) type Rework = Box<dyn Fn(&Value) -> Result<Value, EditError> + Send>;
+
+/// The same, once.
+pub(crate) type ReworkOnce = Box<dyn FnOnce(&Value) -> Result<Value, EditError> + Send>;
 
 /// Says which server of which pool is to become what.
 pub(crate) type Pick = Box<dyn FnOnce(&Config) -> Result<(Arc<str>, ServerEdit), EditError> + Send>;

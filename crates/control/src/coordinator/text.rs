@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use crate::file;
 
 use super::State;
-use super::command::{Command, Edit, EditError, Origin, Refusal, Rework, Saved};
+use super::command::{Command, Edit, EditError, Origin, Refusal, Rework, ReworkOnce, Saved};
 
 impl State {
     /// Takes in what somebody wrote into the file by hand and nobody told us about.
@@ -46,7 +46,11 @@ impl State {
                 self.trial.as_ref().map(|trial| Arc::clone(&trial.before)).ok_or_else(nothing)
             }
             Edit::Files => Ok(Arc::clone(&self.text)),
-            Edit::Document(edit) => self.rewritten(edit).await,
+            Edit::Document(edit) => {
+                let reading = self.reading().await;
+                self.reworked(edit, reading).await
+            }
+            Edit::Whole(edit) => self.rewritten(edit).await,
             Edit::Server(pick) => {
                 let (pool, edit) = pick(&self.current.load().config).map_err(Refusal::Edit)?;
                 let reading = self.reading().await;
@@ -72,14 +76,31 @@ impl State {
     }
 
     /// The text with as little of it changed as makes it another document.
-    async fn rewritten(&self, edit: Rework) -> Result<Arc<str>, Refusal> {
+    async fn rewritten(&self, edit: ReworkOnce) -> Result<Arc<str>, Refusal> {
         let text = Arc::clone(&self.text);
-        let rewritten = spawn_blocking(move || {
-            let document = loadweaver_config::document(text.as_bytes()).map_err(Refusal::Wrong)?;
-            let wanted = edit(&document).map_err(Refusal::Edit)?;
-            loadweaver_config::rewrite_from(&text, &document, &wanted).map(Into::into).map_err(Refusal::Wrong)
-        });
+        let rewritten = spawn_blocking(move || rewrite(&text, edit));
         rewritten.await.unwrap_or(Err(Refusal::Busy))
+    }
+
+    /// The same, without a look at the servers where the edit does not touch them.
+    async fn reworked(&self, edit: Rework, reading: Option<Arc<Reading>>) -> Result<Arc<str>, Refusal> {
+        let text = Arc::clone(&self.text);
+        let reworked = spawn_blocking(move || {
+            let beside = reading.and_then(|reading| reading.reworked(&edit));
+            match beside {
+                // Debug builds write it both ways.
+                Some(text) if !cfg!(debug_assertions) => Ok(text.into()),
+                beside => {
+                    let whole = rewrite(&text, edit)?;
+                    debug_assert!(
+                        beside.is_none_or(|beside| *beside == *whole),
+                        "written otherwise without the servers"
+                    );
+                    Ok(whole)
+                }
+            }
+        });
+        reworked.await.unwrap_or(Err(Refusal::Busy))
     }
 
     /// What is in force, as it was read.
@@ -156,4 +177,10 @@ impl State {
         self.unsaved.clone_from(&why);
         why.map_or(Saved::Yes, Saved::No)
     }
+}
+
+fn rewrite(text: &str, edit: impl FnOnce(&Value) -> Result<Value, EditError>) -> Result<Arc<str>, Refusal> {
+    let document = loadweaver_config::document(text.as_bytes()).map_err(Refusal::Wrong)?;
+    let wanted = edit(&document).map_err(Refusal::Edit)?;
+    loadweaver_config::rewrite_from(text, &document, &wanted).map(Into::into).map_err(Refusal::Wrong)
 }

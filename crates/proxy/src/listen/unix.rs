@@ -6,23 +6,25 @@
 //! same time must not both find nobody there: a lock on the folder, which leaves nothing behind, lets them look one
 //! after the other.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use loadweaver_telemetry::log;
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, accessat, flock, openat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, accessat, fchmod};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use rustix::process::geteuid;
 
 use super::BACKLOG;
 use crate::address;
+pub use file::SocketFile;
+use file::{folder, lock};
+
+mod file;
 
 /// A listening socket, and its file if it has one.
 pub type Opened = (OwnedFd, Option<SocketFile>);
@@ -33,30 +35,27 @@ pub type Opened = (OwnedFd, Option<SocketFile>);
 /// What the system said, or that the place is taken.
 pub fn open(name: &str, mode: u32) -> io::Result<Opened> {
     if is_abstract(name) {
-        return Ok((bound(name, None)?, None));
+        let socket = socket()?;
+        bind(&socket, &address::unix(name)?)?;
+        listen(&socket, BACKLOG)?;
+        return Ok((socket, None));
     }
     let path = Path::new(name);
     let _lock = lock(path);
     clear(name, path)?;
-    let socket = bound(name, Some((path, mode)))?;
-    Ok((socket, Some(SocketFile::at(path, mode)?)))
+    let socket = socket()?;
+    // Before the bind it is what the file is made with, less what the umask takes.
+    fchmod(&socket, Mode::from_raw_mode(mode))?;
+    bind(&socket, &address::unix(name)?)?;
+    // Nobody can connect before it listens, so nobody gets in by another mode than the one that was asked for.
+    let file = SocketFile::made(path, mode)?;
+    listen(&socket, BACKLOG)?;
+    Ok((socket, Some(file)))
 }
 
 /// Whether it is a name without a file.
 pub(super) fn is_abstract(name: &str) -> bool {
     name.starts_with('@')
-}
-
-fn bound(name: &str, file: Option<(&Path, u32)>) -> io::Result<OwnedFd> {
-    let socket = socket()?;
-    bind(&socket, &address::unix(name)?)?;
-    // Nobody can connect before it listens, so nobody gets in by the mode that the file was made with.
-    let ready = file.map_or(Ok(()), |(path, mode)| fs::set_permissions(path, Permissions::from_mode(mode)));
-    if let Err(error) = ready.and_then(|()| Ok(listen(&socket, BACKLOG)?)) {
-        file.map(|(path, _)| fs::remove_file(path));
-        return Err(error);
-    }
-    Ok(socket)
 }
 
 fn socket() -> io::Result<OwnedFd> {
@@ -94,7 +93,7 @@ fn may_remove(file: &Metadata, folder: &Metadata) -> bool {
 fn clear(name: &str, path: &Path) -> io::Result<()> {
     let Some(left) = look(name, path)? else { return Ok(()) };
     // Unless somebody else has put his own there meanwhile.
-    if identity(path).ok() != Some(identity_of(&left)) {
+    if !file::is_at(path, file::identity(&left)) {
         return taken("another program binds it just now");
     }
     match fs::remove_file(path) {
@@ -136,89 +135,3 @@ fn taken<T>(what: &str) -> io::Result<T> {
 
 /// Between binding and listening another program does next to nothing.
 const ABOUT_TO_LISTEN: Duration = Duration::from_millis(50);
-
-/// How long somebody else may hold the lock of a folder. Another LoadWeaver does for a moment; whoever else locks
-/// folders does not keep us from listening.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-fn lock(path: &Path) -> Option<OwnedFd> {
-    // A folder that may not be read has no lock: then two that start at the same moment may both believe to be alone.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, folder(path), flags, Mode::empty()).ok()?;
-    for _ in 0..LOCK_TRIES {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_PAUSE),
-            _ => break,
-        }
-    }
-    Some(folder)
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// The file of a socket that we listen on. It goes with the value, if it is still the one that we made.
-#[derive(Debug)]
-pub struct SocketFile {
-    path: PathBuf,
-    /// Device and inode.
-    identity: (u64, u64),
-    mode: AtomicU32,
-    gone: AtomicBool,
-}
-
-impl SocketFile {
-    fn at(path: &Path, mode: u32) -> io::Result<Self> {
-        let identity = identity(path)?;
-        // Whoever starts elsewhere later must still find it.
-        let path = std::path::absolute(path)?;
-        Ok(Self { path, identity, mode: AtomicU32::new(mode), gone: AtomicBool::new(false) })
-    }
-
-    /// Takes the file away, so that nobody connects any more. Somebody else's in its place stays.
-    pub fn remove(&self) {
-        if self.gone.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let _lock = lock(&self.path);
-        if self.is_there() {
-            // If that cannot be done, whoever starts next finds a socket that nobody listens on.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-
-    /// Gives the file another mode. Where that is no other one, whoever has changed it by hand is left in peace.
-    pub(crate) fn set_mode(&self, mode: u32) {
-        if self.mode.load(Ordering::Relaxed) == mode || !self.is_there() {
-            return;
-        }
-        match fs::set_permissions(&self.path, Permissions::from_mode(mode)) {
-            Ok(()) => self.mode.store(mode, Ordering::Relaxed),
-            // The next change tries again.
-            Err(error) => {
-                let path = self.path.display();
-                tracing::warn!(target: log::LISTEN, %path, %error, "the socket keeps its old mode");
-            }
-        }
-    }
-
-    fn is_there(&self) -> bool {
-        identity(&self.path).is_ok_and(|found| found == self.identity)
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| identity_of(&found))
-}
-
-fn identity_of(found: &Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
-}

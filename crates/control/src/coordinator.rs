@@ -247,7 +247,7 @@ impl State {
         }
         let built = self.build(text, &origin, way, dry_run).await?;
         if dry_run {
-            self.proxy.could_apply(&built.next).map_err(Refusal::Bind)?;
+            self.try_to_bind(&built.next).await?;
             let version = self.version() + u64::from(!built.change.is_empty());
             return Ok(self.outcome(version, &built, Saved::NotNeeded));
         }
@@ -267,6 +267,7 @@ impl State {
             let saved = self.save(&origin, self.trial.is_some()).await;
             return Ok(self.outcome(self.version(), &built, saved));
         }
+        let ready = self.bind(&built.next).await?;
         // A rollback may be tried while another change is. What nobody has confirmed is never gone back to.
         let before = self.trial.as_ref().map_or(&self.text, |trial| &trial.before).clone();
         let mut told = self.outcome(built.next.version, &built, Saved::NotNeeded);
@@ -275,7 +276,7 @@ impl State {
             until_time: SystemTime::now() + time,
             before,
         });
-        self.put_in_force(built, &origin, (way, trial))?;
+        self.put_in_force((built, ready), &origin, (way, trial));
         told.saved = self.save(&origin, confirm.is_some()).await;
         Ok(told)
     }

@@ -1,11 +1,14 @@
 //! Listeners with several addresses, and those that keep to one network interface.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use loadweaver_testkit::config::one_pool;
 use loadweaver_testkit::scratch::Scratch;
-use loadweaver_testkit::{Balancer, Origin, RawClient, eventually};
+use loadweaver_testkit::{Balancer, Origin, RawClient, eventually, unix};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -140,4 +143,35 @@ fn a_listener_may_keep_to_an_interface() {
         balancer.reload(&config(&origin, &json!([all[0], "127.0.0.9:0"])));
         assert_eq!(client.get("/").text(), "x", "{bind}");
     }
+}
+
+/// Rounds in which the machine may be too busy to see it.
+const ROUNDS: usize = 20;
+
+#[test]
+fn operators_are_answered_while_a_listener_waits_for_its_folder() {
+    let (scratch, origin) = (Scratch::new(), Origin::named("x"));
+    let balancer = Balancer::start(BINARY, &config(&origin, &json!("127.0.0.1:0")));
+    let folder = openat(CWD, scratch.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let watch = inotify::init(CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&watch, scratch.path(), WatchFlags::OPEN).unwrap();
+    let mut space = [MaybeUninit::uninit(); 4096];
+    let mut seen = inotify::Reader::new(&watch, &mut space);
+    let answered_meanwhile = |round: usize| {
+        let path = scratch.path().join(format!("{round}.sock"));
+        while seen.next().is_ok() {}
+        flock(&folder, FlockOperation::LockExclusive).unwrap();
+        let bind = json!(["127.0.0.1:0", format!("unix:{}", path.display())]);
+        balancer.write_config(&config(&origin, &bind));
+        balancer.signal(Signal::HUP);
+        // It opens the folder to lock it, and waits for a while.
+        eventually("it opens the folder", || seen.next().is_ok());
+        assert_eq!(balancer.admin_get("/livez").status, 200);
+        let it_waits = !path.exists();
+        flock(&folder, FlockOperation::Unlock).unwrap();
+        eventually("it listens", || unix::connect(path.to_str().unwrap()).is_ok());
+        balancer.reload(&config(&origin, &json!("127.0.0.1:0")));
+        it_waits
+    };
+    assert!((0..ROUNDS).any(answered_meanwhile));
 }

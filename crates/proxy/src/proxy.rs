@@ -56,12 +56,21 @@ pub enum StartError {
     },
 }
 
+/// A configuration with all that it needs bound. Dropping it closes what was opened for it.
+#[derive(Debug)]
+pub struct Ready {
+    kept: Vec<Listening>,
+    renamed: Vec<Listening>,
+    opened: Vec<Opened>,
+    going: Vec<Listening>,
+    next: Arc<Snapshot>,
+}
+
 /// The running data plane.
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
     orders: watch::Sender<Order>,
-    /// Its lock is also what keeps changes in order.
     listening: Mutex<Listeners>,
     next_number: AtomicU64,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -117,21 +126,29 @@ impl Proxy {
         self.shared.snapshot.load_full()
     }
 
-    /// Puts another configuration in force, made by [`Snapshot::next`] from the one that is. All that can fail is
-    /// the binding of new listeners, and then nothing has changed.
-    ///
-    /// Exchanges under way end as they began. An address that stays keeps its sockets and their queues, under whatever
-    /// name and beside whatever others; one that is gone stops accepting, and its connections end after the exchange
-    /// that they are in.
-    pub fn apply(&self, next: Arc<Snapshot>) -> Result<(), StartError> {
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let Plan { kept, renamed, fresh, going } = Plan::new(&listening, &next);
+    /// Binds what is new in another configuration, made by [`Snapshot::next`] from the one in force: all of a change
+    /// that can fail. It may wait for others who are at the same folder, up to about a second. From here to
+    /// [`Proxy::apply`] there is no other change; without it, nothing has changed.
+    pub fn prepare(&self, next: Arc<Snapshot>) -> Result<Ready, StartError> {
+        let Plan { kept, renamed, fresh, going } = Plan::new(&self.listening(), &next);
         let workers = self.shared.inboxes.len();
         let opened = fresh.iter().map(|fresh| {
             let number = self.next_number.fetch_add(1, Ordering::Relaxed);
             bind(&fresh.wanted, workers, number, fresh.shared)
         });
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        Ok(Ready { kept, renamed, opened, going, next })
+    }
+
+    /// Puts a configuration in force.
+    ///
+    /// Exchanges under way end as they began. An address that stays keeps its sockets and their queues, under whatever
+    /// name and beside whatever others; one that is gone stops accepting, and its connections end after the exchange
+    /// that they are in.
+    pub fn apply(&self, ready: Ready) {
+        let Ready { kept, renamed, opened, going, next } = ready;
+        let mut listening = self.listening();
+        let workers = self.shared.inboxes.len();
         let descriptors = worker::share_descriptors(next.config.limits.connections, workers);
         self.shared.connections.limit(descriptors.connections.most());
         next.take_over(&self.shared.snapshot.load());
@@ -162,14 +179,12 @@ impl Proxy {
             }
         }
         listening.serving = now;
-        Ok(())
     }
 
-    /// Whether [`Proxy::apply`] could bind what is new in a configuration, as far as that can be known without doing
-    /// it: nobody can connect meanwhile, and nothing is left behind.
+    /// Whether [`Proxy::prepare`] could bind what is new in a configuration, as far as that can be known without doing
+    /// it: nobody can connect meanwhile, and nothing is left behind. It may wait for a moment.
     pub fn could_apply(&self, next: &Snapshot) -> Result<(), StartError> {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let plan = Plan::new(&listening, next);
+        let plan = Plan::new(&self.listening(), next);
         // Each is held until all are tried: two may be in each other's way.
         let tried = plan.fresh.iter().map(|fresh| {
             let tried = listen::try_out(fresh.wanted.bind, fresh.shared);
@@ -197,7 +212,7 @@ impl Proxy {
 
     /// Each listener's addresses as they really are (a configured port 0 is replaced), in the configuration's order.
     pub fn addresses(&self) -> Vec<(Arc<str>, Bind)> {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let listening = self.listening();
         let snapshot = self.snapshot();
         let place = |each: &&Listening| {
             let mut all = Wanted::all(&snapshot.config.listeners);
@@ -224,7 +239,7 @@ impl Proxy {
 
     /// Takes the files of Unix sockets away, so that whoever starts next finds none and nobody connects to nobody.
     fn hide(&self) {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let listening = self.listening();
         listening.serving.iter().for_each(Listening::hide);
     }
 
@@ -239,13 +254,17 @@ impl Proxy {
 
     /// What [`Proxy::apply`] would stop listening on, listener by listener.
     pub fn closing(&self, next: &Snapshot) -> Vec<Closing> {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        Plan::new(&listening, next).closing()
+        Plan::new(&self.listening(), next).closing()
     }
 
     /// Whether all workers have ended.
     pub fn is_finished(&self) -> bool {
         self.threads().iter().all(JoinHandle::is_finished)
+    }
+
+    /// Nobody waits for anything while holding it: those who only look would wait, too.
+    fn listening(&self) -> MutexGuard<'_, Listeners> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {

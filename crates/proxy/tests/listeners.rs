@@ -21,7 +21,9 @@ impl Running {
 
     fn change(&self, listeners: &[(&str, &str)]) -> Result<(), StartError> {
         let now = self.0.snapshot();
-        self.0.apply(now.next(now.version + 1, config(listeners)).unwrap())
+        let ready = self.0.prepare(now.next(now.version + 1, config(listeners)).unwrap())?;
+        self.0.apply(ready);
+        Ok(())
     }
 
     fn address(&self, name: &str) -> SocketAddr {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use loadweaver_config::{Change, Config, Reading};
-use loadweaver_proxy::Snapshot;
+use loadweaver_proxy::{Ready, Snapshot};
 use loadweaver_telemetry::event::Event;
 use tokio::task::spawn_blocking;
 
@@ -74,19 +74,33 @@ impl State {
         Ok(built)
     }
 
+    /// Whether what is new could be bound.
+    pub(super) async fn try_to_bind(&self, next: &Arc<Snapshot>) -> Result<(), Refusal> {
+        let (proxy, next) = (Arc::clone(&self.proxy), Arc::clone(next));
+        let tried = spawn_blocking(move || proxy.could_apply(&next).map_err(Refusal::Bind));
+        tried.await.unwrap_or(Err(Refusal::Busy))
+    }
+
+    /// Binds what is new. That may wait for others, and the control plane goes on meanwhile.
+    pub(super) async fn bind(&self, next: &Arc<Snapshot>) -> Result<Ready, Refusal> {
+        let (proxy, next) = (Arc::clone(&self.proxy), Arc::clone(next));
+        let ready = spawn_blocking(move || proxy.prepare(next).map_err(Refusal::Bind));
+        ready.await.unwrap_or(Err(Refusal::Busy))
+    }
+
     /// The swap, and what follows it at once. `trial` is how it may be undone.
     ///
     /// First all that says what is in force, with nothing between that could die; then those who follow and are told.
     /// A coordinator that dies over one of them and is started again knows what it did.
     pub(super) fn put_in_force(
         &mut self,
-        built: Built,
+        (built, ready): (Built, Ready),
         origin: &Origin,
         (way, trial): (Way, Option<Trial>),
-    ) -> Result<(), Refusal> {
+    ) {
         let before = self.current.load();
         let changes = built.sentences(&before);
-        self.proxy.apply(Arc::clone(&built.next)).map_err(Refusal::Bind)?;
+        self.proxy.apply(ready);
         self.current.set(Arc::clone(&built.next));
         self.take_up(&built.reading);
         if way == Way::In {
@@ -117,7 +131,6 @@ impl State {
             summary: changes.join("; "),
         });
         farewell::tell(&before, &built.next, &self.followers.bus);
-        Ok(())
     }
 }
 

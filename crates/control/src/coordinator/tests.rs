@@ -44,8 +44,10 @@ fn one_that_dies_right_after_the_swap_knows_what_it_put_in_force() {
     let mut state = desk.0.try_lock().unwrap();
     let built = runtime.block_on(state.build(Arc::clone(&after), &Origin::File, Way::In, false));
     let Ok(built) = built else { unreachable!("it can be built") };
+    let Ok(ready) = proxy.prepare(Arc::clone(&built.next)) else { unreachable!("it can be bound") };
     // A new webhook wants a task, and there is no runtime here.
-    let died = catch_unwind(AssertUnwindSafe(|| state.put_in_force(built, &Origin::File, (Way::In, None))));
+    let change = (built, ready);
+    let died = catch_unwind(AssertUnwindSafe(|| state.put_in_force(change, &Origin::File, (Way::In, None))));
     assert!(died.is_err());
     assert_eq!((proxy.snapshot().version, state.version()), (2, 2));
     assert_eq!((&state.text, &state.on_disk), (&after, &after));

@@ -48,7 +48,8 @@ impl SocketFile {
         if self.gone.swap(true, Ordering::Relaxed) {
             return;
         }
-        let _lock = lock(&self.path);
+        // Without a wait: while we listen nobody takes the place of a file that is there.
+        let _lock = try_lock(&self.path);
         if is_at(&self.path, self.identity) {
             // If that cannot be done, whoever starts next finds a socket that nobody listens on.
             let _ = fs::remove_file(&self.path);
@@ -88,17 +89,32 @@ impl Drop for SocketFile {
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// Waits, so this is nothing for a thread that has others to serve.
 pub(super) fn lock(path: &Path) -> Option<OwnedFd> {
-    // A folder that may not be read has no lock: then two that start at the same moment may both believe to be alone.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, folder(path), flags, Mode::empty()).ok()?;
+    let folder = opened(path)?;
     for _ in 0..LOCK_TRIES {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_PAUSE),
-            _ => break,
+        if lock_now(&folder) {
+            break;
         }
+        thread::sleep(LOCK_PAUSE);
     }
     Some(folder)
+}
+
+fn try_lock(path: &Path) -> Option<OwnedFd> {
+    opened(path).filter(lock_now)
+}
+
+/// A folder that may not be read has no lock: then two that start at the same moment may both believe to be alone.
+fn opened(path: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, folder(path), flags, Mode::empty()).ok()
+}
+
+/// Whether nobody has it any more, as far as can be known.
+fn lock_now(folder: &OwnedFd) -> bool {
+    let locked = flock(folder, FlockOperation::NonBlockingLockExclusive);
+    !matches!(locked, Err(Errno::WOULDBLOCK | Errno::INTR))
 }
 
 pub(super) fn folder(path: &Path) -> &Path {

@@ -170,7 +170,7 @@ fn route(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
 fn admit(x: &Exchange<'_>) -> Result<(), Failure> {
     let allowed = || {
         let entrance = x.entrance.as_ref()?;
-        Some(x.snapshot.listener(&entrance.name())?.allow_connect)
+        Some(x.snapshot.listener(entrance)?.allow_connect)
     };
     if x.heads.request.method() == Method::Connect && allowed() != Some(true) {
         return Err(Failure::ConnectMethod);

@@ -41,10 +41,12 @@ const REST: Duration = Duration::from_millis(50);
 /// What the connections of one listener share on one worker.
 #[derive(Debug)]
 pub(crate) struct Entrance {
-    /// Changes when the listener gets another name and keeps its address.
+    /// Which address it is, whatever its listener is called: see [`Snapshot::settle`].
+    pub(crate) number: u64,
+    /// What its listener was called when the configuration last had one for it.
     name: RefCell<Arc<str>>,
-    /// What its connections began with when the configuration last had a listener of that name. Between a change
-    /// that renames or removes it and the worker's part in that there is none, and nobody gets in by less than before.
+    /// What its connections began with then. Between a change that removes it and the worker's part in that there is
+    /// none, and nobody gets in by less than before.
     last: RefCell<Threshold>,
     /// Those that are open, on all workers.
     pub(crate) connections: Arc<Gauge>,
@@ -69,19 +71,22 @@ impl Threshold {
 }
 
 impl Entrance {
-    fn new(name: Arc<str>, connections: Arc<Gauge>) -> Rc<Self> {
+    fn new(bound: &Bound) -> Rc<Self> {
         Rc::new(Self {
-            name: RefCell::new(name),
+            number: bound.number,
+            name: RefCell::new(bound.name.clone()),
             last: RefCell::default(),
-            connections,
+            connections: bound.connections.clone(),
             closing: Cell::new(false),
             crowded: Cell::new(false),
             closed: Notify::new(),
         })
     }
 
-    pub(crate) fn name(&self) -> Arc<str> {
-        self.name.borrow().clone()
+    /// What its listener is called there; if it is not there any more, what it was called before.
+    pub(crate) fn name(&self, snapshot: &Snapshot) -> Arc<str> {
+        let listener = snapshot.listener(self);
+        listener.map_or_else(|| self.name.borrow().clone(), |listener| listener.name.clone())
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -105,11 +110,14 @@ impl Entrance {
     }
 
     fn look(&self, snapshot: &Snapshot) {
-        let name = self.name.borrow();
-        if snapshot.has_thresholds() && snapshot.listener(&name).is_some() {
-            let (front, proxy_protocol) = snapshot.threshold(&name);
+        let Some(listener) = snapshot.listener(self) else { return };
+        if *self.name.borrow() != listener.name {
+            self.name.replace(listener.name.clone());
+        }
+        if snapshot.has_thresholds() {
+            let (front, proxy_protocol) = snapshot.threshold(self);
             *self.last.borrow_mut() = Threshold { front, proxy_protocol };
-        } else if self.last.borrow().is_some() && snapshot.listener(&name).is_some() {
+        } else if self.last.borrow().is_some() {
             self.last.take();
         }
     }
@@ -127,16 +135,10 @@ pub(crate) struct Entrances(RefCell<HashMap<u64, Rc<Entrance>>>);
 impl Entrances {
     /// Starts accepting on a socket.
     pub(crate) fn open(&self, worker: &Rc<Worker>, bound: Bound) {
-        let entrance = Entrance::new(bound.name, bound.connections);
+        let entrance = Entrance::new(&bound);
         entrance.look(&worker.shared.snapshot.load());
         self.0.borrow_mut().insert(bound.number, entrance.clone());
         tokio::task::spawn_local(accept(worker.clone(), (bound.socket, bound.presence), entrance));
-    }
-
-    pub(crate) fn rename(&self, number: u64, name: Arc<str>) {
-        if let Some(entrance) = self.0.borrow().get(&number) {
-            entrance.name.replace(name);
-        }
     }
 
     /// Stops accepting. What the kernel has accepted already is served.
@@ -159,7 +161,10 @@ async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence),
         Ok(listener) => listener,
         Err(error) => {
             let reason = error.to_string();
-            return worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name(), reason });
+            return worker
+                .shared
+                .bus
+                .emit(Event::AcceptPaused { listener: name(&worker, &entrance), reason });
         }
     };
     let mut paused = false;
@@ -173,7 +178,7 @@ async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence),
             Ok((tcp, peer)) => {
                 if paused && worker.shared.connections.has_room() {
                     paused = false;
-                    worker.shared.bus.emit(Event::AcceptResumed { listener: entrance.name() });
+                    worker.shared.bus.emit(Event::AcceptResumed { listener: name(&worker, &entrance) });
                 }
                 begin(&worker, tcp, peer, &entrance);
             }
@@ -191,6 +196,10 @@ async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence),
     drop(presence);
 }
 
+fn name(worker: &Worker, entrance: &Entrance) -> Arc<str> {
+    entrance.name(&worker.shared.snapshot.load())
+}
+
 fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: Peer, entrance: &Rc<Entrance>) {
     worker.shared.counters.connections_accepted.increment();
     worker.shared.connections.enter();
@@ -206,7 +215,7 @@ fn begin(worker: &Rc<Worker>, tcp: StdStream, peer: Peer, entrance: &Rc<Entrance
 async fn pause(worker: &Worker, entrance: &Entrance, paused: &mut bool, reason: &str) {
     if !std::mem::replace(paused, true) {
         let reason = reason.to_owned();
-        worker.shared.bus.emit(Event::AcceptPaused { listener: entrance.name(), reason });
+        worker.shared.bus.emit(Event::AcceptPaused { listener: name(worker, entrance), reason });
     }
     tokio::time::sleep(REST).await;
 }

@@ -59,8 +59,7 @@ pub enum StartError {
 /// A configuration with all that it needs bound. Dropping it closes what was opened for it.
 #[derive(Debug)]
 pub struct Ready {
-    kept: Vec<Listening>,
-    renamed: Vec<Listening>,
+    staying: Vec<Listening>,
     opened: Vec<Opened>,
     going: Vec<Listening>,
     next: Arc<Snapshot>,
@@ -92,6 +91,7 @@ impl Proxy {
                 worker.push(socket);
             }
         }
+        snapshot.settle(&listening);
         let (orders, _) = watch::channel(Order::Serve);
         let descriptors = worker::share_descriptors(snapshot.config.limits.connections, workers);
         let shared = Arc::new(Shared {
@@ -130,14 +130,14 @@ impl Proxy {
     /// that can fail. It may wait for others who are at the same folder, up to about a second. From here to
     /// [`Proxy::apply`] there is no other change; without it, nothing has changed.
     pub fn prepare(&self, next: Arc<Snapshot>) -> Result<Ready, StartError> {
-        let Plan { kept, renamed, fresh, going } = Plan::new(&self.listening(), &next);
+        let Plan { staying, fresh, going } = Plan::new(&self.listening(), &next);
         let workers = self.shared.inboxes.len();
         let opened = fresh.iter().map(|fresh| {
             let number = self.next_number.fetch_add(1, Ordering::Relaxed);
             bind(&fresh.wanted, workers, number, fresh.shared)
         });
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
-        Ok(Ready { kept, renamed, opened, going, next })
+        Ok(Ready { staying, opened, going, next })
     }
 
     /// Puts a configuration in force.
@@ -146,7 +146,7 @@ impl Proxy {
     /// name and beside whatever others; one that is gone stops accepting, and its connections end after the exchange
     /// that they are in.
     pub fn apply(&self, ready: Ready) {
-        let Ready { kept, renamed, opened, going, next } = ready;
+        let Ready { staying, opened, going, next } = ready;
         let mut listening = self.listening();
         let workers = self.shared.inboxes.len();
         let descriptors = worker::share_descriptors(next.config.limits.connections, workers);
@@ -154,17 +154,14 @@ impl Proxy {
         next.take_over(&self.shared.snapshot.load());
         let modes: Vec<_> =
             next.config.listeners.iter().map(|each| (each.name.clone(), each.socket_mode)).collect();
+        let mut now = staying;
+        now.extend(opened.iter().map(|opened| opened.listening.clone()));
+        next.settle(&now);
         self.shared.snapshot.store(next);
-        let mut now = kept;
-        for listening in renamed {
-            self.tell(|| Task::Rename(listening.number, listening.name.clone()));
-            now.push(listening);
-        }
         for opened in opened {
             for (inbox, bound) in self.shared.inboxes.iter().zip(opened.sockets) {
                 inbox.put(Task::Open(bound));
             }
-            now.push(opened.listening);
         }
         listening.leaving.retain(Listening::is_present);
         for old in going {

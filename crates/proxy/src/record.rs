@@ -76,7 +76,7 @@ fn write(x: &Exchange<'_>, log: &mut loadweaver_telemetry::access_log::AccessLog
     let story = &x.story;
     let request = &x.heads.request;
     let total = Duration::from_nanos(x.worker.deadlines.now().saturating_sub(story.started));
-    let listener = x.entrance.as_ref().map(|entrance| entrance.name());
+    let listener = x.entrance.as_ref().map(|entrance| entrance.name(&x.snapshot));
     let known = !story.refused;
     let (method, target) = if known { Default::default() } else { sent(x.client.buffer.filled()) };
     let value = |name| if known { request.headers.get(name).unwrap_or_default() } else { b"" };

@@ -1,7 +1,7 @@
 //! The immutable running configuration.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use loadweaver_config::{
@@ -10,7 +10,7 @@ use loadweaver_config::{
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
-use crate::listen::Entrance;
+use crate::listen::{Entrance, Listening};
 use crate::pool::{Before, PoolState};
 use crate::server::Leavers;
 use crate::server::ServerState;
@@ -34,6 +34,9 @@ pub struct Snapshot {
     pub security: Security,
     /// What each listener does beside serving, by index; empty where none does.
     manners: Vec<Manners>,
+    /// Whose each bound address is: its number and the listener's index, in the order of numbers. Set when the
+    /// snapshot is put in force. Names would not do: two listeners may change theirs with each other.
+    owners: OnceLock<Vec<(u64, usize)>>,
     /// There are pools whose servers are told whom connections are from.
     pub(crate) announces: bool,
     /// The first route takes everything, so that no request has to be looked at.
@@ -192,6 +195,7 @@ impl Snapshot {
             announces,
             security,
             manners,
+            owners: OnceLock::new(),
             takes_everything,
             version,
             config: Arc::new(config),
@@ -223,9 +227,27 @@ impl Snapshot {
         self.pools.iter().find(|pool| &*pool.config.name == name)
     }
 
-    /// A listener by its name.
-    pub(crate) fn listener(&self, name: &str) -> Option<&Listener> {
-        self.config.listeners.iter().find(|listener| &*listener.name == name)
+    /// Takes note of whose each bound address is.
+    pub(crate) fn settle<'l>(&self, bound: impl IntoIterator<Item = &'l Listening>) {
+        let listeners = &self.config.listeners;
+        let place = |name: &str| listeners.iter().position(|listener| &*listener.name == name);
+        let owners = bound.into_iter().filter_map(|each| Some((each.number, place(&each.name)?)));
+        let mut owners: Vec<_> = owners.collect();
+        owners.sort_unstable();
+        // It is put in force once.
+        let _ = self.owners.set(owners);
+    }
+
+    /// The index of the listener that an address belongs to; none if it has gone, or is not there yet.
+    fn owner(&self, entrance: &Entrance) -> Option<usize> {
+        let owners = self.owners.get()?;
+        let at = owners.binary_search_by_key(&entrance.number, |(number, _)| *number).ok()?;
+        owners.get(at).map(|(_, listener)| *listener)
+    }
+
+    /// The listener that an address belongs to.
+    pub(crate) fn listener(&self, entrance: &Entrance) -> Option<&Listener> {
+        self.config.listeners.get(self.owner(entrance)?)
     }
 
     /// Whether anything stands before the first request of any listener's connections.
@@ -234,11 +256,10 @@ impl Snapshot {
     }
 
     /// What a listener shakes hands with, and who says of its connections whom they are from.
-    pub(crate) fn threshold(&self, name: &str) -> (Option<Arc<Front>>, Option<Arc<ProxyProtocol>>) {
-        let at = self.config.listeners.iter().position(|listener| *listener.name == *name);
-        let manners = at.and_then(|at| self.manners.get(at));
-        let proxy_protocol = manners.and_then(|manners| manners.proxy_protocol.clone());
-        (self.security.front(name).cloned(), proxy_protocol)
+    pub(crate) fn threshold(&self, entrance: &Entrance) -> (Option<Arc<Front>>, Option<Arc<ProxyProtocol>>) {
+        let Some(owner) = self.owner(entrance) else { return (None, None) };
+        let front = self.security.fronts.get(owner).cloned().flatten();
+        (front, self.manners.get(owner).and_then(|manners| manners.proxy_protocol.clone()))
     }
 
     /// What a listener's clients may speak.
@@ -251,12 +272,7 @@ impl Snapshot {
         if self.manners.is_empty() {
             return None;
         }
-        let name = entrance.name();
-        self.config
-            .listeners
-            .iter()
-            .position(|listener| listener.name == name)
-            .and_then(|at| self.manners.get(at))
+        self.manners.get(self.owner(entrance)?)
     }
 
     /// The route of a request; its parts are only read if that depends on them.

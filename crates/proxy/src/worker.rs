@@ -70,7 +70,6 @@ impl Inbox {
 #[derive(Debug)]
 pub(crate) enum Task {
     Open(Bound),
-    Rename(u64, Arc<str>),
     Close(u64),
     /// Something that connections under way ask about has changed.
     Look,
@@ -156,7 +155,6 @@ impl Worker {
                 match task {
                     Task::Open(bound) if !self.draining.get() => self.entrances.open(&self, bound),
                     Task::Open(_) => {}
-                    Task::Rename(number, name) => self.entrances.rename(number, name),
                     Task::Close(number) => {
                         self.entrances.close(number);
                         self.deadlines.wake_all();

@@ -1,8 +1,10 @@
 //! Listeners of a running proxy through changes that follow each other closely.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use loadweaver_config::{Bind, Config};
@@ -20,8 +22,12 @@ impl Running {
     }
 
     fn change(&self, listeners: &[(&str, &str)]) -> Result<(), StartError> {
+        self.change_to(config(listeners))
+    }
+
+    fn change_to(&self, config: Config) -> Result<(), StartError> {
         let now = self.0.snapshot();
-        let ready = self.0.prepare(now.next(now.version + 1, config(listeners)).unwrap())?;
+        let ready = self.0.prepare(now.next(now.version + 1, config).unwrap())?;
         self.0.apply(ready);
         Ok(())
     }
@@ -42,10 +48,13 @@ impl Drop for Running {
 fn config(listeners: &[(&str, &str)]) -> Config {
     let listeners: Vec<_> =
         listeners.iter().map(|(name, bind)| format!("\"{name}\": {{\"bind\": \"{bind}\"}}")).collect();
+    with_listeners(&listeners.join(", "))
+}
+
+fn with_listeners(listeners: &str) -> Config {
     let text = format!(
-        "{{\"workers\": 2, \"listeners\": {{{}}}, \"pools\": {{\"app\": {{\"servers\": [
-            {{\"host\": \"127.0.0.1\", \"port\": 9}}]}}}}}}",
-        listeners.join(", ")
+        "{{\"workers\": 2, \"listeners\": {{{listeners}}}, \"pools\": {{\"app\": {{\"servers\": [
+            {{\"host\": \"127.0.0.1\", \"port\": 9}}]}}}}}}"
     );
     loadweaver_config::parse(text.as_bytes(), &|_| None).unwrap().config
 }
@@ -89,4 +98,50 @@ fn a_foreign_program_s_port_is_refused_whatever_was_ours() {
     assert!(running.change(&[("side", &taken)]).is_err());
     let before: Vec<(Arc<str>, Bind)> = running.0.addresses();
     assert_eq!((before.len(), &*before[0].0), (1, "web"));
+}
+
+/// Changes in a row.
+const SWAPS: usize = 300;
+
+#[test]
+fn what_an_address_does_stays_with_it_when_two_listeners_change_their_names() {
+    let running = Running::start(&[("one", "127.0.0.1:0"), ("other", "127.0.0.1:0")]);
+    let (plain, second) = (running.address("one"), running.address("other"));
+    let named = |plain_is: &str, second_is: &str| {
+        with_listeners(&format!(
+            r#""{plain_is}": {{"bind": "{plain}", "protocols": ["http1"]}},
+               "{second_is}": {{"bind": "{second}", "protocols": ["http2"]}}"#
+        ))
+    };
+    running.change_to(named("one", "other")).unwrap();
+    let stop = AtomicBool::new(false);
+    // The server does not listen: whoever comes so far is served.
+    let ask = || {
+        let mut client = TcpStream::connect(plain).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    };
+    let refused = std::thread::scope(|scope| {
+        let clients = [(); 2].map(|()| {
+            scope.spawn(|| {
+                let mut answers = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    answers.push(ask());
+                }
+                answers.retain(|answer| !answer.starts_with("HTTP/1.1 50") || answer.contains(" 505 "));
+                answers
+            })
+        });
+        for round in 0..SWAPS {
+            let (one, other) = if round % 2 == 0 { ("other", "one") } else { ("one", "other") };
+            running.change_to(named(one, other)).unwrap();
+            // Both workers are there again before the next change.
+            ask();
+        }
+        stop.store(true, Ordering::Relaxed);
+        clients.map(|client| client.join().unwrap()).concat()
+    });
+    assert_eq!(refused, Vec::<String>::new());
 }

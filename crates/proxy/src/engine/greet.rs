@@ -43,7 +43,8 @@ pub(crate) async fn greet(
                 Refusal::Handshake(_) => counters.failed.increment(),
                 Refusal::Closing => {}
             }
-            tracing::debug!(target: log::TLS, listener = &*entrance.name(), %refusal, "no handshake");
+            let listener = entrance.name(&worker.shared.snapshot.load());
+            tracing::debug!(target: log::TLS, listener = &*listener, %refusal, "no handshake");
         }
     }
     greeting

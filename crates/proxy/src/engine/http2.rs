@@ -209,7 +209,7 @@ impl Session {
         let now = self.worker.deadlines.now();
         if let Some(connections) = self.worker.cuts.borrow_mut().count(abuse, now) {
             self.worker.shared.bus.emit(Event::ClientCut {
-                listener: self.entrance.name(),
+                listener: self.entrance.name(&self.worker.shared.snapshot.load()),
                 client: self.peer.map(|peer| peer.ip().to_canonical()),
                 attack: abuse.name(),
                 cve: abuse.cve(),

@@ -19,8 +19,8 @@ pub(super) struct Listeners {
 /// alone.
 #[derive(Debug, Default)]
 pub(super) struct Plan<'n> {
-    pub(super) kept: Vec<Listening>,
-    pub(super) renamed: Vec<Listening>,
+    /// Those that are bound, under the name that they have then.
+    pub(super) staying: Vec<Listening>,
     pub(super) fresh: Vec<Fresh<'n>>,
     pub(super) going: Vec<Listening>,
 }
@@ -50,7 +50,7 @@ impl<'n> Plan<'n> {
         let mut rest = Vec::new();
         for wanted in Wanted::all(&next.config.listeners) {
             match plan.take(|old| old.name == wanted.listener.name && old.is_at(wanted.bind)) {
-                Some(kept) => plan.kept.push(kept.serving(&wanted)),
+                Some(stays) => plan.staying.push(stays.serving(&wanted)),
                 None => rest.push(wanted),
             }
         }
@@ -58,7 +58,7 @@ impl<'n> Plan<'n> {
         let mut fresh = Vec::new();
         for wanted in rest {
             match plan.take(|old| old.address == *wanted.bind) {
-                Some(kept) => plan.renamed.push(kept.serving(&wanted)),
+                Some(stays) => plan.staying.push(stays.serving(&wanted)),
                 None => fresh.push(wanted),
             }
         }
@@ -67,7 +67,7 @@ impl<'n> Plan<'n> {
             // to since the change before. What stays shares its port with nobody.
             let leaving = listeners.leaving.iter().filter(|old| old.is_present());
             let makes_room = plan.going.iter().chain(leaving).any(|old| old.address.overlaps(wanted.bind));
-            let shared = makes_room && !plan.staying().any(|stays| stays.overlaps(wanted.bind));
+            let shared = makes_room && !plan.taken().any(|stays| stays.overlaps(wanted.bind));
             plan.fresh.push(Fresh { wanted, shared });
         }
         plan
@@ -95,8 +95,8 @@ impl<'n> Plan<'n> {
         Some(self.going.remove(place))
     }
 
-    fn staying(&self) -> impl Iterator<Item = &Bind> {
+    fn taken(&self) -> impl Iterator<Item = &Bind> {
         let fresh = self.fresh.iter().map(|fresh| fresh.wanted.bind);
-        self.kept.iter().chain(&self.renamed).map(|listening| &listening.address).chain(fresh)
+        self.staying.iter().map(|listening| &listening.address).chain(fresh)
     }
 }

@@ -289,7 +289,7 @@ impl Connection {
     }
 
     /// The code with which we have reset a stream for what the peer did: its message broke the rules, or (then it is
-    /// ENHANCE_YOUR_CALM) had more fields than we take. A fault of the connection's is one of all its streams.
+    /// ENHANCE_YOUR_CALM) had more fields than we take. What ended the connection is no fault of one stream's.
     pub fn fault(&self, id: StreamId) -> Option<Code> {
         match self.streams.get(id)?.reset {
             Some((code, By::Us)) => Some(code),

@@ -50,6 +50,8 @@ pub(crate) enum Receiving {
 pub(crate) enum By {
     Us,
     Peer,
+    /// The end of the connection, with all of its streams.
+    Connection,
 }
 
 /// What of a stream stands in a queue already.
@@ -270,7 +272,7 @@ impl Departed {
     pub(crate) fn fate(&self, number: u32) -> Fate {
         match self.last.iter().rev().find(|(known, _)| *known == number) {
             Some((_, By::Peer)) => Fate::EndedByPeer,
-            Some((_, By::Us)) => Fate::ResetByUs,
+            Some((_, By::Us | By::Connection)) => Fate::ResetByUs,
             None if self.forgotten => Fate::Forgotten,
             None => Fate::Skipped,
         }

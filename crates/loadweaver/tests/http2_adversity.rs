@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use loadweaver_testkit::config::{merge, one_pool, one_pool_with};
 use loadweaver_testkit::http2::client::{get, request};
 use loadweaver_testkit::http2::origin::echo;
-use loadweaver_testkit::http2::raw::{PREFACE, kind};
+use loadweaver_testkit::http2::raw::{PREFACE, block, flag, frame, kind};
 use loadweaver_testkit::origin::reply;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::{Authority, TlsOrigin};
@@ -77,6 +77,35 @@ fn connections_that_wait_make_room_for_new_clients() {
     }
     assert_eq!(balancer.get("/").text(), "served");
     assert_eq!(idle[0].goaway(), Some(0), "NO_ERROR");
+}
+
+#[test]
+fn an_answer_that_breaks_the_rules_is_told_so_though_its_connection_is_ending() {
+    for ends_first in [false, true] {
+        let origin = Origin::start(move |connection| {
+            connection.read_exact(PREFACE.len())?;
+            connection.write(frame(kind::SETTINGS, 0, 0, &[]));
+            loop {
+                let head = connection.read_exact(9)?;
+                connection.read_exact(usize::from(head[1]) << 8 | usize::from(head[2]))?;
+                if head[3] == kind::HEADERS {
+                    break;
+                }
+            }
+            // It takes no more than this one: an order, which leaves the exchange to go on.
+            if ends_first {
+                connection.write(frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+            }
+            let answer = block(&[(":status", "200"), ("Upper-Case", "x")]);
+            connection.write(frame(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 1, &answer));
+            connection.hang()
+        });
+        let pool =
+            json!({ "protocol": "h2c", "retry": { "attempts": 1 }, "passiveHealth": { "failures": 0 } });
+        let balancer = Balancer::start(BINARY, &one_pool_with(&[origin.address()], &pool));
+        let answer = balancer.get("/");
+        assert_eq!((answer.status, answer.fields.get("x-loadweaver-failure")), (502, Some("bad_response")));
+    }
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Connection {
     fn block_of(&mut self, id: StreamId, pending: Pending, block: &[u8]) -> Result<(), Ended> {
         let Some(stream) = self.streams.get(id) else { return Ok(()) };
         match stream.reset {
-            Some((_, By::Us)) => return self.discard_block(block),
+            Some((_, By::Us | By::Connection)) => return self.discard_block(block),
             Some((_, By::Peer)) => return Err(Violation::ClosedStream.into()),
             None => {}
         }

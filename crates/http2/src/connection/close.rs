@@ -155,7 +155,7 @@ impl Connection {
     fn end_streams(&mut self, code: Code) {
         let alive: Vec<StreamId> = self.streams.iter_mut().map(|(id, _)| id).collect();
         for id in alive {
-            self.end_stream(id, code, By::Us);
+            self.end_stream(id, code, By::Connection);
         }
     }
 

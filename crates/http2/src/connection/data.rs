@@ -59,7 +59,7 @@ impl Connection {
     ) -> Result<Option<StreamId>, Ended> {
         let Some(stream) = self.streams.get_mut(id) else { return Ok(None) };
         match stream.reset {
-            Some((_, By::Us)) => return Ok(None),
+            Some((_, By::Us | By::Connection)) => return Ok(None),
             Some((_, By::Peer)) => return Err(Violation::ClosedStream.into()),
             None => {}
         }

@@ -264,9 +264,7 @@ impl Http2Stream {
     }
 
     fn no_answer(&self, id: StreamId) -> NoAnswer {
-        // What ends the connection is no other exchange's fault.
-        let fault = if self.multiplex.is_open() { self.multiplex.engine.borrow().fault(id) } else { None };
-        match fault {
+        match self.multiplex.engine.borrow().fault(id) {
             None => NoAnswer::Gone,
             Some(Code::ENHANCE_YOUR_CALM) => NoAnswer::TooLarge,
             Some(_) => NoAnswer::Malformed,

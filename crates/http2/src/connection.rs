@@ -160,7 +160,7 @@ impl Connection {
             send_window: Window::new(window::DEFAULT),
             receive_window: Window::new(window::DEFAULT),
             buffered: 0,
-            guard: Guard::default(),
+            guard: Guard::new(limits),
             closing: Closing::default(),
             wants_room: false,
             malformed: 0,

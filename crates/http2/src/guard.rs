@@ -2,11 +2,11 @@
 
 use crate::bucket::{Bucket, Rate};
 use crate::error::{Abuse, Ended};
-use crate::limits;
+use crate::limits::{self, Limits};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Guard {
-    rapid_reset: Bucket,
+    rapid_reset: (Bucket, Rate),
     made_you_reset: Bucket,
     reset_flood: Bucket,
     stream_flood: Bucket,
@@ -17,6 +17,19 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            rapid_reset: (Bucket::default(), limits.rapid_reset()),
+            made_you_reset: Bucket::default(),
+            reset_flood: Bucket::default(),
+            stream_flood: Bucket::default(),
+            settings: Bucket::default(),
+            pings: Bucket::default(),
+            empty: Bucket::default(),
+            churn: Bucket::default(),
+        }
+    }
+
     /// Counts one; an error when it was one too many. Only what has a rate is counted.
     #[inline]
     pub(crate) fn count(&mut self, abuse: Abuse, now: u64) -> Result<(), Ended> {
@@ -27,7 +40,8 @@ impl Guard {
     /// An exchange went to its end.
     #[inline]
     pub(crate) fn exchange_ended(&mut self) {
-        self.rapid_reset.earn(limits::RAPID_RESET, 1);
+        let (bucket, rate) = &mut self.rapid_reset;
+        bucket.earn(*rate, 1);
     }
 
     /// We have sent a head, or more than a dribble of data: the peer may well have something to say to that.
@@ -39,7 +53,7 @@ impl Guard {
 
     fn bucket(&mut self, abuse: Abuse) -> Option<(&mut Bucket, Rate)> {
         Some(match abuse {
-            Abuse::RapidReset => (&mut self.rapid_reset, limits::RAPID_RESET),
+            Abuse::RapidReset => (&mut self.rapid_reset.0, self.rapid_reset.1),
             Abuse::MadeYouReset => (&mut self.made_you_reset, limits::MADE_YOU_RESET),
             Abuse::ResetFlood => (&mut self.reset_flood, limits::RESET_FLOOD),
             Abuse::StreamFlood => (&mut self.stream_flood, limits::STREAM_FLOOD),

@@ -54,6 +54,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// [`RAPID_RESET`], or as many at once as twice what may be open: whoever may have it open may cancel it, and what
+    /// is opened in its place as well. The rate in the long run is the same.
+    pub(crate) fn rapid_reset(&self) -> Rate {
+        let burst = RAPID_RESET.burst.max(self.max_streams.saturating_mul(2));
+        Rate { burst, ..RAPID_RESET }
+    }
+
     /// Bytes of a compressed block. A head above its limit must still be decoded, or the connection is lost with the
     /// state of its compression; this is how far we go for that.
     pub(crate) fn block(&self) -> usize {
@@ -74,7 +81,8 @@ impl Limits {
 }
 
 /// Cancelled exchanges (CVE-2023-44487). A closed page cancels what it has open, a hundred or so; an exchange that is
-/// not cancelled earns one.
+/// not cancelled earns one. Where more streams are allowed at once, so are more of these: see
+/// [`Limits::rapid_reset`].
 pub const RAPID_RESET: Rate = Rate { burst: 400, per_second: 50 };
 
 /// Exchanges that we had to reset for what the peer did on them (CVE-2025-8671). An honest peer does nothing of the

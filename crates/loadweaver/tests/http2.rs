@@ -328,6 +328,24 @@ mod attacks {
         assert!(cancelled <= 1, "{cancelled} of 100");
     }
 
+    #[test]
+    fn as_many_requests_as_may_be_open_at_once_may_be_cancelled_at_once() {
+        let origin = Origin::named("served");
+        let many = json!({ "limits": { "http2": { "maxConcurrentStreams": 1000 } } });
+        let balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &many));
+        let mut raw = RawHttp2::connect(balancer.address());
+        let head = block(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/x")]);
+        let mut burst = Vec::new();
+        for stream in (1..2000).step_by(2) {
+            burst.extend(frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &head));
+            burst.extend(frame(kind::RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+        }
+        raw.send(&burst).unwrap();
+        raw.get(2001, "/after").unwrap();
+        assert_eq!(raw.wait_for(kind::HEADERS).stream, 2001);
+        assert_eq!(balancer.status()["clientsCut"], 0);
+    }
+
     fn until_cut(raw: &mut RawHttp2, mut write: impl FnMut(&mut RawHttp2, u32) -> std::io::Result<()>) {
         for turn in 0..200_000 {
             if write(raw, turn).is_err() {

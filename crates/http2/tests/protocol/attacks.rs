@@ -55,6 +55,30 @@ fn rapid_reset_is_cut_off_and_never_has_more_exchanges_than_allowed() {
 }
 
 #[test]
+fn whoever_may_have_many_streams_open_may_cancel_all_of_them_and_their_successors() {
+    let cancelled = |max_streams: u32| {
+        let mut engine = Engine::server_with(&Limits { max_streams, ..Limits::default() });
+        let mut stream = 1;
+        for round in 0..100 {
+            let first = stream;
+            for _ in 0..max_streams {
+                engine.headers(END_STREAM, stream, &GET).unwrap();
+                stream += 2;
+            }
+            for cancelled in (first..stream).step_by(2) {
+                if let Err(ended) = engine.frame(RST_STREAM, 0, cancelled, &[0, 0, 0, 8]) {
+                    assert_eq!(ended.why, Why::Abuse(Abuse::RapidReset));
+                    return round * max_streams + (cancelled - first) / 2;
+                }
+            }
+            read(&mut engine);
+        }
+        panic!("never cut off");
+    };
+    assert_eq!([10, 100, 128, 200, 201, 1000].map(cancelled), [400, 400, 400, 400, 402, 2000]);
+}
+
+#[test]
 fn rapid_reset_without_a_release_meets_the_limit_on_streams() {
     let mut engine = Engine::server();
     let mut bytes = Vec::new();

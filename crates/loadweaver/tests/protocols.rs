@@ -2,9 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use loadweaver_testkit::config::{merge, one_pool};
-use loadweaver_testkit::http2::raw::{PREFACE, flag, kind};
+use loadweaver_testkit::eventually::PATIENCE;
+use loadweaver_testkit::http2::raw::{PREFACE, flag, frame, kind};
+use loadweaver_testkit::origin::reply;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::Authority;
 use loadweaver_testkit::{Balancer, Http2Client, Origin, RawClient, RawHttp2, eventually};
@@ -81,7 +88,7 @@ fn over_tls_a_listener_offers_what_it_takes() {
 }
 
 #[test]
-fn a_change_of_the_protocols_holds_for_new_connections() {
+fn over_tls_a_change_of_the_protocols_holds_for_new_connections_and_ends_the_others() {
     let (authority, files, origin) = (Authority::new("Test"), Scratch::new(), Origin::named("served"));
     let listener = |protocols: &Value| {
         let web = json!({ "tls": tls(&authority, &files), "protocols": protocols });
@@ -93,7 +100,113 @@ fn a_change_of_the_protocols_holds_for_new_connections() {
     assert_eq!(old.get("/").text(), "served");
     balancer.reload(&listener(&json!(["http1"])));
     assert_eq!(RawClient::connect(bridge.address()).read_to_end().0, b"");
-    assert_eq!(old.get("/").text(), "served", "it goes on as it has begun");
+    old.expect_over();
+}
+
+/// Answers everything, and `/held` once it is let go.
+fn holding(gate: &Arc<AtomicBool>) -> Origin {
+    let gate = Arc::clone(gate);
+    Origin::by_request(move |request| {
+        if request.target == "/held" {
+            eventually("it is let go", || gate.load(Ordering::SeqCst));
+        }
+        reply(200, "served")
+    })
+}
+
+/// One request on a kept connection: the head of the answer; none where the connection was closed instead.
+fn ask(client: &mut TcpStream) -> Option<String> {
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").ok()?;
+    let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
+    while !answer.ends_with(b"\r\n\r\nserved") {
+        let len = client.read(&mut piece).ok().filter(|len| *len > 0)?;
+        answer.extend_from_slice(&piece[..len]);
+    }
+    Some(String::from_utf8(answer).unwrap().to_lowercase())
+}
+
+/// How long a connection may wait for its next request when it is to end: as long as one that is in use.
+const SPARED: Duration = Duration::from_secs(1);
+
+/// Asks on one connection after the other until one ends because it is to end, and holds that no request was lost.
+fn use_until_it_ends(to: SocketAddr) {
+    let mut client = TcpStream::connect(to).unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let since = Instant::now();
+        match ask(&mut client) {
+            Some(head) if head.contains("connection: close") => {
+                assert!(head.starts_with("http/1.1 200 "), "{head}");
+                return assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            }
+            Some(head) => assert!(head.starts_with("http/1.1 200 "), "{head}"),
+            // This thread had no time for so long.
+            None => return assert!(since.elapsed() >= SPARED),
+        }
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn kept_connections_of_http_1_end_in_order_when_a_listener_is_for_http_2_alone() {
+    let gate = Arc::<AtomicBool>::default();
+    let origin = holding(&gate);
+    let listener = |protocols: &Value| {
+        config(&origin, &json!({ "workers": 2, "listeners": { "web": { "protocols": protocols } } }))
+    };
+    let balancer = Balancer::start(BINARY, &listener(&json!(["http1", "http2"])));
+    let (mut idle, mut fresh, mut busy) = (balancer.client(), balancer.client(), balancer.client());
+    assert_eq!(idle.get("/").text(), "served");
+    let other = Http2Client::connect(balancer.address());
+    assert_eq!(other.get("/").text(), "served");
+    busy.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    eventually("it has reached the server", || {
+        origin.requests().iter().any(|request| request.target == "/held")
+    });
+    std::thread::scope(|scope| {
+        let users = [(); 4].map(|()| scope.spawn(|| use_until_it_ends(balancer.address())));
+        let asked = origin.requests().len();
+        eventually("they are at it", || origin.requests().len() > asked + 40);
+        balancer.reload(&listener(&json!(["http2"])));
+        for user in users {
+            user.join().unwrap();
+        }
+    });
+    idle.expect_closed();
+    gate.store(true, Ordering::SeqCst);
+    let answer = busy.answer("GET");
+    assert_eq!((answer.text().as_str(), answer.fields.get("connection")), ("served", Some("close")));
+    busy.expect_closed();
+    // One that has said nothing yet may be about to speak HTTP/2.
+    fresh.send(PREFACE).unwrap();
+    fresh.send(frame(kind::SETTINGS, 0, 0, &[])).unwrap();
+    fresh.send(frame(kind::GOAWAY, 0, 0, &[0; 8])).unwrap();
+    let (told, _) = fresh.read_to_end();
+    assert_eq!(told[3], kind::SETTINGS, "{told:?}");
+    assert_eq!(other.get("/").text(), "served");
+}
+
+#[test]
+fn kept_connections_of_http_2_end_in_order_when_a_listener_is_for_http_1_alone() {
+    let gate = Arc::<AtomicBool>::default();
+    let origin = holding(&gate);
+    let listener =
+        |protocols: &Value| config(&origin, &json!({ "listeners": { "web": { "protocols": protocols } } }));
+    let balancer = Balancer::start(BINARY, &listener(&json!(["http1", "http2"])));
+    let (mut idle, mut busy) = (RawHttp2::connect(balancer.address()), RawHttp2::connect(balancer.address()));
+    idle.get(1, "/").unwrap();
+    idle.wait_for(kind::HEADERS);
+    busy.get(1, "/held").unwrap();
+    origin.wait_for_requests(2);
+    let mut other = balancer.client();
+    assert_eq!(other.get("/").text(), "served");
+    balancer.reload(&listener(&json!(["http1"])));
+    assert_eq!(busy.wait_for(kind::GOAWAY).payload[4..8], [0; 4], "NO_ERROR");
+    assert_eq!(idle.goaway(), Some(0), "and it is closed");
+    gate.store(true, Ordering::SeqCst);
+    assert_eq!(busy.wait_for(kind::HEADERS).stream, 1);
+    assert_eq!(busy.wait_for(kind::DATA).payload, b"served");
+    assert_eq!(other.get("/").text(), "served");
 }
 
 /// What a new connection of HTTP/2 is told: the settings by their numbers, and what is added to its window.

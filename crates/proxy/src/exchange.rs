@@ -102,7 +102,9 @@ impl<'c> Exchange<'c> {
 
     /// Whether the client connection may serve another exchange after this one, as far as the request decides.
     pub(crate) fn keeps_client(&self) -> bool {
-        let closing = self.entrance.as_ref().is_some_and(|entrance| entrance.is_closing());
+        let version = self.heads.request.version();
+        let over = |entrance: &Rc<Entrance>| entrance.is_closing() || !entrance.is_for(version);
+        let closing = self.entrance.as_ref().is_some_and(over);
         self.heads.request.keep_alive() && !self.last && !closing && !self.worker.draining.get()
     }
 }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use loadweaver_config::ProxyProtocol;
+use loadweaver_config::{Protocols, ProxyProtocol};
+use loadweaver_http1::Version;
 use loadweaver_telemetry::counters::Gauge;
 use loadweaver_telemetry::event::Event;
 use rustix::net::{AddressFamily, SocketFlags, acceptfrom_with};
@@ -50,6 +51,8 @@ pub(crate) struct Entrance {
     last: RefCell<Threshold>,
     /// Those that are open, on all workers.
     pub(crate) connections: Arc<Gauge>,
+    /// What its clients may speak, as far as this worker has heard. What is kept and speaks anything else ends.
+    protocols: Cell<Protocols>,
     /// No more connections, and no more exchanges on those that are there.
     closing: Cell<bool>,
     /// There is no place for more handshakes: those that wait for their client make room.
@@ -77,6 +80,7 @@ impl Entrance {
             name: RefCell::new(bound.name.clone()),
             last: RefCell::default(),
             connections: bound.connections.clone(),
+            protocols: Cell::default(),
             closing: Cell::new(false),
             crowded: Cell::new(false),
             closed: Notify::new(),
@@ -91,6 +95,12 @@ impl Entrance {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.get()
+    }
+
+    /// Whether it is for clients that speak this version.
+    pub(crate) fn is_for(&self, version: Version) -> bool {
+        let protocols = self.protocols.get();
+        if version == Version::Http2 { protocols.has_http2() } else { protocols.has_http1() }
     }
 
     pub(crate) fn is_crowded(&self) -> bool {
@@ -137,8 +147,16 @@ impl Entrances {
     pub(crate) fn open(&self, worker: &Rc<Worker>, bound: Bound) {
         let entrance = Entrance::new(&bound);
         entrance.look(&worker.shared.snapshot.load());
+        entrance.protocols.set(worker.shared.snapshot.load().protocols(&entrance));
         self.0.borrow_mut().insert(bound.number, entrance.clone());
         tokio::task::spawn_local(accept(worker.clone(), (bound.socket, bound.presence), entrance));
+    }
+
+    /// Takes note of what clients may speak now.
+    pub(crate) fn review(&self, snapshot: &Snapshot) {
+        for entrance in self.0.borrow().values() {
+            entrance.protocols.set(snapshot.protocols(entrance));
+        }
     }
 
     /// Stops accepting. What the kernel has accepted already is served.

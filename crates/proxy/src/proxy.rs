@@ -144,20 +144,25 @@ impl Proxy {
     ///
     /// Exchanges under way end as they began. An address that stays keeps its sockets and their queues, under whatever
     /// name and beside whatever others; one that is gone stops accepting, and its connections end after the exchange
-    /// that they are in.
+    /// that they are in. So do those that speak what the listener is not for any more.
     pub fn apply(&self, ready: Ready) {
         let Ready { staying, opened, going, next } = ready;
         let mut listening = self.listening();
         let workers = self.shared.inboxes.len();
         let descriptors = worker::share_descriptors(next.config.limits.connections, workers);
         self.shared.connections.limit(descriptors.connections.most());
-        next.take_over(&self.shared.snapshot.load());
+        let before = self.shared.snapshot.load_full();
+        next.take_over(&before);
         let modes: Vec<_> =
             next.config.listeners.iter().map(|each| (each.name.clone(), each.socket_mode)).collect();
         let mut now = staying;
         now.extend(opened.iter().map(|opened| opened.listening.clone()));
         next.settle(&now);
+        let speaks_otherwise = now.iter().any(|each| next.speaks_otherwise(&before, each.number));
         self.shared.snapshot.store(next);
+        if speaks_otherwise {
+            self.tell(|| Task::Review);
+        }
         for opened in opened {
             for (inbox, bound) in self.shared.inboxes.iter().zip(opened.sockets) {
                 inbox.put(Task::Open(bound));

@@ -239,15 +239,15 @@ impl Snapshot {
     }
 
     /// The index of the listener that an address belongs to; none if it has gone, or is not there yet.
-    fn owner(&self, entrance: &Entrance) -> Option<usize> {
+    fn owner(&self, address: u64) -> Option<usize> {
         let owners = self.owners.get()?;
-        let at = owners.binary_search_by_key(&entrance.number, |(number, _)| *number).ok()?;
+        let at = owners.binary_search_by_key(&address, |(number, _)| *number).ok()?;
         owners.get(at).map(|(_, listener)| *listener)
     }
 
     /// The listener that an address belongs to.
     pub(crate) fn listener(&self, entrance: &Entrance) -> Option<&Listener> {
-        self.config.listeners.get(self.owner(entrance)?)
+        self.config.listeners.get(self.owner(entrance.number)?)
     }
 
     /// Whether anything stands before the first request of any listener's connections.
@@ -257,7 +257,7 @@ impl Snapshot {
 
     /// What a listener shakes hands with, and who says of its connections whom they are from.
     pub(crate) fn threshold(&self, entrance: &Entrance) -> (Option<Arc<Front>>, Option<Arc<ProxyProtocol>>) {
-        let Some(owner) = self.owner(entrance) else { return (None, None) };
+        let Some(owner) = self.owner(entrance.number) else { return (None, None) };
         let front = self.security.fronts.get(owner).cloned().flatten();
         (front, self.manners.get(owner).and_then(|manners| manners.proxy_protocol.clone()))
     }
@@ -267,12 +267,18 @@ impl Snapshot {
         self.manners(entrance).map_or(Protocols::Both, |manners| manners.protocols)
     }
 
+    /// Whether an address that stays is for clients of other protocols than in the snapshot before.
+    pub(crate) fn speaks_otherwise(&self, before: &Self, address: u64) -> bool {
+        let protocols = |of: &Self| Some(of.config.listeners.get(of.owner(address)?)?.protocols);
+        protocols(before).is_some_and(|old| protocols(self).is_some_and(|new| new != old))
+    }
+
     /// What a listener does beside serving.
     pub(crate) fn manners(&self, entrance: &Entrance) -> Option<&Manners> {
         if self.manners.is_empty() {
             return None;
         }
-        self.manners.get(self.owner(entrance)?)
+        self.manners.get(self.owner(entrance.number)?)
     }
 
     /// The route of a request; its parts are only read if that depends on them.

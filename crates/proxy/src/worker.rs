@@ -71,6 +71,8 @@ impl Inbox {
 pub(crate) enum Task {
     Open(Bound),
     Close(u64),
+    /// Clients of a listener may speak something else.
+    Review,
     /// Something that connections under way ask about has changed.
     Look,
 }
@@ -157,6 +159,10 @@ impl Worker {
                     Task::Open(_) => {}
                     Task::Close(number) => {
                         self.entrances.close(number);
+                        self.deadlines.wake_all();
+                    }
+                    Task::Review => {
+                        self.entrances.review(&self.shared.snapshot.load());
                         self.deadlines.wake_all();
                     }
                     Task::Look => self.deadlines.wake_all(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use loadweaver_config::{Limits, Protocols};
 use loadweaver_http1::preface::Preface;
-use loadweaver_http1::{Body, HeadLimits};
+use loadweaver_http1::{Body, HeadLimits, Version};
 use loadweaver_policy::failure::Failure;
 
 use crate::buffer::Buffer;
@@ -203,6 +203,10 @@ impl Connection {
                 || self.alarm.is_due(For::Client)
             {
                 return Poll::Ready(false);
+            }
+            if self.served > 0 && !self.entrance.is_for(Version::Http11) {
+                // Whoever is in the middle of something has its next request answered, and is told with that.
+                self.alarm.set(For::Client, since, SPARED);
             }
             Poll::Pending
         })

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use loadweaver_http1::preface::{Ends, Preface};
-use loadweaver_http1::{Body, Framing};
+use loadweaver_http1::{Body, Framing, Version};
 use loadweaver_http2::{self as http2, Connection as Engine, Ended, Limits, Refusal, StreamId, Why};
 use loadweaver_policy::failure::Failure;
 use loadweaver_telemetry::event::Event;
@@ -143,7 +143,8 @@ impl Session {
         let crowded_out = self.worker.crowded.get()
             && self.worker.deadlines.now() > self.idle_since.saturating_add(nanos(SPARED));
         let over = self.idle && (alarm.is_due(For::Client) || crowded_out);
-        let ending = self.worker.draining.get() || self.entrance.is_closing() || spent || over;
+        let unwanted = self.entrance.is_closing() || !self.entrance.is_for(Version::Http2);
+        let ending = self.worker.draining.get() || unwanted || spent || over;
         let mut engine = self.multiplex.engine.borrow_mut();
         if ending && !self.farewell {
             self.farewell = true;

@@ -52,6 +52,21 @@ fn request_head_a_client_that_never_ends_its_head_gets_408() {
 }
 
 #[test]
+fn request_head_of_many_clients_at_once_ends_for_each_of_them() {
+    let origin = Origin::named("x");
+    let balancer = start(&origin, &json!({ "workers": 1, "timeouts": { "requestHead": SHORT } }));
+    let mut clients: Vec<_> = (0..200).map(|_| balancer.client()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ").unwrap();
+    }
+    for client in &mut clients {
+        expect(&client.answer("GET"), 408, "head_timeout");
+        client.expect_closed();
+    }
+    assert_eq!(balancer.client().get("/").body, b"x");
+}
+
+#[test]
 fn request_head_bytes_that_drip_do_not_extend_it() {
     let origin = Origin::named("x");
     let balancer = start(&origin, &json!({ "timeouts": { "requestHead": SHORT } }));

@@ -453,6 +453,28 @@ fn while_there_is_no_place_for_handshakes_those_that_wait_make_room() {
 }
 
 #[test]
+fn who_makes_room_for_a_handshake_is_the_one_that_has_waited_longest_and_nobody_else() {
+    let (site, origin) = (Site::new(), Origin::named("origin"));
+    let mut tls = site.tls();
+    merge(&mut tls, &json!({ "maxHandshakes": 3, "handshakeTimeout": "10m" }));
+    let balancer = site.balancer(&origin, &tls, &json!({ "workers": 1 }));
+    let mut silent = Vec::new();
+    for number in 1..=3 {
+        silent.push(TcpStream::connect(balancer.address()).unwrap());
+        eventually("it has a place", || balancer.status()["connections"]["active"] == number);
+    }
+    let bridge = site.authority.client().bridge(balancer.address(), "localhost");
+    assert_eq!(get(&bridge, "/").body, b"origin");
+    assert_eq!(balancer.status()["tls"]["crowdedOut"], 1);
+    let mut byte = [0];
+    assert_eq!(silent[0].read(&mut byte).unwrap(), 0, "the first is sent away");
+    for other in &mut silent[1..] {
+        other.set_nonblocking(true).unwrap();
+        assert_eq!(other.read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+}
+
+#[test]
 fn bodies_of_every_kind_come_through_whole() {
     let big: Vec<u8> = (0..3_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
     let (site, echoed) = (Site::new(), big.clone());

@@ -14,6 +14,9 @@ pub(crate) const SMALL: usize = 16 * 1024;
 /// Room for a read of a long body: fewer system calls for the same bytes, and still within the second-level cache.
 pub(crate) const LARGE: usize = 256 * 1024;
 
+/// Bytes that may wait in a block of their own size: see [`Buffer::shrink`].
+const FEW: usize = 2 * 1024;
+
 /// Blocks of each size that a worker keeps: beyond it they go back to the allocator.
 const STOCK: usize = 64;
 
@@ -117,6 +120,39 @@ impl Buffer {
         }
     }
 
+    /// Moves a few bytes that wait for more into a block of their size, so that whoever says little and slowly does not
+    /// hold a whole one.
+    pub(crate) fn shrink(&mut self, stock: &Stock) {
+        let len = self.len();
+        if (1..=FEW).contains(&len) && self.capacity() == SMALL {
+            let mut block = vec![0; (2 * len).next_power_of_two()];
+            if let Some(front) = block.get_mut(..len) {
+                front.copy_from_slice(self.filled());
+            }
+            stock.give_back(std::mem::replace(&mut self.block, block));
+            (self.start, self.end) = (0, len);
+        }
+    }
+
+    /// Undoes [`Buffer::shrink`] before a read: whoever goes on may have much to say.
+    #[inline]
+    pub(crate) fn expand(&mut self, stock: &Stock) {
+        if self.has_block() && self.capacity() < SMALL {
+            self.widen(stock);
+        }
+    }
+
+    #[cold]
+    fn widen(&mut self, stock: &Stock) {
+        let mut block = stock.take(SMALL);
+        let len = self.len();
+        if let Some(front) = block.get_mut(..len) {
+            front.copy_from_slice(self.filled());
+        }
+        self.block = block;
+        (self.start, self.end) = (0, len);
+    }
+
     /// Forgets what stands in it and gives the block back.
     pub(crate) fn discard(&mut self, stock: &Stock) {
         self.consume(self.len());
@@ -160,5 +196,54 @@ impl Stock {
         if kept.len() < STOCK {
             kept.push(block);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holding(stock: &Stock, bytes: &[u8]) -> Buffer {
+        let mut buffer = Buffer::default();
+        buffer.acquire(stock);
+        buffer.room().get_mut(..bytes.len()).expect("there is room").copy_from_slice(bytes);
+        buffer.fill(bytes.len());
+        buffer
+    }
+
+    #[test]
+    fn what_waits_moves_to_a_block_of_its_size_and_back() {
+        let stock = Stock::default();
+        let mut buffer = holding(&stock, b"--GET / HTTP/1.1");
+        buffer.consume(2);
+        buffer.shrink(&stock);
+        assert_eq!((buffer.filled(), buffer.capacity()), (&b"GET / HTTP/1.1"[..], 32));
+        assert_eq!(stock.small.borrow().len(), 1, "the block is free again");
+        buffer.expand(&stock);
+        assert_eq!((buffer.filled(), buffer.capacity()), (&b"GET / HTTP/1.1"[..], SMALL));
+        assert_eq!(stock.small.borrow().len(), 0);
+        buffer.discard(&stock);
+        assert_eq!(stock.small.borrow().len(), 1);
+    }
+
+    #[test]
+    fn a_block_of_another_size_never_gets_into_the_stock() {
+        let stock = Stock::default();
+        let mut buffer = holding(&stock, b"few");
+        buffer.shrink(&stock);
+        buffer.discard(&stock);
+        assert!(stock.small.borrow().iter().all(|block| block.len() == SMALL));
+    }
+
+    #[test]
+    fn much_and_nothing_stay_where_they_are() {
+        let stock = Stock::default();
+        let mut much = holding(&stock, &[b'x'; FEW + 1]);
+        much.shrink(&stock);
+        assert_eq!(much.capacity(), SMALL);
+        let mut none = Buffer::default();
+        none.shrink(&stock);
+        none.expand(&stock);
+        assert!(!none.has_block());
     }
 }

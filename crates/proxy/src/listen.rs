@@ -26,14 +26,20 @@ use crate::snapshot::Snapshot;
 use crate::tls::Front;
 use crate::worker::Worker;
 
+mod patience;
 mod socket;
 pub mod unix;
 
+pub(crate) use patience::{Crowd, Patience};
 use socket::Presence;
 pub(crate) use socket::{Bound, Listening, Opened, Wanted, bind, try_out};
 
 /// Connections that may wait to be accepted, for each worker. The kernel cuts it to `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 4096;
+
+/// Connections that are accepted before what else is ready gets its turn. Each costs some 10 to 20 µs, with TLS more, and
+/// thousands may have come at once.
+const IN_A_ROW: usize = 16;
 
 /// How long accepting rests when descriptors or memory have run out. Without a rest the listener, which stays
 /// readable, would keep the worker from closing the connections that could help.
@@ -55,8 +61,6 @@ pub(crate) struct Entrance {
     protocols: Cell<Protocols>,
     /// No more connections, and no more exchanges on those that are there.
     closing: Cell<bool>,
-    /// There is no place for more handshakes: those that wait for their client make room.
-    crowded: Cell<bool>,
     closed: Notify,
 }
 
@@ -82,7 +86,6 @@ impl Entrance {
             connections: bound.connections.clone(),
             protocols: Cell::default(),
             closing: Cell::new(false),
-            crowded: Cell::new(false),
             closed: Notify::new(),
         })
     }
@@ -101,10 +104,6 @@ impl Entrance {
     pub(crate) fn is_for(&self, version: Version) -> bool {
         let protocols = self.protocols.get();
         if version == Version::Http2 { protocols.has_http2() } else { protocols.has_http1() }
-    }
-
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.get()
     }
 
     /// What it shakes hands with; none in the clear.
@@ -186,7 +185,12 @@ async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence),
         }
     };
     let mut paused = false;
+    let mut in_a_row = 0;
     loop {
+        if in_a_row == IN_A_ROW {
+            in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             biased;
             () = entrance.closed.notified() => break,
@@ -198,6 +202,7 @@ async fn accept(worker: Rc<Worker>, (socket, presence): (StdListener, Presence),
                     paused = false;
                     worker.shared.bus.emit(Event::AcceptResumed { listener: name(&worker, &entrance) });
                 }
+                in_a_row += 1;
                 begin(&worker, tcp, peer, &entrance);
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -251,11 +256,17 @@ async fn next(
         pause(worker, entrance, paused, "as many client connections as limits allow").await;
         worker.crowded.set(false);
     }
-    while entrance.front(&worker.shared.snapshot.load()).is_some_and(|front| front.is_full()) {
-        entrance.crowded.set(true);
-        worker.deadlines.wake_all();
-        pause(worker, entrance, paused, "as many handshakes are under way as maxHandshakes allows").await;
-        entrance.crowded.set(false);
+    while let Some(front) = entrance.front(&worker.shared.snapshot.load())
+        && front.is_full()
+    {
+        // A few at once are cheaper, but no more than that lose their places to one who has yet to come.
+        let few = (front.places() / 64).clamp(1, IN_A_ROW);
+        if worker.patience.end(front.crowd(), few, worker.deadlines.now()) == 0 {
+            pause(worker, entrance, paused, "as many handshakes are under way as maxHandshakes allows").await;
+        } else {
+            // They give their places back in their own turns, which come before ours.
+            tokio::task::yield_now().await;
+        }
     }
     listener.async_io(Interest::READABLE, accept_one).await
 }

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use crate::buffer::Stock;
 use crate::deadline::Deadlines;
 use crate::engine::http2::cuts::Cuts;
-use crate::listen::{Bound, Entrances, Places};
+use crate::listen::{Bound, Entrances, Patience, Places};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
 use crate::upstream::shared::SharedConnections;
@@ -103,6 +103,8 @@ pub(crate) struct Worker {
     pub(crate) draining: Cell<bool>,
     /// There is no place for more clients: connections that only wait make room.
     pub(crate) crowded: Cell<bool>,
+    /// Its handshakes with clients that are under way.
+    pub(crate) patience: Rc<Patience>,
     /// The drain has no more time: whatever is under way ends.
     pub(crate) cutting: Cell<bool>,
     random: Cell<u64>,
@@ -275,6 +277,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         shared_upstreams: SharedConnections::default(),
         cuts: RefCell::default(),
         entrances: Entrances::default(),
+        patience: Rc::default(),
         draining: Cell::new(false),
         crowded: Cell::new(false),
         cutting: Cell::new(false),

@@ -4,18 +4,14 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use loadweaver_telemetry::log;
 
-use crate::deadline::{Alarm, For, nanos};
+use crate::deadline::{Alarm, For};
 use crate::listen::Entrance;
 use crate::stream::{HandshakeError, Secured, Stream};
 use crate::tls::{Chosen, Front, Greeting, Refusal, take_chosen};
 use crate::worker::Worker;
-
-/// How long a client may keep a handshake waiting in peace when there is no place for more of them.
-const SPARED: Duration = Duration::from_secs(1);
 
 /// Shakes hands, and counts how that went.
 pub(crate) async fn greet(
@@ -60,6 +56,7 @@ async fn shake(
     stream.secure(|socket| Secured::server(socket, &worker.stock, config)).map_err(HandshakeError::Tls)?;
     let since = worker.deadlines.now();
     alarm.set(For::Client, since, front.timeout());
+    let turn = worker.patience.enter(front.crowd(), since, alarm.bell());
     let mut answered = Chosen::default();
     let facts = poll_fn(|cx| {
         let shaken = stream.poll_handshake(cx);
@@ -70,12 +67,11 @@ async fn shake(
             Poll::Ready(facts) => return Poll::Ready(facts.map_err(Refusal::Handshake)),
             Poll::Pending => {}
         }
-        let patient = worker.deadlines.now() <= since.saturating_add(nanos(SPARED));
         if alarm.is_due(For::Client) {
             Poll::Ready(Err(Refusal::Timeout))
         } else if worker.draining.get() || entrance.is_closing() {
             Poll::Ready(Err(Refusal::Closing))
-        } else if entrance.is_crowded() && !patient {
+        } else if turn.is_over() {
             Poll::Ready(Err(Refusal::Crowded))
         } else {
             Poll::Pending

@@ -299,6 +299,7 @@ impl Connection {
                         Err(error) => return Poll::Ready(Err(Unread::Refused(failure_of(error)))),
                     }
                 }
+                client.buffer.expand(&worker.stock);
                 if !client.buffer.takes_more() {
                     client.buffer.grow((client.buffer.capacity() * 2).min(limits.bytes + 1));
                 }
@@ -309,7 +310,10 @@ impl Connection {
                     Poll::Pending if alarm.is_due(For::Client) => {
                         return Poll::Ready(Err(Unread::Refused(Failure::HeadTimeout)));
                     }
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        client.buffer.shrink(&worker.stock);
+                        return Poll::Pending;
+                    }
                 }
             }
         })

@@ -116,6 +116,7 @@ impl Secured {
             {
                 return Poll::Ready(Err(error));
             }
+            self.raw.expand(&self.stock);
             make_room(&mut self.raw, buffer.prefers_large());
             match self.socket.poll_read(cx, &mut self.raw, &self.stock) {
                 // Without a word of goodbye anybody on the way may have cut it (RFC 8446 section 6.1).
@@ -124,6 +125,7 @@ impl Secured {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     buffer.release(&self.stock);
+                    self.raw.shrink(&self.stock);
                     return Poll::Pending;
                 }
             }
@@ -211,6 +213,7 @@ impl Secured {
                 Ok(Taken::Bytes(_) | Taken::End) | Err(_) => break false,
             }
             self.raw.release(&self.stock);
+            self.raw.expand(&self.stock);
             make_room(&mut self.raw, false);
             match self.socket.read_now(&mut self.raw, &self.stock) {
                 Ok(None) => break true,

@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::certificate::{self, Certificate};
 use super::shelf::Shelf;
 use super::{Chosen, Fault, PROVIDER, Visitor, offered, versions};
+use crate::listen::Crowd;
 use crate::stream::{Facts, HandshakeError};
 
 /// What a listener shakes hands with. Outlives changes of the configuration that do not touch it.
@@ -234,6 +235,16 @@ impl Front {
     /// one each.
     pub(crate) fn is_full(&self) -> bool {
         self.under_way.load(Ordering::Relaxed) >= self.settings.max_handshakes
+    }
+
+    /// How many handshakes may be under way.
+    pub(crate) fn places(&self) -> usize {
+        self.settings.max_handshakes
+    }
+
+    /// Who shares the places.
+    pub(crate) fn crowd(&self) -> Crowd {
+        Arc::as_ptr(&self.under_way).addr()
     }
 
     /// Handshakes under way, on all workers.

@@ -105,6 +105,7 @@ impl Secured {
         if self.raw.is_empty() {
             self.raw.release(&self.stock);
         }
+        self.raw.expand(&self.stock);
         self.raw.compact();
         if !self.raw.takes_more() {
             if self.raw.capacity() >= MOST {
@@ -112,7 +113,11 @@ impl Secured {
             }
             self.raw.grow(MOST);
         }
-        match std::task::ready!(self.socket.poll_read(cx, &mut self.raw, &self.stock)) {
+        let Poll::Ready(read) = self.socket.poll_read(cx, &mut self.raw, &self.stock) else {
+            self.raw.shrink(&self.stock);
+            return Poll::Pending;
+        };
+        match read {
             Ok(0) => Poll::Ready(Err(HandshakeError::Ended)),
             Ok(_) if !std::mem::replace(&mut self.heard, true) && self.is_http() => {
                 Poll::Ready(Err(HandshakeError::PlainHttp))

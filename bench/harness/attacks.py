@@ -23,6 +23,8 @@ LARGE = 1024 * 1024
 SEND = "3s"
 # The same for handshakes.
 HANDSHAKE = "3s"
+# The niceness of the attacker and of the origin that works for him alone: a core's leftovers.
+LEFTOVER = 19
 # What it may do to the others' p99.
 MOST = 2.0
 
@@ -96,8 +98,9 @@ class Siege:
         self.name = name
 
     def run(self):
-        origin, (server,) = self.bench.start_origin(1, 128)
-        large_origin, (large_server,) = self.bench.start_origin(1, LARGE)
+        origin, (server,) = self.bench.start_origin(1, 128, realtime=True)
+        # Only the attacker asks for these: his own share of the core has to do for them.
+        large_origin, (large_server,) = self.bench.start_origin(1, LARGE, niceness=LEFTOVER)
         with origin, large_origin:
             setup = proxies.Setup([server, large_server], self.bench.directory, tls=True)
             with self._start(setup) as proxy:
@@ -164,17 +167,18 @@ class Siege:
         # From before the first request of the load's warm-up to after its end.
         seconds = self.args.seconds + 2 * self.bench.warmup
         argv = [
-            "chrt", "--idle", "0", os.path.join(os.path.dirname(self.bench.load), "attack"),
+            os.path.join(os.path.dirname(self.bench.load), "attack"),
             "--target", f"127.0.0.1:{port}", "--name", self.name, "--seconds", str(seconds),
             "--connections", str(count),
             "--connects", str(0 if count > 8 else self.args.connects), "--bytes", str(self.args.bytes),
         ]  # fmt: skip
-        return Child("attack", argv, LOAD_CORE, os.path.join(self.bench.directory, "attack.log"), pipe=True)
+        log = os.path.join(self.bench.directory, "attack.log")
+        return Child("attack", argv, LOAD_CORE, log, pipe=True, niceness=LEFTOVER)
 
     def _recorder(self, proxy):
         if not self.args.profile:
             return None
-        argv = ["perf", "record", "-q", "-g", "-F", "997", "-o", self.args.profile, "-p", str(proxy.pid),
+        argv = ["perf", "record", "-q", *os.environ.get("PERF_EVENTS", "-g -F 997").split(), "-o", self.args.profile, "-p", str(proxy.pid),
                 "--", "sleep", str(self.args.seconds * 0.8)]  # fmt: skip
         return Child("perf", argv, LOAD_CORE, os.path.join(self.bench.directory, "perf.log")).process
 
@@ -185,7 +189,7 @@ class Siege:
             "--watch", f"proxy={proxy.pid}", "--watch", f"honest={origin.pid}",
         ]  # fmt: skip
         log = os.path.join(self.bench.directory, "load.log")
-        with Child("load", argv, LOAD_CORE, log, pipe=True) as load:
+        with Child("load", argv, LOAD_CORE, log, pipe=True, realtime=True) as load:
             raw = load.read_json(seconds + 60)
         # Answers with a status of our own making are among them.
         errors = sum(raw["errors"].values())

@@ -215,12 +215,12 @@ class Bench:
         wait_for_port(port, child)
         return child, [("127.0.0.1", port)]
 
-    def start_origin(self, servers, body, extra=(), spread=None):
+    def start_origin(self, servers, body, extra=(), spread=None, **how):
         """Starts the origin; returns it with its addresses."""
         argv = [self.origin, "--ports", str(servers), "--body", str(body), *extra]
         if spread or (spread is None and servers > 100):
             argv.append("--spread")
-        child = Child("origin", argv, LOAD_CORE, os.path.join(self.directory, "origin.log"), pipe=True)
+        child = Child("origin", argv, LOAD_CORE, os.path.join(self.directory, "origin.log"), pipe=True, **how)
         addresses = child.read_json(10)["addresses"]
         return child, [(host, int(port)) for host, port in (text.rsplit(":", 1) for text in addresses)]
 

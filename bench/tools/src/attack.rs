@@ -1,6 +1,7 @@
 //! What each attacker says, without end.
 
 use std::io;
+use std::time::Duration;
 
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
@@ -66,6 +67,11 @@ impl Attack {
     /// Whether what the proxy sends is taken out of the socket.
     pub fn reads(self) -> bool {
         self != Self::UnreadAnswers
+    }
+
+    /// When the attacker leaves and comes again, where all that there is to do is done at once.
+    pub fn stays(self) -> Option<Duration> {
+        matches!(self, Self::WindowStall | Self::UnreadAnswers).then_some(Duration::from_secs(4))
     }
 
     /// Whether the attacker leaves once the proxy has answered anything.

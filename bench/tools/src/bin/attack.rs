@@ -43,6 +43,7 @@ struct Attacker {
     stream: TcpStream,
     script: Script,
     scan: Scan,
+    begun: Instant,
     /// What is to be written, and how much of it was.
     chunk: Vec<u8>,
     written: usize,
@@ -175,6 +176,7 @@ fn begin(options: &Options, poll: &Poll, slot: usize, tally: &mut Tally) -> Opti
         stream,
         script: Script::new(options.attack),
         scan: Scan::default(),
+        begun: Instant::now(),
         chunk: Vec::new(),
         written: 0,
         readable: false,
@@ -189,6 +191,9 @@ impl Attacker {
         let mut stands = Stands::Waiting;
         if self.reset && !attack.reads() {
             return Stands::Cut { goaway: false };
+        }
+        if attack.stays().is_some_and(|time| self.begun.elapsed() >= time) {
+            return Stands::Left;
         }
         if self.readable && attack.reads() {
             match self.stream.read(buffer) {

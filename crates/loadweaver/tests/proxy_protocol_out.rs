@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
 
+static ONLY_12: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
+static ONLY_13: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+
 type Headers = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// Takes the header off each connection, keeps it, and serves.
@@ -130,6 +133,63 @@ fn version_2_tells_of_the_clients_tls_over_both_protocols() {
         }
         assert_eq!(header[16..24], [127, 0, 0, 1, 127, 0, 0, 1]);
         assert_eq!(header[26..28], balancer.address().port().to_be_bytes());
+    }
+}
+
+/// The fields of a header's second part, or of one of them: kind and value.
+fn fields(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut all = Vec::new();
+    while let [kind, high, low, rest @ ..] = bytes {
+        let (value, others) = rest.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+        all.push((*kind, value.to_vec()));
+        bytes = others;
+    }
+    assert!(bytes.is_empty(), "{bytes:?}");
+    all
+}
+
+#[test]
+fn version_2_names_the_client_that_has_shown_a_certificate_and_nobody_else() {
+    // Section 2.2.6 of the specification.
+    let [ssl, version_of_tls, name, cipher] = [0x20_u8, 0x21, 0x22, 0x23];
+    let ((origin, headers), authority, scratch) = (origin(), Authority::new("Test"), Scratch::new());
+    let signed = authority.sign(&["localhost"]);
+    let (cert, key) = (scratch.file("a.pem", &signed.cert), scratch.file("a.key", &signed.key));
+    let ca = scratch.file("ca.pem", &authority.pem);
+    let tls = json!({
+        "certificates": [{ "cert": cert, "key": key }],
+        "clientCertificates": { "mode": "optional", "caFile": ca },
+    });
+    let balancer = start(origin.address(), "v2", &json!({ "listeners": { "web": { "tls": tls } } }));
+    let known = authority.sign_client("ops");
+    for (versions, version) in [(&ONLY_13, "TLSv1.3"), (&ONLY_12, "TLSv1.2")] {
+        for (shown, verified) in [(Some(&known), true), (None, false)] {
+            let mut client = authority.client().versions(versions);
+            if let Some(known) = shown {
+                client = client.identity(known);
+            }
+            let bridge = client.bridge(balancer.address(), "localhost");
+            // The second takes up the first one's session, where it has one.
+            for _ in 0..2 {
+                assert_eq!(RawClient::connect(bridge.address()).get("/").text(), "served");
+                let header = headers.lock().unwrap().pop().unwrap();
+                let all = fields(&header[16 + 12..]);
+                let (_, value) = all.iter().find(|(kind, _)| *kind == ssl).unwrap();
+                let (flags, within) = value.split_at(5);
+                let what = (version, verified, flags);
+                assert_eq!(flags[1..] == [0; 4], verified, "{what:?}");
+                // Over TLS, and a certificate was shown on this connection or on the one whose session it takes up.
+                assert_eq!((flags[0] & 1, flags[0] & 6 != 0), (1, verified), "{what:?}");
+                let within = fields(within);
+                let text = |kind| {
+                    let found = within.iter().find(|(found, _)| *found == kind);
+                    found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+                };
+                assert_eq!(text(version_of_tls).as_deref(), Some(version));
+                assert_eq!(text(name), verified.then(|| "ops".to_owned()), "{what:?}");
+                assert!(text(cipher).is_some_and(|cipher| !cipher.is_empty()), "{what:?}");
+            }
+        }
     }
 }
 

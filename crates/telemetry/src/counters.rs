@@ -169,9 +169,11 @@ pub struct ProxyCounters {
 /// Handshakes with clients.
 #[derive(Debug, Default)]
 pub struct TlsCounters {
-    /// Those that came to their end.
-    pub handshakes: Counter,
-    /// Those of them that took up an earlier connection.
+    /// Those that came to their end, with TLS 1.2.
+    pub tls12: Counter,
+    /// Those that came to their end, with TLS 1.3.
+    pub tls13: Counter,
+    /// Those of either that took up an earlier connection.
     pub resumed: Counter,
     /// Those that failed.
     pub failed: Counter,

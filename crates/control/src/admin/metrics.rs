@@ -16,7 +16,7 @@ use super::answer::{Answer, Success, succeeded};
 use super::asked::Query;
 use super::openapi::LookDenials;
 use super::servers::Views;
-use super::status::{Times, by_class, decimal, times};
+use super::status::{Times, Tls, by_class, decimal, times};
 use super::views::ServerView;
 
 /// Whether this node does its work.
@@ -126,6 +126,7 @@ pub(super) struct Metrics {
     tunnels: u64,
     /// Client connections that were ended because the client did what known attacks do.
     clients_cut: u64,
+    tls: Tls,
     bytes_in: u64,
     bytes_out: u64,
     rates: Rates,
@@ -196,6 +197,7 @@ pub(super) async fn node(State(api): State<Api>, query: Query) -> Answer {
         total_connections: counters.connections_accepted.get(),
         tunnels: counters.tunnels_active.get(),
         clients_cut: counters.clients_cut.get(),
+        tls: Tls::of(&counters.tls),
         bytes_in: counters.bytes_in.get(),
         bytes_out: counters.bytes_out.get(),
         rates,

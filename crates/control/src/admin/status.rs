@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use loadweaver_proxy::{PoolState, ServerState, Snapshot};
-use loadweaver_telemetry::counters::{ProxyCounters, StatusClasses};
+use loadweaver_telemetry::counters::{ProxyCounters, StatusClasses, TlsCounters};
 use loadweaver_telemetry::latency::Latency;
 use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
@@ -98,14 +98,35 @@ struct Connections {
     active: u64,
 }
 
+/// Handshakes with clients since the start.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Tls {
+pub(super) struct Tls {
+    /// That came to their end.
     handshakes: u64,
+    /// Those, by the version of TLS.
+    versions: BTreeMap<&'static str, u64>,
+    /// Those of them that took up an earlier connection.
     resumed: u64,
     failed: u64,
+    /// Given up after `handshakeTimeout`.
     timed_out: u64,
+    /// Given up for new ones, because they waited for their client while as many were under way as `maxHandshakes` allows.
     crowded_out: u64,
+}
+
+impl Tls {
+    pub(super) fn of(counters: &TlsCounters) -> Self {
+        let (tls12, tls13) = (counters.tls12.get(), counters.tls13.get());
+        Self {
+            handshakes: tls12 + tls13,
+            versions: BTreeMap::from([("TLSv1.2", tls12), ("TLSv1.3", tls13)]),
+            resumed: counters.resumed.get(),
+            failed: counters.failed.get(),
+            timed_out: counters.timed_out.get(),
+            crowded_out: counters.crowded_out.get(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -209,13 +230,7 @@ fn node(counters: &ProxyCounters) -> Node {
         retry_budget_exhausted: counters.retry_budget_exhausted.get(),
         bytes_in: counters.bytes_in.get(),
         bytes_out: counters.bytes_out.get(),
-        tls: Tls {
-            handshakes: counters.tls.handshakes.get(),
-            resumed: counters.tls.resumed.get(),
-            failed: counters.tls.failed.get(),
-            timed_out: counters.tls.timed_out.get(),
-            crowded_out: counters.tls.crowded_out.get(),
-        },
+        tls: Tls::of(&counters.tls),
         statuses: by_class(&counters.statuses),
         failures: counters.failures.seen().map(|(failure, count)| (failure.code(), count)).collect(),
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use loadweaver_telemetry::log;
+use rustls::ProtocolVersion;
 
 use crate::deadline::{Alarm, For};
 use crate::listen::Entrance;
@@ -25,7 +26,11 @@ pub(crate) async fn greet(
     let counters = &worker.shared.counters.tls;
     match &greeting {
         Ok(greeting) => {
-            counters.handshakes.increment();
+            match greeting.facts.version {
+                ProtocolVersion::TLSv1_2 => counters.tls12.increment(),
+                // Nothing older is spoken, and nothing newer known.
+                _ => counters.tls13.increment(),
+            }
             if greeting.facts.resumed {
                 counters.resumed.increment();
             }

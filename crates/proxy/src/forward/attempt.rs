@@ -18,15 +18,17 @@ use crate::forward::flow::{Broken, Coding, Ends, Flow, Upload, Waits};
 use crate::forward::relay;
 use crate::pool::Permit;
 use crate::stream::http2::NoAnswer;
+use crate::upstream::Lease;
 use crate::upstream::announce::Announced;
-use crate::upstream::{self, Lease, Manner};
 use crate::websocket::{self, WEBSOCKET};
+
+pub(crate) use wait::watch;
+
+mod connect;
+mod wait;
 
 /// Interim answers before a final one; a server that sends more is not going to answer.
 const MAX_INTERIM: u32 = 32;
-
-/// How long an answer may take before it is worth two system calls to notice that nobody waits for it any more.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 /// An attempt that got no answer.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules out another")]
@@ -73,7 +75,7 @@ pub(crate) async fn run(
             permit.server.counters.reused.increment();
             lease
         }
-        None => match connect(x, effort, &permit, now, (fresh, announced)).await {
+        None => match connect::connect(x, effort, &permit, now, (fresh, announced)).await {
             Ok(lease) if lease.reused => {
                 permit.server.counters.reused.increment();
                 lease
@@ -103,42 +105,6 @@ pub(crate) async fn run(
     x.alarm.clear(For::Attempt);
     effort.taken += talk.answer.upload.taken;
     talk.finish(x, heard, now)
-}
-
-/// A new connection, or a place on one that is shared.
-async fn connect(
-    x: &Exchange<'_>,
-    effort: &Effort,
-    permit: &Permit,
-    now: Nanos,
-    (fresh, announced): (bool, Option<Announced>),
-) -> Result<Lease, Failure> {
-    let config = &effort.pool.config;
-    let limit = config.timeouts.connect;
-    let may_share = match config.protocol {
-        Protocol::Auto => config.tls.is_some(),
-        Protocol::Http1 => false,
-        Protocol::Http2 | Protocol::H2c => true,
-    };
-    if may_share {
-        let terms = (config.protocol, &config.connection_pool, limit);
-        if x.websocket.is_some() {
-            // Boxed: no other exchange pays for its room.
-            let leased = upstream::socket::lease(x.worker, &permit.server, x.alarm, terms, fresh);
-            return Box::pin(leased).await;
-        }
-        return upstream::shared::lease(x.worker, &permit.server, x.alarm, terms, fresh).await;
-    }
-    let Some(announced) = announced else {
-        return upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), Manner::Usual(&[]))
-            .await;
-    };
-    let header = announced.header(x);
-    let manner = Manner::Usual(&header);
-    let connecting = upstream::connect(&permit.server, &x.worker.stock, x.alarm, (now, limit), manner);
-    let mut lease = Box::pin(connecting).await?;
-    lease.announced = Some(Box::new(announced));
-    Ok(lease)
 }
 
 /// The conversation with one server up to the head of its final answer.
@@ -374,69 +340,6 @@ impl Talk {
         Ok(())
     }
 
-    /// Moves the deadlines when somebody has done something, or somebody else has to.
-    fn set_deadlines(&mut self, x: &Exchange<'_>, effort: &Effort) {
-        let uploading = self.answer.uploaded == Upload::Flowing;
-        let waits = if uploading { self.answer.upload.waits } else { Waits::Source };
-        let now_watched = (waits, uploading, self.answer.upload.written + self.answer.upload.taken);
-        let before = self.watched.replace(now_watched);
-        let rearm = std::mem::take(&mut self.rearm);
-        // The first time round without a body the deadline stands already.
-        if (before == Some(now_watched) || (before.is_none() && !uploading)) && !rearm {
-            return;
-        }
-        let now = x.worker.deadlines.now();
-        let timeouts = &effort.pool.config.timeouts;
-        if self.waits_for_client() {
-            x.alarm.clear(For::Server);
-            x.alarm.clear(For::Attempt);
-            x.alarm.set(For::Client, now, x.snapshot.config.timeouts.body);
-        } else {
-            x.alarm.clear(For::Client);
-            x.alarm.set(For::Server, now, if uploading { timeouts.idle } else { timeouts.response });
-            x.alarm.set(For::Attempt, now, effort.pool.config.retry.per_try_timeout);
-        }
-    }
-
-    fn waits_for_client(&self) -> bool {
-        self.answer.uploaded == Upload::Flowing && self.answer.upload.waits == Waits::Source
-    }
-
-    fn overdue(&self, x: &Exchange<'_>) -> Option<Failure> {
-        let sending = self.answer.uploaded == Upload::Flowing;
-        if x.worker.cutting.get() || self.answer.permit.server.is_cut() {
-            Some(Failure::DrainDeadline)
-        } else if x.alarm.is_due(For::Exchange) {
-            Some(Failure::TotalTimeout)
-        } else if x.alarm.is_due(For::Client) && self.answer.uploaded == Upload::Flowing {
-            Some(Failure::BodyTimeout)
-        } else if x.alarm.is_due(For::Server) {
-            Some(if sending { Failure::UploadStalled } else { Failure::ResponseTimeout })
-        } else if x.alarm.is_due(For::Attempt) {
-            Some(Failure::PerTryTimeout)
-        } else {
-            None
-        }
-    }
-
-    /// Watches the client while it has nothing to do but wait.
-    fn watch_client(&mut self, cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Result<(), Failure>> {
-        if self.answer.uploaded == Upload::Flowing {
-            return Poll::Pending;
-        }
-        // To watch a socket that the reactor does not know of costs system calls, which an answer that comes soon
-        // would not repay. So it is watched from when the answer is late.
-        if !x.client.stream.is_known() && !x.alarm.is_due(For::Client) {
-            if !self.patient {
-                self.patient = true;
-                x.alarm.set(For::Client, x.worker.deadlines.now(), PATIENCE);
-            }
-            return Poll::Pending;
-        }
-        x.alarm.clear(For::Client);
-        watch(cx, x).map(Err)
-    }
-
     fn finish(
         mut self,
         x: &mut Exchange<'_>,
@@ -479,23 +382,6 @@ impl Talk {
         self.answer.at = at;
         Ok(self.answer)
     }
-}
-
-/// Notices a client that is gone, and takes in what it sends next. An end of its sending is not the end: it may have
-/// half-closed and wait for the answer.
-pub(crate) fn watch(cx: &mut Context<'_>, x: &mut Exchange<'_>) -> Poll<Failure> {
-    let client = &mut *x.client;
-    if let Some(stream) = client.stream.framed() {
-        return stream.poll_gone(cx).map(|()| Failure::ClientClosed);
-    }
-    while !client.ended && client.buffer.takes_more() {
-        match std::task::ready!(client.stream.poll_read(cx, &mut client.buffer, &x.worker.stock)) {
-            Ok(0) => client.ended = true,
-            Ok(_) => {}
-            Err(_) => return Poll::Ready(Failure::ClientClosed),
-        }
-    }
-    Poll::Pending
 }
 
 /// 101 ends the HTTP part of a connection and is final in that sense.

@@ -13,5 +13,7 @@ mod details;
 mod messages;
 #[path = "protocol/rules.rs"]
 mod rules;
+#[path = "protocol/streams.rs"]
+mod streams;
 #[path = "protocol/wire.rs"]
 mod wire;

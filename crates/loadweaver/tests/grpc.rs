@@ -11,6 +11,7 @@ use http::{HeaderMap, Request, Response};
 use loadweaver_testkit::config::{merge, one_pool, one_pool_with};
 use loadweaver_testkit::http2::client::{Reply, request};
 use loadweaver_testkit::http2::origin::send;
+use loadweaver_testkit::peer::grpcio_python;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::Authority;
 use loadweaver_testkit::{Balancer, Http2Client, Http2Origin, Peer};
@@ -18,16 +19,8 @@ use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
 
-/// The Python that has grpcio; `./scripts/test` puts it there.
-fn python() -> PathBuf {
-    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = workspace.join("target/grpcio-1.76.0/bin/python");
-    assert!(python.exists(), "there is no {}; ./scripts/test grpcio installs it", python.display());
-    python
-}
-
 fn talk(balancer: &Balancer, ca: Option<PathBuf>) {
-    let mut client = Command::new(python());
+    let mut client = Command::new(grpcio_python());
     client.arg("-c").arg(include_str!("grpc/client.py")).arg(balancer.address().to_string()).args(ca);
     let output = client.output().expect("python starts");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -36,7 +29,7 @@ fn talk(balancer: &Balancer, ca: Option<PathBuf>) {
 
 #[test]
 fn grpcio_calls_grpcio_in_the_clear() {
-    let server = Peer::script(&python(), include_str!("grpc/server.py"), &[]);
+    let server = Peer::grpcio(include_str!("grpc/server.py"), &[]);
     let balancer =
         Balancer::start(BINARY, &one_pool_with(&[server.address()], &json!({ "protocol": "h2c" })));
     talk(&balancer, None);
@@ -48,7 +41,7 @@ fn grpcio_calls_grpcio_over_tls() {
     let signed = authority.sign(&["test"]);
     let (cert, key) = (files.file("cert.pem", &signed.cert), files.file("key.pem", &signed.key));
     let ca = files.file("ca.pem", &authority.pem);
-    let server = Peer::script(&python(), include_str!("grpc/server.py"), &[&cert, &key]);
+    let server = Peer::grpcio(include_str!("grpc/server.py"), &[&cert, &key]);
     let mut config = one_pool(&[server.address()], &json!({}));
     let tls = json!({ "caFile": ca, "serverName": "test" });
     merge(&mut config, &json!({ "pools": { "app": { "tls": tls } } }));

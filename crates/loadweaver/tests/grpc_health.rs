@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use loadweaver_testkit::config::one_pool_with;
 use loadweaver_testkit::scratch::Scratch;
@@ -12,16 +12,8 @@ use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
 
-/// The Python that has grpcio and its health service; `./scripts/test` puts it there.
-fn python() -> PathBuf {
-    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = workspace.join("target/grpcio-1.76.0/bin/python");
-    assert!(python.exists(), "there is no {}; ./scripts/test grpcio installs it", python.display());
-    python
-}
-
 fn start(arguments: &[&Path]) -> Peer {
-    Peer::script(&python(), include_str!("grpc/health.py"), arguments)
+    Peer::grpcio(include_str!("grpc/health.py"), arguments)
 }
 
 /// A balancer in front of one server; `more` are the pool's other keys.
@@ -95,7 +87,7 @@ fn calls_go_over_the_tls_of_the_pool_or_their_own() {
 
 #[test]
 fn a_server_without_the_health_service_is_said_to_have_none() {
-    let server = Peer::script(&python(), include_str!("grpc/server.py"), &[]);
+    let server = Peer::grpcio(include_str!("grpc/server.py"), &[]);
     let check = json!({ "startDown": false });
     let words = "grpc status 12 UNIMPLEMENTED: the server has no grpc.health.v1.Health";
     wait_for(&balancer(server.address(), &check, &json!({ "protocol": "h2c" })), "down", words);

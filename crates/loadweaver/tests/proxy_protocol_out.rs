@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use loadweaver_testkit::config::{merge, one_pool};
 use loadweaver_testkit::origin::reply;
+use loadweaver_testkit::peer::nginx_command;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::Authority;
 use loadweaver_testkit::wire::Stream;
@@ -219,17 +220,11 @@ fn haproxy_and_nginx_hear_whom_we_serve() {
             command
         });
         let nginx = Peer::start(|port, scratch| {
-            let folder = scratch.path().display();
-            let text = format!(
-                "daemon off; master_process off; error_log stderr; pid {folder}/pid;\nevents {{}}\n\
-                 http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;\n\
-                 fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
-                 server {{ listen 127.0.0.1:{port} proxy_protocol;\n\
-                 location / {{ return 200 \"$proxy_protocol_addr:$proxy_protocol_port\"; }} }} }}\n"
+            let server = format!(
+                "listen 127.0.0.1:{port} proxy_protocol;\n\
+                 location / {{ return 200 \"$proxy_protocol_addr:$proxy_protocol_port\"; }}"
             );
-            let mut command = Command::new("nginx");
-            command.arg("-p").arg(scratch.path()).arg("-c").arg(scratch.file("nginx.conf", text));
-            command
+            nginx_command(scratch, &server)
         });
         for (name, server) in [("haproxy", haproxy), ("nginx", nginx)] {
             let patch = json!({ "pools": { "app": { "healthCheck": { "type": "http" } } } });

@@ -9,6 +9,7 @@ use loadweaver_testkit::config::merge;
 use loadweaver_testkit::eventually::{PATIENCE, holds_within};
 use loadweaver_testkit::http2::Http2Origin;
 use loadweaver_testkit::origin::reply;
+use loadweaver_testkit::peer::nginx_command;
 use loadweaver_testkit::process::Process;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::{Authority, TlsOrigin};
@@ -263,13 +264,9 @@ fn is_open(name: &Path) -> bool {
 #[test]
 fn real_servers_are_served_from_their_sockets() {
     let scratch = Scratch::new();
-    let folder = scratch.path().display();
     let nginx = format!(
-        "daemon off; master_process off; error_log stderr; pid {folder}/pid;\n\
-         events {{}}\n\
-         http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;\n\
-         fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
-         server {{ listen unix:{folder}/nginx.sock; return 200 \"nginx $host $http_x_forwarded_for\"; }} }}\n"
+        "listen unix:{}/nginx.sock; return 200 \"nginx $host $http_x_forwarded_for\";",
+        scratch.path().display()
     );
     let python = "
 import http.server, socketserver, sys
@@ -287,9 +284,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer): daemon
 Server(sys.argv[1], Handler).serve_forever()
 ";
     let (first, second) = (scratch.path().join("nginx.sock"), scratch.path().join("python.sock"));
-    let nginx = Process::start(
-        Command::new("nginx").arg("-p").arg(scratch.path()).arg("-c").arg(scratch.file("nginx.conf", nginx)),
-    );
+    let nginx = Process::start(&mut nginx_command(&scratch, &nginx));
     let python = Process::start(Command::new("python3").arg(scratch.file("server.py", python)).arg(&second));
     // Programs of other makers take their time to start on a busy machine.
     let up = holds_within(PATIENCE * 12, || is_open(&first) && is_open(&second));

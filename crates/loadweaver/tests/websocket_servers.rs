@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use loadweaver_testkit::config::{merge, one_pool_with};
 use loadweaver_testkit::pair::{AnyOrigin, Wire, socket};
+use loadweaver_testkit::peer::nginx_command;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::{Authority, TlsOrigin};
 use loadweaver_testkit::{Balancer, Http2Origin, Peer};
@@ -18,23 +18,16 @@ fn nginx(origin: SocketAddr, authority: &Authority) -> Peer {
     let signed = authority.sign(&["test"]);
     Peer::start(|port, scratch| {
         let (cert, key) = (scratch.file("cert.pem", &signed.cert), scratch.file("key.pem", &signed.key));
-        let folder = scratch.path().display();
-        let text = format!(
-            "daemon off; master_process off; error_log stderr; pid {folder}/pid;\n\
-             events {{}}\n\
-             http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;\n\
-             fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
-             server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {}; ssl_certificate_key {};\n\
+        let server = format!(
+            "listen 127.0.0.1:{port} ssl http2; ssl_certificate {}; ssl_certificate_key {};\n\
              location = /spoken {{ return 200 $server_protocol; }}\n\
              location = /refused {{ return 403; }}\n\
              location / {{ proxy_pass http://{origin}; proxy_http_version 1.1; proxy_buffering off;\n\
-             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }} }} }}\n",
+             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}",
             cert.display(),
             key.display()
         );
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(scratch.path()).arg("-c").arg(scratch.file("nginx.conf", text));
-        command
+        nginx_command(scratch, &server)
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::eventually::{PATIENCE, holds_within};
@@ -33,17 +33,11 @@ impl Peer {
                 scratch.file(name, content);
             }
             let folder = scratch.path().display();
-            let text = format!(
-                "daemon off; master_process off; error_log stderr; pid {folder}/pid;\n\
-                 events {{}}\n\
-                 http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;\n\
-                 fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
-                 server {{ listen 127.0.0.1:{port} {listen}; root {folder}; {server}\n\
-                 location = /echo {{ client_max_body_size 64m; return 200 \"$request_method $server_protocol\"; }} }} }}\n"
+            let server = format!(
+                "listen 127.0.0.1:{port} {listen}; root {folder}; {server}\n\
+                 location = /echo {{ client_max_body_size 64m; return 200 \"$request_method $server_protocol\"; }}"
             );
-            let mut command = Command::new("nginx");
-            command.arg("-p").arg(scratch.path()).arg("-c").arg(scratch.file("nginx.conf", text));
-            command
+            nginx_command(scratch, &server)
         })
     }
 
@@ -59,6 +53,11 @@ impl Peer {
                 .current_dir(scratch.path());
             command
         })
+    }
+
+    /// Python with grpcio running the script, which is given its port and then the arguments.
+    pub fn grpcio(script: &str, arguments: &[&Path]) -> Self {
+        Self::script(&grpcio_python(), script, arguments)
     }
 
     /// Python running the script, which is given its port and then the arguments.
@@ -144,6 +143,29 @@ impl Peer {
     pub fn kill(&mut self) {
         self.process.kill();
     }
+}
+
+/// nginx in the foreground with one server, of which these are the directives; all that it writes goes to the folder.
+pub fn nginx_command(scratch: &Scratch, server: &str) -> Command {
+    let folder = scratch.path().display();
+    let text = format!(
+        "daemon off; master_process off; error_log stderr; pid {folder}/pid;\n\
+         events {{}}\n\
+         http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b;\n\
+         fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
+         server {{ {server} }} }}\n"
+    );
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(scratch.path()).arg("-c").arg(scratch.file("nginx.conf", text));
+    command
+}
+
+/// The Python that has grpcio and its health service; `./scripts/test` puts it there.
+pub fn grpcio_python() -> PathBuf {
+    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = workspace.join("target/grpcio-1.76.0/bin/python");
+    assert!(python.exists(), "there is no {}; ./scripts/test grpcio installs it", python.display());
+    python
 }
 
 /// An address of 127.0.0.1 that was free a moment ago.

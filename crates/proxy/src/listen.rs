@@ -16,6 +16,7 @@ use loadweaver_config::{Protocols, ProxyProtocol};
 use loadweaver_http1::Version;
 use loadweaver_telemetry::counters::Gauge;
 use loadweaver_telemetry::event::Event;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -259,6 +260,10 @@ async fn next(
     while let Some(front) = entrance.front(&worker.shared.snapshot.load())
         && front.is_full()
     {
+        somebody(listener).await?;
+        if !front.is_full() {
+            continue;
+        }
         // A few at once are cheaper, but no more than that lose their places to one who has yet to come.
         let few = (front.places() / 64).clamp(1, IN_A_ROW);
         if worker.patience.end(front.crowd(), few, worker.deadlines.now()) == 0 {
@@ -269,6 +274,18 @@ async fn next(
         }
     }
     listener.async_io(Interest::READABLE, accept_one).await
+}
+
+/// Waits until somebody is there to be accepted, and accepts nobody.
+async fn somebody(listener: &AsyncFd<StdListener>) -> io::Result<()> {
+    let look = |socket: &StdListener| {
+        let mut asked = [PollFd::new(socket, PollFlags::IN)];
+        match poll(&mut asked, Some(&Timespec::default()))? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    };
+    listener.async_io(Interest::READABLE, look).await
 }
 
 #[expect(

@@ -37,6 +37,7 @@ mod config;
 pub(crate) mod door;
 mod edit;
 mod events;
+mod exposition;
 mod guard;
 mod metrics;
 mod names;
@@ -65,6 +66,8 @@ pub(crate) struct Api {
     rates: Rates,
     logins: Arc<Logins>,
     streams: Arc<Semaphore>,
+    /// One page of metrics is made at a time: threads are for changes.
+    pages: Arc<Semaphore>,
     document: Arc<OnceLock<String>>,
 }
 
@@ -87,6 +90,7 @@ impl Api {
             rates,
             logins: Arc::default(),
             streams: events::seats(),
+            pages: Arc::new(Semaphore::new(1)),
             document: Arc::default(),
         }
     }

@@ -47,7 +47,7 @@ mod view;
 /// One pool's recoveries, decided.
 mod ward;
 
-pub(crate) use view::PoolView;
+pub(crate) use view::{PoolView, ServerView};
 pub(crate) use ward::TriggerError;
 
 /// Tickets of one ward; a pool that is removed and comes back gets another one's.

@@ -24,6 +24,17 @@ pub enum Blame {
     Operator,
 }
 
+impl Blame {
+    /// As operators read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// Declares the enum and the list of all its values from one text, so that no list can fall behind.
 macro_rules! failures {
     ($($(#[$doc:meta])* $name:ident,)+) => {

@@ -61,6 +61,7 @@ pub struct Health {
     penalty: Penalty,
     history: History,
     uptime: Uptime,
+    transitions: u64,
 }
 
 impl Health {
@@ -80,7 +81,13 @@ impl Health {
             penalty: Penalty::default(),
             history: History::default(),
             uptime: Uptime::default(),
+            transitions: 0,
         }
+    }
+
+    /// How often the verdict has changed.
+    pub fn transitions(&self) -> u64 {
+        self.transitions
     }
 
     /// The same server under other rules. History, uptime and penalty go on. The verdict stays where probes
@@ -402,6 +409,7 @@ impl Health {
         self.history.changed(from, to, &reason, now);
         self.reason.clone_from(&reason);
         self.since = now;
+        self.transitions += 1;
         self.inherited = None;
         self.good = 0;
         self.bad = 0;

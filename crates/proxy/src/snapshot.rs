@@ -222,6 +222,11 @@ impl Snapshot {
         })
     }
 
+    /// What its listeners shake hands with.
+    pub fn fronts(&self) -> impl Iterator<Item = &Arc<Front>> {
+        self.security.fronts.iter().flatten()
+    }
+
     /// A pool by its name.
     pub fn pool(&self, name: &str) -> Option<&Arc<PoolState>> {
         self.pools.iter().find(|pool| &*pool.config.name == name)

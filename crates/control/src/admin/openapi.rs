@@ -9,7 +9,9 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Api, answer, config, events, metrics, pools, recoveries, routes as routing, servers, webhooks};
+use super::{
+    Api, answer, config, events, exposition, metrics, pools, recoveries, routes as routing, servers, webhooks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -66,6 +68,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(metrics::node))
         .routes(routes!(metrics::servers))
         .routes(routes!(metrics::requests))
+        .routes(routes!(exposition::metrics))
         .routes(routes!(events::events))
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::test))

@@ -74,6 +74,8 @@ pub struct TlsDetails {
     pub common_name: Option<String>,
     /// The client has shown a certificate, and it was found good.
     pub verified: bool,
+    /// It has shown it on an earlier connection, whose session this one takes up.
+    pub resumed: bool,
 }
 
 /// Why something is no header that is acceptable.

@@ -150,10 +150,14 @@ fn keeps_what_is_of_use_and_writes_it_again() {
             cipher: Some("TLS_AES_128_GCM_SHA256".to_owned()),
             common_name: Some("ops".to_owned()),
             verified: true,
+            resumed: false,
         }),
     };
-    for ends in [ends("192.0.2.1:1", "192.0.2.2:2"), ends("[2001:db8::1]:1", "[::1]:2")] {
-        let preface = Preface { ends: Some(ends), details: details.clone() };
+    let resumed = TlsDetails { resumed: true, ..details.tls.clone().unwrap() };
+    let resumed = Details { tls: Some(resumed), ..details.clone() };
+    let all = [(ends("192.0.2.1:1", "192.0.2.2:2"), details), (ends("[2001:db8::1]:1", "[::1]:2"), resumed)];
+    for (ends, details) in all {
+        let preface = Preface { ends: Some(ends), details };
         let mut out = Vec::new();
         write_v2(&mut out, &preface);
         assert_eq!(read(&out).unwrap().unwrap(), (preface, out.len()));

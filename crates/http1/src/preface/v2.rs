@@ -164,6 +164,7 @@ fn tls(value: &[u8]) -> Result<Option<TlsDetails>, PrefaceError> {
         fields = rest;
     }
     tls.verified = client & (CLIENT_CERT_CONN | CLIENT_CERT_SESS) != 0 && *verify == [0; 4];
+    tls.resumed = tls.verified && client & CLIENT_CERT_CONN == 0;
     Ok((client & CLIENT_SSL != 0).then_some(tls))
 }
 
@@ -195,7 +196,11 @@ pub(super) fn write(out: &mut Vec<u8>, ends: Option<Ends>, details: &Details) {
 }
 
 fn ssl(tls: &TlsDetails) -> Vec<u8> {
-    let client = if tls.verified { CLIENT_SSL | CLIENT_CERT_CONN } else { CLIENT_SSL };
+    let client = match (tls.verified, tls.resumed) {
+        (false, _) => CLIENT_SSL,
+        (true, false) => CLIENT_SSL | CLIENT_CERT_CONN | CLIENT_CERT_SESS,
+        (true, true) => CLIENT_SSL | CLIENT_CERT_SESS,
+    };
     let mut value = vec![client, 0, 0, 0, u8::from(!tls.verified)];
     put(&mut value, SSL_VERSION, tls.version.as_deref().map(str::as_bytes));
     put(&mut value, SSL_CN, tls.common_name.as_deref().map(str::as_bytes));

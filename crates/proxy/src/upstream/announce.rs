@@ -78,6 +78,7 @@ fn tls(greeting: &Greeting) -> TlsDetails {
         cipher: greeting.facts.cipher.and_then(usual_name).map(str::to_owned),
         common_name: shown.and_then(|shown| shown.common_name.clone()),
         verified: shown.is_some(),
+        resumed: shown.is_some() && greeting.facts.resumed,
     }
 }
 

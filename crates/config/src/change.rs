@@ -93,8 +93,9 @@ impl Change {
     pub fn between(old: &Config, new: &Config) -> Self {
         let before: HashMap<&str, &Pool> = old.pools.iter().map(|pool| (&*pool.name, pool)).collect();
         let servers = new.pools.iter().filter_map(|pool| {
-            let was = before.get(&*pool.name).filter(|was| was.servers != pool.servers)?;
-            let servers = Difference::between(&was.servers, &pool.servers);
+            let was = before.get(&*pool.name)?;
+            let ends = was.servers.common_ends(&pool.servers);
+            let servers = Difference::between(was.servers.between(ends), pool.servers.between(ends));
             (!servers.is_empty()).then(|| ServerDifference { pool: Arc::clone(&pool.name), servers })
         });
         Self {
@@ -152,6 +153,9 @@ impl Change {
             // Few servers have a recovery of their own, and most of a change's servers are as they were.
             let of_its_own = |server: &Server| server.recovery.is_some();
             let mut known: Option<HashMap<&str, &Server>> = None;
+            if pool.servers.tally().recoveries == 0 {
+                continue;
+            }
             for (index, server) in pool.servers.iter().enumerate().filter(|(_, server)| of_its_own(server)) {
                 let known = known.get_or_insert_with(|| {
                     let servers = was.iter().flat_map(|was| &was.servers);

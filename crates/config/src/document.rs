@@ -6,7 +6,6 @@
 //! from becoming a large tree.
 
 use std::fmt;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use indexmap::map::Entry;
@@ -15,7 +14,7 @@ use serde_json::Number;
 
 use crate::MAX_CONFIG_BYTES;
 use crate::issue::{Fault, Issues, Report, shown};
-use crate::model::pool::Server;
+use crate::model::servers::Servers;
 
 /// Deepest nesting; the format itself needs 7.
 pub(crate) const MAX_DEPTH: usize = 32;
@@ -35,7 +34,7 @@ pub(crate) enum Node {
     /// What could not be read, and was reported.
     Unread,
     /// A list of servers that was read before, and about which there is nothing new to say.
-    Servers(Vec<Arc<Server>>),
+    Servers(Servers),
 }
 
 /// A JSON string.

@@ -12,6 +12,7 @@ pub(crate) mod probe;
 pub(crate) mod recovery;
 pub(crate) mod route;
 pub(crate) mod secret;
+pub(crate) mod servers;
 pub(crate) mod tls;
 
 use admin::Admin;

@@ -17,14 +17,13 @@ mod lists;
 mod warnings;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::check::{is_circle, misfit, server_alone};
 use crate::document::{self, Node};
 use crate::expand::{self, Env};
 use crate::issue::{Issues, Report};
-use crate::model::pool::{Server, ServerState};
+use crate::model::pool::Server;
 use crate::rewrite::layout::Layout;
 use crate::rewrite::place;
 use crate::{Config, Parsed};
@@ -92,23 +91,11 @@ impl Reading {
         &self.parsed
     }
 
-    /// Has servers that say the same as those of `other` stand in memory once. What is compared with that afterwards is
-    /// the same by a look at where it stands, and of thousands that is nearly every one.
+    /// Has servers that say the same as those of `other` stand in memory once.
     pub fn share_with(&mut self, other: &Config) {
         for pool in &mut self.parsed.config.pools {
-            let Some(known) = other.pools.iter().find(|known| known.name == pool.name) else { continue };
-            let mut by_id = None;
-            let mut likely = known.servers.iter();
-            for server in &mut pool.servers {
-                let same = likely.next().filter(|known| Arc::ptr_eq(known, server) || known == &server);
-                let same = same.or_else(|| {
-                    let ids = || known.servers.iter().map(|server| (&*server.id, server)).collect();
-                    let by_id: &HashMap<&str, &Arc<Server>> = by_id.get_or_insert_with(ids);
-                    by_id.get(&*server.id).copied().filter(|known| known == &server)
-                });
-                if let Some(same) = same {
-                    *server = Arc::clone(same);
-                }
+            if let Some(known) = other.pools.iter().find(|known| known.name == pool.name) {
+                pool.servers.share_with(&known.servers);
             }
         }
     }
@@ -170,18 +157,19 @@ impl Reading {
                 return None;
             }
         }
-        let all = || others().chain(&added);
         if added.iter().any(|server| misfit(before, server).is_some()) {
             return None;
         }
-        let has_weight = all().any(|server| server.weight > 0);
-        let is_active = all().any(|server| server.state == ServerState::Active);
-        if !has_weight || !is_active || gone.iter().chain(&added).any(|server| is_circle(config, server)) {
+        if gone.iter().chain(&added).any(|server| is_circle(config, server)) {
+            return None;
+        }
+        let servers = before.servers.spliced(gap.head..tail, added)?;
+        if servers.tally().weightless == servers.len() || servers.tally().active == 0 {
             return None;
         }
         let mut config = config.clone();
         let pool = config.pools.get_mut(gap.list)?;
-        pool.servers.splice(gap.head..tail, added);
+        pool.servers = servers;
         let warnings = warnings::after(warnings, before, pool)?;
         Some(Parsed { config, warnings })
     }

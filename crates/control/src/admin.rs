@@ -25,7 +25,7 @@ use crate::current::Current;
 use crate::plane::{Sight, Watched};
 use crate::rates::Rates;
 use crate::readiness::Stage;
-use answer::{Answer, Denied, Failure, Success, succeeded};
+use answer::{Answer, Denied, Failure, Success, succeeded_with_all};
 use asked::Query;
 use guard::Logins;
 use openapi::LookDenials;
@@ -126,7 +126,9 @@ pub(crate) async fn serve(listener: io::Result<door::Door>, identity: tls::Ident
 /// Everything at a glance.
 #[utoipa::path(get, path = "/status", tag = "node", responses((status = 200, body = Success<status::Status>), LookDenials))]
 async fn status(State(api): State<Api>) -> Response {
-    succeeded(status::of(&api.watched, &api.current.load(), api.sight.get()))
+    let snapshot = api.current.load();
+    let servers = snapshot.pools.iter().map(|pool| pool.servers.len()).sum();
+    succeeded_with_all(servers, status::of(&api.watched, &snapshot, api.sight.get()))
 }
 
 /// The thread answers, so the process lives. Needs no token.

@@ -284,7 +284,7 @@ impl Care {
 }
 
 fn heals(pool: &Pool) -> bool {
-    pool.recovery.is_some() || pool.servers.iter().any(|server| server.recovery.is_some())
+    pool.recovery.is_some() || pool.servers.tally().recoveries > 0
 }
 
 fn seats(pool: &Pool) -> Vec<Seat> {

@@ -70,7 +70,8 @@ fn new_names(next: &Snapshot, running: &Snapshot) -> Names {
 
 fn names_in(snapshot: &Snapshot) -> Names {
     let mut names = Names::new();
-    for server in snapshot.pools.iter().flat_map(|pool| &pool.servers) {
+    let pools = snapshot.pools.iter().filter(|pool| pool.config.servers.tally().named > 0);
+    for server in pools.flat_map(|pool| &pool.servers) {
         if server.is_named() {
             names.entry(server.config.host.clone()).or_default().push(Arc::clone(server));
         }
@@ -285,9 +286,11 @@ mod tests {
         running.pools[0].servers[2..]
             .iter()
             .for_each(|server| server.set_address(Some(Address::Ip(([127, 0, 0, 1], 1).into()))));
-        Arc::make_mut(&mut config.pools[0].servers[1]).host = "new.test".to_owned();
-        // Known by name, but another server.
-        Arc::make_mut(&mut config.pools[0].servers[3]).port = 3;
+        config.pools[0].servers.edit(|servers| {
+            Arc::make_mut(&mut servers[1]).host = "new.test".to_owned();
+            // Known by name, but another server.
+            Arc::make_mut(&mut servers[3]).port = 3;
+        });
         let next = running.next(2, config).unwrap();
         assert_eq!(new_names(&next, &running).into_keys().collect::<Vec<_>>(), ["app.test", "new.test"]);
     }

@@ -53,6 +53,32 @@ pub struct Pick<'a> {
     pub tried: &'a [usize],
 }
 
+/// Who the members are after a change, told from those before: so many at the beginning and at the end are what they
+/// were, however many they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Membership<'m> {
+    /// Members at the beginning that stay.
+    pub head: usize,
+    /// Those between, and where each of them stood, if it did.
+    pub middle: &'m [(Member, Option<usize>)],
+    /// Members at the end that stay.
+    pub tail: usize,
+}
+
+impl Membership<'_> {
+    /// What is kept for each member, from what was kept before for each.
+    fn after<T: Copy>(&self, before: &[T], new: impl Fn(&(Member, Option<usize>)) -> T) -> Vec<T> {
+        let head = before.get(..self.head).unwrap_or_default();
+        let tail =
+            before.len().checked_sub(self.tail).and_then(|tail| before.get(tail..)).unwrap_or_default();
+        let mut after = Vec::with_capacity(head.len() + self.middle.len() + tail.len());
+        after.extend_from_slice(head);
+        after.extend(self.middle.iter().map(new));
+        after.extend_from_slice(tail);
+        after
+    }
+}
+
 /// The algorithm of a pool at work, shared by all workers.
 #[derive(Debug)]
 pub struct Balancer {
@@ -90,7 +116,8 @@ impl Balancer {
     /// Sets an algorithm to work; every member has its full share until [`publish`](Self::publish) says
     /// otherwise.
     pub fn new(algorithm: Algorithm, members: &[Member]) -> Self {
-        let balancer = Self::idle(AtWork::new(algorithm, members), members);
+        let weights = members.iter().map(|member| member.weight).collect();
+        let balancer = Self::idle(AtWork::new(algorithm, members), weights);
         balancer.publish(&vec![FULL_SHARE; members.len()]);
         balancer
     }
@@ -105,12 +132,29 @@ impl Balancer {
     /// used for the first time; one that never is leaves no trace.
     #[must_use]
     pub fn succeed(&self, algorithm: Algorithm, members: &[Member], from: &[Option<usize>]) -> Self {
-        let from: Vec<Option<usize>> =
-            (0..members.len()).map(|index| from.get(index).copied().flatten()).collect();
-        let shares: Box<[u16]> = {
+        let from = |index: usize| from.get(index).copied().flatten();
+        let middle: Vec<_> =
+            members.iter().enumerate().map(|(index, member)| (member.clone(), from(index))).collect();
+        self.follow(algorithm, Membership { head: 0, middle: &middle, tail: 0 }, || members.to_vec())
+    }
+
+    /// The same where most members stay what they were. `all` lists them, for an algorithm that has to know them.
+    #[must_use]
+    pub fn follow(
+        &self,
+        algorithm: Algorithm,
+        change: Membership<'_>,
+        all: impl FnOnce() -> Vec<Member>,
+    ) -> Self {
+        let weights = change.after(&self.weights, |(member, _)| member.weight);
+        let places: Vec<_> = (0..self.weights.len()).map(Some).collect();
+        let from = change.after(&places, |(_, from)| *from);
+        let shares = {
             let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-            let share = |old: usize| published.as_ref().and_then(|shares| shares.get(old)).copied();
-            from.iter().map(|place| place.map_or(Some(FULL_SHARE), share).unwrap_or(0)).collect()
+            let nothing = || vec![0; self.weights.len()].into();
+            let before = published.clone().unwrap_or_else(nothing);
+            let share = |old: usize| before.get(old).copied().unwrap_or(0);
+            change.after(&before, |(_, from)| from.map_or(FULL_SHARE, share))
         };
         let algorithm = match (&self.algorithm, algorithm) {
             (AtWork::RoundRobin(it), Algorithm::RoundRobin) => AtWork::RoundRobin(it.succeed()),
@@ -119,20 +163,19 @@ impl Balancer {
             }
             (AtWork::LeastConnections(it), Algorithm::LeastConnections) => {
                 // Laid out by the first `publish`, since until then the order is that of `self`.
-                return Self::idle(AtWork::LeastConnections(it.succeed(&from)), members);
+                return Self::idle(AtWork::LeastConnections(it.succeed(&from)), weights);
             }
-            (AtWork::IpHash(it), Algorithm::IpHash) => AtWork::IpHash(it.succeed(members, &from)),
-            (_, algorithm) => AtWork::new(algorithm, members),
+            (AtWork::IpHash(it), Algorithm::IpHash) => AtWork::IpHash(it.succeed(&all(), &from)),
+            (_, algorithm) => AtWork::new(algorithm, &all()),
         };
-        let balancer = Self::idle(algorithm, members);
+        let balancer = Self::idle(algorithm, weights);
         balancer.publish(&shares);
         balancer
     }
 
     /// Without a table.
-    fn idle(algorithm: AtWork, members: &[Member]) -> Self {
-        let weights = members.iter().map(|member| member.weight).collect();
-        Self { algorithm, weights, published: Mutex::new(None) }
+    fn idle(algorithm: AtWork, weights: Vec<u32>) -> Self {
+        Self { algorithm, weights: weights.into(), published: Mutex::new(None) }
     }
 
     /// Says what each member gets, by index, in thousandths of its weight: 0 is out, 1000 ([`FULL_SHARE`]) and
@@ -186,15 +229,13 @@ impl Balancer {
     }
 
     fn lay_out(&self, shares: &[u16]) {
-        let seats: Vec<Seat> = (0u32..)
-            .zip(&self.weights)
-            .zip(shares)
-            .filter(|&((_, &weight), &share)| weight > 0 && share > 0)
-            .map(|((index, &weight), &share)| {
+        let mut seats = Vec::with_capacity(self.weights.len());
+        for ((index, &weight), &share) in (0u32..).zip(&self.weights).zip(shares) {
+            if weight > 0 && share > 0 {
                 // A configured weight is 1,000 at the most.
-                Seat { index, weight: weight.saturating_mul(u32::from(share)), share }
-            })
-            .collect();
+                seats.push(Seat { index, weight: weight.saturating_mul(u32::from(share)), share });
+            }
+        }
         match &self.algorithm {
             AtWork::RoundRobin(it) => it.publish(&seats),
             AtWork::WeightedRoundRobin(it) => it.publish(&seats),

@@ -3,6 +3,9 @@
 /// Where each server stands.
 mod places;
 
+/// One server's part in that.
+mod seat;
+
 /// The health of the servers, seen together.
 mod verdicts;
 
@@ -15,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use loadweaver_config::{Pool, Server};
-use loadweaver_policy::balance::{Balancer, Member, Pick};
+use loadweaver_policy::balance::{Balancer, Member, Membership, Pick};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::{Health, Observation};
 use loadweaver_policy::retry::{RetryBudget, RetryRules};
@@ -25,7 +28,7 @@ use loadweaver_telemetry::event::EventBus;
 use crate::server::{Leavers, ServerState};
 use crate::tls::Back;
 use places::Places;
-pub(crate) use succession::Before;
+pub(crate) use succession::{Before, Origins};
 use succession::{Lineage, is_in};
 pub use verdicts::HealthView;
 use verdicts::Verdicts;
@@ -63,44 +66,31 @@ pub struct PoolState {
     /// What its servers are spoken to with.
     back: Option<Arc<Back>>,
     /// What the servers were before, for [`PoolState::take_over`].
-    before: Mutex<Vec<Option<Before>>>,
+    origins: Mutex<Origins>,
     bus: EventBus,
     started: Instant,
 }
 
 impl PoolState {
     pub(crate) fn build(config: Secured, bus: EventBus, started: Instant) -> Arc<Self> {
-        let nobody = vec![None; config.0.servers.len()];
-        let pool = Self::with(config, (None, nobody), &Leavers::default(), (bus, started));
+        let nobody = Origins::none(config.0.servers.len());
+        let pool = Self::succeed(config, (None, nobody), &Leavers::default(), (bus, started));
         pool.begin();
         pool
     }
 
-    /// The pool that takes over with a change: `old` is the pool of that name, `before` is where each server of the
+    /// The pool that takes over with a change: `old` is the pool of that name, `origins` is where each server of the
     /// new configuration stands now, `left` are servers that were there not long ago. It lives, and hands over, once
     /// [`PoolState::take_over`] is called.
     pub(crate) fn succeed(
-        config: Secured,
-        (old, before): (Option<&Arc<Self>>, Vec<Option<Before>>),
-        left: &Leavers,
-        (bus, started): (EventBus, Instant),
-    ) -> Arc<Self> {
-        Self::with(config, (old, before), left, (bus, started))
-    }
-
-    fn with(
         (config, back): Secured,
-        (old, before): (Option<&Arc<Self>>, Vec<Option<Before>>),
+        (old, origins): (Option<&Arc<Self>>, Origins),
         left: &Leavers,
         (bus, started): (EventBus, Instant),
     ) -> Arc<Self> {
-        let members: Vec<_> = config
-            .servers
-            .iter()
-            .map(|server| Member { id: server.id.clone(), weight: server.weight })
-            .collect();
+        let between = config.servers.between(origins.ends());
         let new = |server: &Arc<Server>| (&*config.name, Arc::clone(server), back.as_ref());
-        let servers = config.servers.iter().zip(&before).map(|(server, before)| {
+        let states = between.iter().zip(&origins.middle).map(|(server, before)| {
             let known = before.as_ref().and_then(|(pool, index)| pool.servers.get(*index));
             let same_pool = is_in(old, before.as_ref());
             match known {
@@ -112,7 +102,7 @@ impl PoolState {
                 None => Arc::new(ServerState::new(new(server), left)),
             }
         });
-        let servers: Vec<_> = servers.collect();
+        let servers = origins.around(old.map_or(&[], |old| &old.servers), states);
         let same_budget = |old: &&Arc<Self>| {
             let (was, is) = (&old.config.retry, &config.retry);
             (was.budget_percent, was.budget_floor) == (is.budget_percent, is.budget_floor)
@@ -122,20 +112,7 @@ impl PoolState {
             |old| Arc::clone(&old.budget),
         );
         let health = Health::new(&config.health_check, &config.passive_health, &config.flap_damping);
-        let balancer = old.map_or_else(
-            || Balancer::new(config.algorithm, &members),
-            |old| {
-                let place = |before: &Option<Before>| {
-                    before.as_ref().filter(|(pool, _)| Arc::ptr_eq(pool, old)).map(|(_, place)| *place)
-                };
-                // Another machine under a known name has nothing to do yet.
-                let stays = |(before, server): (&Option<Before>, &Arc<Server>)| {
-                    place(before).filter(|place| old.has(*place, server))
-                };
-                let from: Vec<_> = before.iter().zip(&config.servers).map(stays).collect();
-                old.balancer.succeed(config.algorithm, &members, &from)
-            },
-        );
+        let balancer = Self::balancer(old, &config, &origins);
         Arc::new(Self {
             balancer,
             rules: RetryRules::new(&config.retry),
@@ -145,17 +122,32 @@ impl PoolState {
                 || Arc::new(Places::of(&config.servers)),
                 |old| Places::after((&old.places, &old.config.servers), &config.servers),
             ),
-            verdicts: Mutex::new(Verdicts::new(health, members.len())),
+            verdicts: Mutex::new(Verdicts::new(health)),
             down: AtomicBool::new(false),
             lineage: old.map_or_else(Arc::default, |old| Arc::clone(&old.lineage)),
             handed_over: AtomicBool::new(false),
-            before: Mutex::new(before),
+            origins: Mutex::new(origins),
             servers,
             back,
             bus,
             started,
             config,
         })
+    }
+
+    fn balancer(old: Option<&Arc<Self>>, config: &Pool, origins: &Origins) -> Balancer {
+        let member = |server: &Arc<Server>| Member { id: server.id.clone(), weight: server.weight };
+        let all = || config.servers.iter().map(member).collect::<Vec<_>>();
+        let Some(old) = old else { return Balancer::new(config.algorithm, &all()) };
+        let between = config.servers.between(origins.ends()).iter().zip(&origins.middle);
+        let between = between.map(|(server, before)| {
+            let place = before.as_ref().filter(|(pool, _)| Arc::ptr_eq(pool, old)).map(|(_, place)| *place);
+            // Another machine under a known name has nothing to do yet.
+            (member(server), place.filter(|place| old.has(*place, server)))
+        });
+        let middle: Vec<_> = between.collect();
+        let (head, tail) = origins.ends();
+        old.balancer.follow(config.algorithm, Membership { head, middle: &middle, tail }, all)
     }
 
     /// Whether its servers are spoken to with just this.
@@ -173,7 +165,7 @@ impl PoolState {
     }
 
     /// The same, where it likely stands at this place.
-    pub(crate) fn place_from(&self, likely: usize, id: &str) -> Option<usize> {
+    fn place_from(&self, likely: usize, id: &str) -> Option<usize> {
         let is_there = self.config.servers.get(likely).is_some_and(|server| &*server.id == id);
         if is_there { Some(likely) } else { self.place_of(id) }
     }

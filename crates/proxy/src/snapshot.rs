@@ -1,17 +1,17 @@
 //! The immutable running configuration.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use loadweaver_config::{
-    Config, Issues, Listener, Protocols, ProxyProtocol, RedirectHttps, SendProxyProtocol, Server,
+    Config, Issues, Listener, Protocols, ProxyProtocol, RedirectHttps, SendProxyProtocol, Server, Servers,
 };
 use loadweaver_policy::route::{RouteQuery, Router};
 use loadweaver_telemetry::event::EventBus;
 
 use crate::listen::{Entrance, Listening};
-use crate::pool::{Before, PoolState};
+use crate::pool::{Before, Origins, PoolState};
 use crate::server::Leavers;
 use crate::server::ServerState;
 use crate::tls::{Front, Security};
@@ -86,19 +86,9 @@ impl Snapshot {
             if let Some(old) = old.filter(|old| old.config == *pool && old.has_back(back.as_ref())) {
                 return Arc::clone(old);
             }
-            let mut next = 0;
-            let before = pool.servers.iter().map(|server| {
-                let here = old.and_then(|old| Some((Arc::clone(old), old.place_from(next, &server.id)?)));
-                next = here.as_ref().map_or(next, |(_, place)| place + 1);
-                here.or_else(|| departed.remove(&server.id))
-            });
-            let before = before.collect();
-            PoolState::succeed(
-                (pool.clone(), back),
-                (old, before),
-                &self.left,
-                (self.bus.clone(), self.started),
-            )
+            let origins = Origins::find(old, (pool, back.as_ref()), |id| departed.remove(id));
+            let shared = (self.bus.clone(), self.started);
+            PoolState::succeed((pool.clone(), back), (old, origins), &self.left, shared)
         });
         let pools: Vec<_> = pools.collect();
         let left = self.left_after(&pools);
@@ -116,7 +106,7 @@ impl Snapshot {
         let mut left = self.left.clone();
         left.prune(|pool, id| next(pool)?.server(id).map(|server| &*server.config));
         for pool in &self.pools {
-            let there = next(&pool.config.name).map_or(&[][..], |next| &next.config.servers);
+            let there = next(&pool.config.name).map_or(&*NOBODY, |next| &next.config.servers);
             for (place, _) in gone(&pool.config.servers, there, Sameness::Address) {
                 pool.servers.get(place).into_iter().for_each(|server| left.add(&pool.config.name, server));
             }
@@ -128,13 +118,8 @@ impl Snapshot {
     /// that last long.
     fn share_servers(&self, config: &mut Config) {
         for pool in &mut config.pools {
-            let Some(old) = self.pool(&pool.name) else { continue };
-            for (likely, server) in pool.servers.iter_mut().enumerate() {
-                let place = old.place_from(likely, &server.id);
-                let known = place.and_then(|place| old.config.servers.get(place));
-                if let Some(known) = known.filter(|known| ***known == **server) {
-                    *server = Arc::clone(known);
-                }
+            if let Some(old) = self.pool(&pool.name) {
+                pool.servers.share_with(&old.config.servers);
             }
         }
     }
@@ -144,7 +129,7 @@ impl Snapshot {
         let mut departed = HashMap::new();
         for pool in &self.pools {
             let next = config.pools.iter().find(|next| next.name == pool.config.name);
-            let next = next.map_or(&[][..], |next| &next.servers);
+            let next = next.map_or(&*NOBODY, |next| &next.servers);
             for (place, server) in gone(&pool.config.servers, next, Sameness::Id) {
                 departed.insert(server.id.clone(), (Arc::clone(pool), place));
             }
@@ -216,7 +201,7 @@ impl Snapshot {
         same: Sameness,
     ) -> impl Iterator<Item = (&'s Arc<PoolState>, &'s Arc<ServerState>)> {
         self.pools.iter().flat_map(move |pool| {
-            let there = other.pool(&pool.config.name).map_or(&[][..], |there| &there.config.servers);
+            let there = other.pool(&pool.config.name).map_or(&*NOBODY, |there| &there.config.servers);
             let gone = gone(&pool.config.servers, there, same);
             gone.into_iter().filter_map(move |(place, _)| Some((pool, pool.servers.get(place)?)))
         })
@@ -317,22 +302,23 @@ impl Sameness {
 
 /// Servers of one list that are not in the other, with their places. What begins alike and ends alike is passed over:
 /// of thousands a change nearly always leaves all but one where they are.
-fn gone<'s>(
-    before: &'s [Arc<Server>],
-    after: &[Arc<Server>],
-    same: Sameness,
-) -> Vec<(usize, &'s Arc<Server>)> {
+fn gone<'s>(before: &'s Servers, after: &Servers, same: Sameness) -> Vec<(usize, &'s Arc<Server>)> {
+    let ends = before.common_ends(after);
+    let (left, after) = (before.between(ends), after.between(ends));
     let alike = |(one, other): &(&Arc<Server>, &Arc<Server>)| {
         Arc::ptr_eq(one, other) || same.key(one) == same.key(other)
     };
-    let head = before.iter().zip(after).take_while(alike).count();
-    let rest = before.len().min(after.len()) - head;
-    let tail = before.iter().rev().zip(after.iter().rev()).take(rest).take_while(alike).count();
+    let head = left.iter().zip(after).take_while(alike).count();
+    let rest = left.len().min(after.len()) - head;
+    let tail = left.iter().rev().zip(after.iter().rev()).take(rest).take_while(alike).count();
     let stay: HashSet<_> =
         after.iter().take(after.len() - tail).skip(head).map(|server| same.key(server)).collect();
-    let left = before.iter().enumerate().take(before.len() - tail).skip(head);
+    let left = (ends.0..).zip(left).take(left.len() - tail).skip(head);
     left.filter(|(_, server)| !stay.contains(&same.key(server))).collect()
 }
+
+/// The servers of a pool that is not there.
+static NOBODY: LazyLock<Servers> = LazyLock::new(Servers::default);
 
 /// What a listener does beside serving.
 #[derive(Debug)]

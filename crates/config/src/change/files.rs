@@ -71,6 +71,9 @@ pub(super) fn of(config: &Config) -> Vec<Named<'_>> {
         if let Some(file) = authorities(pool.recovery.as_ref()) {
             name(format!("{at}/recovery/caFile"), "authorities", file);
         }
+        if pool.servers.tally().sockets + pool.servers.tally().recoveries == 0 {
+            continue;
+        }
         for (index, server) in pool.servers.iter().enumerate() {
             if let Some(socket) = server.unix() {
                 name(format!("{at}/servers/{index}/host"), "server", Path::new(socket));

@@ -81,7 +81,8 @@ impl Named for Pool {
         let mut settings = Settings::new("");
         settings.note("algorithm", &self.algorithm, algorithm, |algorithm| algorithm.name().to_owned());
         settings.note("protocol", &self.protocol, protocol, |protocol| protocol.name().to_owned());
-        if is_reordered(&self.servers, servers) {
+        let ends = self.servers.common_ends(servers);
+        if is_reordered(self.servers.between(ends), servers.between(ends)) {
             settings.hidden("servers (their order)");
         }
         settings.found.extend(settings::health_check(&self.health_check, health_check));

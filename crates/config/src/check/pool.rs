@@ -8,6 +8,7 @@ use crate::model::pool::{
     Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry, SendProxyProtocol,
 };
 use crate::model::probe::{FlapDamping, HealthCheck, PassiveHealth, ProbeKind};
+use crate::model::servers::Servers;
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::{quantity, syntax};
@@ -29,7 +30,7 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
         name: name.into(),
         algorithm: Algorithm::default(),
         protocol: Protocol::default(),
-        servers: Vec::new(),
+        servers: Servers::default(),
         health_check: HealthCheck::default(),
         passive_health: PassiveHealth::default(),
         flap_damping: FlapDamping::default(),
@@ -82,6 +83,9 @@ fn pool(name: &str, spot: &Spot<'_>, report: &mut Report) -> Pool {
 
 /// Said once: what does not fit one Unix socket fits none.
 fn servers_fit(section: &Section<'_>, pool: &Pool, report: &mut Report) {
+    if pool.servers.tally().sockets == 0 {
+        return;
+    }
     let fault = pool.servers.iter().find_map(|server| server::misfit(pool, server));
     if let Some((fault, spot)) = fault.zip(section.get("servers")) {
         spot.refuse(report, fault);

@@ -8,6 +8,7 @@ use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
 use crate::model::pool::{Pool, Server, ServerState};
+use crate::model::servers::Servers;
 use crate::shape;
 use crate::spot::{Section, Spot};
 use crate::syntax;
@@ -16,12 +17,12 @@ use super::{cross, probe, recovery};
 
 const EXAMPLE: &str = "{ \"host\": \"127.0.0.1\", \"port\": 3001 }";
 
-pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> {
+pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Servers {
     if let Node::Servers(known) = spot.node {
         warn_of_idle(spot, known, report);
         return known.clone();
     }
-    let Some(entries) = spot.list(report, "servers") else { return Vec::new() };
+    let Some(entries) = spot.list(report, "servers") else { return Servers::default() };
     if entries.is_empty() {
         let fault = Fault::new("the pool has no server", format!("add one: [ {EXAMPLE} ]"));
         spot.refuse(report, fault);
@@ -34,8 +35,9 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> 
             servers.push(Arc::new(server));
         }
     }
+    let servers = Servers::from(servers);
     let whole = servers.len() == entries.len() && !servers.is_empty();
-    if whole && servers.iter().all(|server| server.weight == 0) {
+    if whole && servers.tally().weightless == servers.len() {
         let fault = Fault::new(
             "every server has weight 0, so none would get traffic",
             "give one a weight of 1 or more",
@@ -48,11 +50,13 @@ pub(super) fn servers(spot: &Spot<'_>, report: &mut Report) -> Vec<Arc<Server>> 
 }
 
 /// Tells of servers that get nothing, which may be meant.
-fn warn_of_idle(spot: &Spot<'_>, servers: &[Arc<Server>], report: &mut Report) {
-    for (index, server) in servers.iter().enumerate().filter(|(_, server)| server.weight == 0) {
-        report.warn(&format!("{}/{index}", spot.at), without_weight(server));
+fn warn_of_idle(spot: &Spot<'_>, servers: &Servers, report: &mut Report) {
+    if servers.tally().weightless > 0 {
+        for (index, server) in servers.iter().enumerate().filter(|(_, server)| server.weight == 0) {
+            report.warn(&format!("{}/{index}", spot.at), without_weight(server));
+        }
     }
-    if servers.iter().all(|server| server.state != ServerState::Active) {
+    if servers.tally().active == 0 {
         let problem = "no server of the pool is active, so every request of it fails";
         report.warn(&spot.at, Fault::new(problem, "give one the state \"active\""));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::probe::{FlapDamping, HealthCheck, PassiveHealth, StatusRange};
 use super::recovery::Recovery;
+use super::servers::Servers;
 use super::tls::PoolTls;
 
 /// A named group of servers with one algorithm.
@@ -17,8 +18,8 @@ pub struct Pool {
     /// What its servers speak.
     pub protocol: Protocol,
     /// At least one, and at least one of them with a weight above 0. Shared between configurations that both have
-    /// them, so that to compare thousands is to compare as many addresses.
-    pub servers: Vec<Arc<Server>>,
+    /// them.
+    pub servers: Servers,
     /// Active probes.
     pub health_check: HealthCheck,
     /// What failures of real requests do.

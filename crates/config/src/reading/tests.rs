@@ -220,8 +220,8 @@ fn servers_that_say_the_same_stand_in_memory_once() {
     let same = |reading: &Reading| {
         servers(&running)
             .iter()
-            .zip(servers(reading))
-            .map(|(one, other)| Arc::ptr_eq(one, &other))
+            .zip(servers(reading).iter())
+            .map(|(one, other)| Arc::ptr_eq(one, other))
             .collect::<Vec<_>>()
     };
     assert_eq!(same(&reading), [true, true, false, true]);

@@ -10,7 +10,7 @@ pub(super) fn are_plain(parsed: &Parsed) -> bool {
     let is_plain = |pool: &Pool| {
         let at = format!("{}/", servers_pointer(&pool.name));
         let said = parsed.warnings.iter().filter(|issue| issue.at.starts_with(&at)).count();
-        said == pool.servers.iter().filter(|server| server.weight == 0).count()
+        said == pool.servers.tally().weightless
     };
     parsed.warnings.is_empty() || parsed.warnings.len() < MAX_KEPT && parsed.config.pools.iter().all(is_plain)
 }
@@ -22,8 +22,7 @@ pub(super) fn after(warnings: &[Issue], before: &Pool, after: &Pool) -> Option<V
     let is_of_servers = |issue: &Issue| {
         issue.at.strip_prefix(&at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let light = |pool: &Pool| pool.servers.iter().filter(|server| server.weight == 0).count();
-    let (was, is) = (light(before), light(after));
+    let (was, is) = (before.servers.tally().weightless, after.servers.tally().weightless);
     let said = warnings.iter().filter(|issue| is_of_servers(issue)).count();
     // Above that number only some are kept.
     if said != was || warnings.len() - was + is >= MAX_KEPT || warnings.len() >= MAX_KEPT {

@@ -78,25 +78,36 @@ impl From<loadweaver_config::Issue> for Issue {
 }
 
 pub(super) fn succeeded(data: impl Serialize) -> Response {
-    json(&Success { success: true, data })
+    json(&Success { success: true, data }, ROOM)
+}
+
+/// With something about each of so many servers.
+pub(super) fn succeeded_with_all(servers: usize, data: impl Serialize) -> Response {
+    json(&Success { success: true, data }, ROOM + servers * ROOM_OF_A_SERVER)
 }
 
 pub(super) fn succeeded_with(status: StatusCode, data: impl Serialize) -> Response {
-    (status, json(&Success { success: true, data })).into_response()
+    (status, json(&Success { success: true, data }, ROOM)).into_response()
 }
 
-/// A list of thousands is written in a million small pieces, and nothing takes those faster than a plain vector.
-fn json(data: &impl Serialize) -> Response {
-    match serde_json::to_vec(data) {
-        Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+/// A list of thousands is written in a million small pieces, and nothing takes those faster than a plain vector that
+/// has room for them; one that has too little costs copies.
+fn json(data: &impl Serialize, room: usize) -> Response {
+    let mut body = Vec::with_capacity(room);
+    match serde_json::to_writer(&mut body, data) {
+        Ok(()) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
         // Not known to happen: what is shown has names for keys, and nothing in it refuses to be written.
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
+/// Bytes of the usual answer, and of what is shown of a server.
+const ROOM: usize = 512;
+const ROOM_OF_A_SERVER: usize = 768;
+
 /// With the version that `data` belongs to.
 pub(super) fn succeeded_at(status: StatusCode, version: u64, data: impl Serialize) -> Response {
-    let mut response = (status, json(&Success { success: true, data })).into_response();
+    let mut response = (status, json(&Success { success: true, data }, ROOM)).into_response();
     response.headers_mut().insert(ETAG, tag(version));
     response
 }
@@ -181,7 +192,7 @@ impl Denied {
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         let Denial { status, headers, problem } = *self.0;
-        (status, headers, json(&Failure { success: false, error: problem })).into_response()
+        (status, headers, json(&Failure { success: false, error: problem }, ROOM)).into_response()
     }
 }
 

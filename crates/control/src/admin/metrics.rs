@@ -217,7 +217,7 @@ fn latency_of_all(snapshot: &Snapshot) -> Latency {
 pub(super) async fn servers(State(api): State<Api>, query: Query) -> Answer {
     query.only(&[])?;
     let snapshot = api.current.load();
-    Ok(succeeded(Views { api: &api, pools: snapshot.pools.iter().collect() }))
+    Ok(Views { api: &api, pools: snapshot.pools.iter().collect() }.shown())
 }
 
 /// The requests in numbers.

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::answer::{Answer, Denied, Success, succeeded, succeeded_at};
+use super::answer::{Answer, Denied, Success, succeeded, succeeded_at, succeeded_with_all};
 use super::asked::{Name, Query, Sent, Terms};
 use super::change::{ChangeDone, Wish, changed, find, response};
 use super::edit::servers::{self as edit, NewServer};
@@ -123,13 +123,19 @@ pub(super) async fn list(State(api): State<Api>, query: Query) -> Answer {
         return Err(Denied::not_found(format!("there is no pool \"{name}\"")));
     }
     let pools = snapshot.pools.iter().filter(|pool| wanted.is_none_or(|wanted| *pool.config.name == *wanted));
-    Ok(succeeded(Views { api: &api, pools: pools.collect() }))
+    Ok(Views { api: &api, pools: pools.collect() }.shown())
 }
 
 /// Each server of some pools, written down as it is looked at: thousands at once are more than a cache holds.
 pub(super) struct Views<'a> {
     pub(super) api: &'a Api,
     pub(super) pools: Vec<&'a Arc<PoolState>>,
+}
+
+impl Views<'_> {
+    pub(super) fn shown(self) -> Response {
+        succeeded_with_all(self.pools.iter().map(|pool| pool.servers.len()).sum(), self)
+    }
 }
 
 impl Serialize for Views<'_> {

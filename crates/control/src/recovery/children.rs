@@ -18,7 +18,7 @@ impl Recoveries {
     /// Starts and ends processes, so that those run that the configuration names.
     pub(super) fn keep(&self, care: &mut Care, snapshot: &Snapshot) {
         let mut wanted: HashMap<Key, Charge> = HashMap::new();
-        for pool in &snapshot.pools {
+        for pool in snapshot.pools.iter().filter(|pool| super::heals(&pool.config)) {
             for server in &pool.config.servers {
                 if let Some(charge) = charge(&pool.config, server) {
                     wanted.insert((pool.config.name.clone(), server.id.clone()), charge);

@@ -208,7 +208,7 @@ async fn a_change_cuts_an_attempt_short_and_leaves_nobody_behind() {
     assert_eq!(nursing.view(0).state, "acting");
     assert_eq!(nursing.next().await.0, "recovery_started");
     let mut other = pool(3, command("true"));
-    other.servers.remove(0);
+    other.servers.edit(|servers| drop(servers.remove(0)));
     nursing.change_to(other);
     let (name, server, reason) = nursing.next().await;
     assert_eq!((name, reason.as_str()), ("recovery_failed", "cut short: the server was removed"));

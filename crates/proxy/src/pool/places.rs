@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use loadweaver_config::Server;
+use loadweaver_config::{Server, Servers};
 
 /// Newcomers that are put in their places one by one; with more of them all are sorted.
 const FEW: usize = 16;
@@ -23,15 +23,12 @@ impl Places {
     }
 
     /// The same for the servers that come next; `before` is this for those before.
-    pub(super) fn after((before, old): (&Arc<Self>, &[Arc<Server>]), new: &[Arc<Server>]) -> Arc<Self> {
-        let alike =
-            |(one, other): &(&Arc<Server>, &Arc<Server>)| Arc::ptr_eq(one, other) || one.id == other.id;
-        let head = old.iter().zip(new).take_while(alike).count();
-        if head == old.len() && head == new.len() {
+    pub(super) fn after((before, old): (&Arc<Self>, &Servers), new: &Servers) -> Arc<Self> {
+        let (head, tail) = old.common_ends(new);
+        let (gone, newcomers) = (old.between((head, tail)), new.between((head, tail)));
+        if gone.iter().map(|server| &server.id).eq(newcomers.iter().map(|server| &server.id)) {
             return Arc::clone(before);
         }
-        let rest = old.len().min(new.len()) - head;
-        let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(alike).count();
         let (gone, newcomers) = (head..old.len() - tail, head..new.len() - tail);
         if newcomers.len() > FEW {
             return Arc::new(Self::of(new));
@@ -74,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    fn servers(ids: &[u16]) -> Vec<Arc<Server>> {
+    fn servers(ids: &[u16]) -> Servers {
         let server = |id: &u16| {
             Arc::new(Server {
                 id: format!("s{id}").into(),
@@ -99,8 +96,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_made_from_the_list_before_is_what_is_made_from_nothing(old in ids(), new in ids()) {
-            let (old, new) = (servers(&old), servers(&new));
+        fn what_is_made_from_the_list_before_is_what_is_made_from_nothing(
+            old in ids(), new in ids(), shared in any::<bool>(),
+        ) {
+            let (old, mut new) = (servers(&old), servers(&new));
+            if shared {
+                new.share_with(&old);
+            }
             let before = Arc::new(Places::of(&old));
             prop_assert_eq!(&*Places::after((&before, &old), &new), &Places::of(&new));
         }
@@ -111,7 +113,9 @@ mod tests {
         ) {
             let mut with = old.clone();
             with.insert(at.index(old.len() + 1), added);
-            let (without, with) = (servers(&old), servers(&with));
+            let (without, added) = (servers(&old), servers(&[added]));
+            let at = with.iter().position(|id| *id >= 200).unwrap();
+            let with = without.spliced(at..at, added.to_vec()).unwrap();
             let before = Arc::new(Places::of(&without));
             let after = Places::after((&before, &without), &with);
             prop_assert_eq!(&*after, &Places::of(&with));

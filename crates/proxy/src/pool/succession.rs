@@ -8,10 +8,67 @@ use std::time::Duration;
 use loadweaver_config::{Pool, Server};
 
 use super::PoolState;
-use super::verdicts::{Verdicts, is_away};
+use super::seat::is_away;
+use super::verdicts::Verdicts;
+use crate::server::ServerState;
+use crate::tls::Back;
 
 /// A server as it stood before a change: its pool, and its place in it.
 pub(crate) type Before = (Arc<PoolState>, usize);
+
+/// Where the servers of a pool stood before a change. Of thousands nearly all stand where they were.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    /// How many are the very values of the pool before, in the same places: at the beginning, and counted from the end.
+    head: usize,
+    tail: usize,
+    /// Where those between stood.
+    pub(super) middle: Vec<Option<Before>>,
+}
+
+impl Origins {
+    /// Of so many servers that stood nowhere.
+    pub(super) fn none(servers: usize) -> Self {
+        Self { head: 0, tail: 0, middle: vec![None; servers] }
+    }
+
+    /// Looks for the servers of `pool` in the pool of that name, and then among those that left another one.
+    pub(crate) fn find(
+        old: Option<&Arc<PoolState>>,
+        (pool, back): (&Pool, Option<&Arc<Back>>),
+        mut departed: impl FnMut(&str) -> Option<Before>,
+    ) -> Self {
+        // What they are spoken to with is part of what they are.
+        let same = old.filter(|old| old.has_back(back));
+        let (head, tail) = same.map_or((0, 0), |old| pool.servers.common_ends(&old.config.servers));
+        let mut next = head;
+        let before = |server: &Arc<Server>| {
+            let here = old.and_then(|old| Some((Arc::clone(old), old.place_from(next, &server.id)?)));
+            next = here.as_ref().map_or(next, |(_, place)| place + 1);
+            here.or_else(|| departed(&server.id))
+        };
+        let middle = pool.servers.between((head, tail)).iter().map(before).collect();
+        Self { head, tail, middle }
+    }
+
+    /// How many stay at the beginning and at the end.
+    pub(super) fn ends(&self) -> (usize, usize) {
+        (self.head, self.tail)
+    }
+
+    /// Those of `before` that stay, with others between them.
+    pub(super) fn around(
+        &self,
+        before: &[Arc<ServerState>],
+        between: impl Iterator<Item = Arc<ServerState>>,
+    ) -> Vec<Arc<ServerState>> {
+        let mut all = Vec::with_capacity(self.head + self.middle.len() + self.tail);
+        all.extend(before.iter().take(self.head).cloned());
+        all.extend(between);
+        all.extend(before.iter().skip(before.len().saturating_sub(self.tail)).cloned());
+        all
+    }
+}
 
 /// Whether a server's place before a change is in this pool, not in another one.
 pub(super) fn is_in(pool: Option<&Arc<PoolState>>, before: Option<&Before>) -> bool {
@@ -35,36 +92,43 @@ impl Lineage {
 impl PoolState {
     /// Begins to serve, from nothing.
     pub(super) fn begin(self: &Arc<Self>) {
-        self.settle(&mut self.lock(), None);
+        let mut verdicts = self.lock();
+        verdicts.seat(&self.config.servers, None);
+        self.settle(&mut verdicts, None);
         self.lineage.set(Arc::downgrade(self));
     }
 
     /// Takes over from `old`, and each server's verdict from where it stood. From here on what exchanges of `old`
     /// find out is told to this pool.
     pub(crate) fn take_over(self: &Arc<Self>, old: Option<&Arc<Self>>) {
-        let before = std::mem::take(&mut *self.before.lock().unwrap_or_else(PoisonError::into_inner));
+        let origins = std::mem::take(&mut *self.origins.lock().unwrap_or_else(PoisonError::into_inner));
         let now = self.now();
         let mut verdicts = self.lock();
         // The old pool's lock is held until its successor knows all that it knew: a verdict that falls meanwhile
         // waits, and finds the successor.
         let mut old_verdicts = old.map(|old| old.lock());
+        let (head, tail) = origins.ends();
+        let known = old_verdicts.as_deref_mut().map(|old| (old, (head, tail)));
+        verdicts.seat(&self.config.servers, known);
         let same_rules = old.is_some_and(|old| old.judges_like(self));
-        for (index, before) in before.iter().enumerate() {
-            let Some((was_in, place)) = before else {
+        let anew = |verdicts: &mut Verdicts, index: usize| {
+            self.judge_anew(verdicts, index, now);
+            self.tell_of_amnesty(verdicts, index);
+        };
+        if !same_rules {
+            (0..head).for_each(|index| anew(&mut verdicts, index));
+        }
+        for (index, before) in (head..).zip(&origins.middle) {
+            let Some(server) = self.config.servers.get(index) else { continue };
+            // Another machine under a known name is a newcomer, too.
+            let Some((was_in, place)) = before.as_ref().filter(|(was_in, place)| was_in.has(*place, server))
+            else {
                 // A newcomer among servers that are busy.
                 if old.is_some() {
                     verdicts.grow_from(index, now);
                 }
                 continue;
             };
-            let Some(server) = self.config.servers.get(index) else { continue };
-            if !was_in.has(*place, server) {
-                // Another machine under a known name is a newcomer, too.
-                if old.is_some() {
-                    verdicts.grow_from(index, now);
-                }
-                continue;
-            }
             // Moved, not copied: what is known of a server are some kilobytes.
             let at_home = old.is_some_and(|old| Arc::ptr_eq(old, was_in));
             match &mut old_verdicts {
@@ -75,9 +139,11 @@ impl PoolState {
                 verdicts.grow_from(index, now);
             }
             if !(at_home && same_rules) {
-                self.judge_anew(&mut verdicts, index, now);
-                self.tell_of_amnesty(&mut verdicts, index);
+                anew(&mut verdicts, index);
             }
+        }
+        if !same_rules {
+            (head + origins.middle.len()..self.servers.len()).for_each(|index| anew(&mut verdicts, index));
         }
         if let Some(old) = &old_verdicts {
             verdicts.goes_on_from(old);
@@ -133,9 +199,7 @@ impl PoolState {
 
     fn judge_anew(&self, verdicts: &mut Verdicts, index: usize, now: Duration) {
         let Pool { health_check, passive_health, flap_damping, .. } = &self.config;
-        if let Some(health) = verdicts.health(index) {
-            health.go_on_under(health_check, passive_health, flap_damping, now);
-        }
+        verdicts.change(index, |health| health.go_on_under(health_check, passive_health, flap_damping, now));
     }
 
     fn judges_like(&self, other: &Self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadweaver_policy::health::ProbeFailure;
+use loadweaver_policy::health::{ProbeFailure, State};
 
 use super::*;
 
@@ -41,11 +41,11 @@ impl Story {
     fn change_to(&mut self, config: Pool, later: Duration) {
         self.started -= later;
         let old = Arc::clone(&self.pool);
-        let before =
-            |server: &Arc<loadweaver_config::Server>| Some((Arc::clone(&old), old.place_of(&server.id)?));
-        let before = config.servers.iter().map(before).collect();
+        let mut config = config;
+        config.servers.share_with(&old.config.servers);
+        let origins = Origins::find(Some(&old), (&config, None), |_| None);
         let shared = (self.bus.clone(), self.started);
-        self.pool = PoolState::succeed((config, None), (Some(&old), before), &Leavers::default(), shared);
+        self.pool = PoolState::succeed((config, None), (Some(&old), origins), &Leavers::default(), shared);
         self.pool.take_over(Some(&old));
     }
 
@@ -117,8 +117,52 @@ fn a_newcomer_that_waits_for_its_first_probe_starts_slowly_from_there() {
     assert_eq!(story.pool.health(0).share, 1000, "at the start all are new together");
     story.change_to(with(2), NO_TIME);
     let mut later = with(2);
-    Arc::make_mut(&mut later.servers[0]).weight = 2;
+    later.servers.edit(|servers| Arc::make_mut(&mut servers[0]).weight = 2);
     story.change_to(later, Duration::from_hours(1));
     story.well(1);
     assert_eq!(story.pool.health(1).share, 100);
+}
+
+#[test]
+fn those_that_stay_keep_their_verdicts_when_others_come_and_go_before_and_behind_them() {
+    let both = || config(2, &check("/", ""));
+    let without = |place: usize| {
+        let mut config = both();
+        config.servers.edit(|servers| drop(servers.remove(place)));
+        config
+    };
+    let states = |story: &Story| {
+        (0..story.pool.servers.len()).map(|server| story.pool.health(server).state).collect::<Vec<_>>()
+    };
+    let mut story = Story::begin(both());
+    story.well(0);
+    story.sick(1);
+    story.change_to(without(0), NO_TIME);
+    assert_eq!(states(&story), [State::Down]);
+    story.change_to(both(), NO_TIME);
+    assert_eq!(states(&story), [State::Unknown, State::Down]);
+    assert!(story.pool.servers[0].is_eligible() && !story.pool.servers[1].is_eligible());
+    story.well(0);
+    story.change_to(without(1), NO_TIME);
+    assert_eq!(states(&story), [State::Up]);
+    // A verdict that falls in the old pool finds its server in the new one.
+    let old = Arc::clone(&story.pool);
+    story.change_to(both(), NO_TIME);
+    old.observe(0, Observation::ConnectRefused);
+    assert_eq!(states(&story), [State::Down, State::Unknown]);
+}
+
+#[test]
+fn a_server_that_goes_to_another_pool_takes_its_verdict_along() {
+    let mut story = Story::begin(config(2, &check("/", "")));
+    story.sick(1);
+    let (old, mut other) = (Arc::clone(&story.pool), config(2, &check("/", "")));
+    story.change_to(config(1, &check("/", "")), NO_TIME);
+    other.servers.edit(|servers| drop(servers.remove(0)));
+    let origins = Origins::find(None, (&other, None), |_| Some((Arc::clone(&old), 1)));
+    let shared = (story.bus.clone(), story.started);
+    let other = PoolState::succeed((other, None), (None, origins), &Leavers::default(), shared);
+    other.take_over(None);
+    assert_eq!(other.health(0).state, State::Down);
+    assert_eq!(story.pool.health(0).state, State::Unknown);
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use loadweaver_config::{Server, ServerState as Wanted};
+use loadweaver_config::{Server, Servers};
 use loadweaver_policy::admission::{Admission, Standing, admit};
 use loadweaver_policy::balance::FULL_SHARE;
 use loadweaver_policy::health::{Cause, Health, Observation, State, Transition};
@@ -12,47 +12,22 @@ use loadweaver_policy::slow_start;
 use loadweaver_telemetry::event::Event;
 
 use super::PoolState;
+use super::seat::{Seat, Told};
 
 /// Health of all servers under one lock, so that who gets traffic is published in the order in which it came about.
 /// It is only taken by probes, by the clock, and when an attempt failed.
 #[derive(Debug)]
 pub(super) struct Verdicts {
     seats: Vec<Seat>,
+    /// The place of the first seat: of a pool that was handed over those remain that nobody has taken.
+    first: usize,
+    /// What is known of a newcomer.
+    blank: Arc<Health>,
     /// Whether `PoolDown` was the last of the pool's events, and `PanicStarted`.
     down: bool,
     panic: bool,
     /// A share grows with time.
     growing: bool,
-}
-
-/// What is known of a server, and what was told of it.
-#[derive(Debug)]
-struct Seat {
-    /// Shared while nothing is known, since that is the same of all.
-    health: Arc<Health>,
-    /// Since when its share grows, where it has not all of it yet.
-    grows_from: Option<Duration>,
-    /// What everybody was told last. An episode is told once, though a changed check may judge anew within it.
-    told: Option<Told>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Up,
-    Down,
-    Unstable,
-}
-
-impl Told {
-    fn is_out(self) -> bool {
-        matches!(self, Self::Down | Self::Unstable)
-    }
-}
-
-impl Seat {
-    fn new(health: &Arc<Health>) -> Self {
-        Self { health: Arc::clone(health), grows_from: None, told: None }
-    }
 }
 
 /// What is known of a server's health.
@@ -69,23 +44,52 @@ pub struct HealthView {
 }
 
 impl Verdicts {
-    /// Nothing is known of any of so many servers.
-    pub(super) fn new(blank: Health, servers: usize) -> Self {
-        let blank = Arc::new(blank);
-        let seats = (0..servers).map(|_| Seat::new(&blank)).collect();
-        Self { seats, down: false, panic: false, growing: false }
+    /// Of no server yet.
+    pub(super) fn new(blank: Health) -> Self {
+        let (seats, blank) = (Vec::new(), Arc::new(blank));
+        Self { seats, first: 0, blank, down: false, panic: false, growing: false }
+    }
+
+    /// Has a seat for each server. Those at the ends are the ones of `old`; what that one has between stays there, for
+    /// whoever takes it over.
+    pub(super) fn seat(&mut self, servers: &Servers, from: Option<(&mut Self, (usize, usize))>) {
+        let new =
+            |servers: &[Arc<Server>]| servers.iter().map(|server| Seat::new(&self.blank, server)).collect();
+        let kept = from.and_then(|(old, (head, tail))| {
+            let end = old.seats.len().checked_sub(tail).filter(|end| head <= *end && old.first == 0)?;
+            Some((old, head..end, servers.between((head, tail))))
+        });
+        self.seats = match kept {
+            None => new(servers),
+            Some((old, between, newcomers)) => {
+                let mut seats = std::mem::take(&mut old.seats);
+                old.first = between.start;
+                let newcomers: Vec<Seat> = new(newcomers);
+                old.seats = seats.splice(between, newcomers).collect();
+                seats
+            }
+        };
+    }
+
+    fn get(&self, server: usize) -> Option<&Seat> {
+        self.seats.get(server.checked_sub(self.first)?)
+    }
+
+    fn get_mut(&mut self, server: usize) -> Option<&mut Seat> {
+        self.seats.get_mut(server.checked_sub(self.first)?)
     }
 
     /// Takes over what is known of a server; what stood here stays in its place.
     pub(super) fn take(&mut self, server: usize, from: &mut Self, place: usize) {
-        if let (Some(seat), Some(known)) = (self.seats.get_mut(server), from.seats.get_mut(place)) {
-            std::mem::swap(&mut seat.health, &mut known.health);
-            (seat.grows_from, seat.told) = (known.grows_from, known.told);
+        if let (Some(seat), Some(known)) = (self.get_mut(server), from.get_mut(place)) {
+            seat.take(known);
         }
     }
 
-    pub(super) fn health(&mut self, server: usize) -> Option<&mut Health> {
-        self.seats.get_mut(server).map(|seat| Arc::make_mut(&mut seat.health))
+    pub(super) fn change(&mut self, server: usize, change: impl FnOnce(&mut Health)) {
+        if let Some(seat) = self.get_mut(server) {
+            seat.change(change);
+        }
     }
 
     /// Of a pool that has been handed over.
@@ -94,7 +98,7 @@ impl Verdicts {
     }
 
     pub(super) fn grow_from(&mut self, server: usize, now: Duration) {
-        if let Some(seat) = self.seats.get_mut(server) {
+        if let Some(seat) = self.get_mut(server) {
             seat.grows_from = Some(now);
         }
     }
@@ -102,13 +106,6 @@ impl Verdicts {
     /// What was told of the old pool is not told again.
     pub(super) fn goes_on_from(&mut self, old: &Self) {
         (self.down, self.panic) = (old.down, old.panic);
-    }
-
-    fn standings(&self, servers: &[Arc<Server>]) -> Vec<Standing> {
-        let standing = |(server, seat): (&Arc<Server>, &Seat)| {
-            if is_away(server) { Standing::Away } else { seat.health.standing() }
-        };
-        servers.iter().zip(&self.seats).map(standing).collect()
     }
 
     /// What each server gets, in thousandths of its weight.
@@ -130,11 +127,6 @@ impl Verdicts {
     }
 }
 
-/// Whether its operator wants it to have no new traffic.
-pub(super) fn is_away(server: &Server) -> bool {
-    server.state != Wanted::Active || server.weight == 0
-}
-
 impl PoolState {
     /// Takes in what a probe or an attempt found out about a server, and tells everybody when that changes
     /// anything.
@@ -145,13 +137,13 @@ impl PoolState {
             drop(verdicts);
             return self.pass_on(server, |newest, place| newest.observe(place, observation));
         }
-        let Some(seat) = verdicts.seats.get_mut(server) else { return };
-        let before = seat.health.standing();
-        let transition = Arc::make_mut(&mut seat.health).observe(observation, now);
+        let Some(seat) = verdicts.get_mut(server) else { return };
+        let before = seat.health().standing();
+        let transition = seat.change(|health| health.observe(observation, now));
         if let Some(transition) = transition {
             self.turn(&mut verdicts, server, &transition);
             self.settle(&mut verdicts, Some(&transition.reason));
-        } else if before != seat.health.standing() {
+        } else if before != seat.health().standing() {
             self.settle(&mut verdicts, None);
         }
     }
@@ -166,9 +158,9 @@ impl PoolState {
         }
         for server in 0..self.servers.len() {
             // Nothing is due of the others, and what is shared need not be copied to find that out.
-            let waits = |seat: &&mut Seat| matches!(seat.health.state(), State::Down | State::Unstable);
-            let seat = verdicts.seats.get_mut(server).filter(waits);
-            let transition = seat.and_then(|seat| Arc::make_mut(&mut seat.health).tick(now));
+            let waits = |seat: &&mut Seat| matches!(seat.health().state(), State::Down | State::Unstable);
+            let seat = verdicts.get_mut(server).filter(waits);
+            let transition = seat.and_then(|seat| seat.change(|health| health.tick(now)));
             if let Some(transition) = transition {
                 self.turn(&mut verdicts, server, &transition);
                 self.settle(&mut verdicts, Some(&transition.reason));
@@ -201,9 +193,9 @@ impl PoolState {
     pub fn inspect<T>(&self, server: usize, look: impl FnOnce(&Health, u16) -> T) -> Option<T> {
         let (now, slow_start) = (self.now(), self.config.slow_start);
         let verdicts = self.lock();
-        let seat = verdicts.seats.get(server)?;
+        let seat = verdicts.get(server)?;
         let growing = |since: Duration| slow_start::share(now.saturating_sub(since), slow_start);
-        Some(look(&seat.health, seat.grows_from.map_or(FULL_SHARE, growing)))
+        Some(look(seat.health(), seat.grows_from.map_or(FULL_SHARE, growing)))
     }
 
     /// How long after this probe's begin the next one of a server is due.
@@ -231,7 +223,7 @@ impl PoolState {
 
     /// Tells of one server's new verdict, if it is news.
     fn turn(&self, verdicts: &mut Verdicts, index: usize, transition: &Transition) {
-        let (Some(server), Some(seat)) = (self.servers.get(index), verdicts.seats.get_mut(index)) else {
+        let (Some(server), Some(seat)) = (self.servers.get(index), verdicts.get_mut(index)) else {
             return;
         };
         let told = match transition.to {
@@ -262,8 +254,8 @@ impl PoolState {
 
     /// Tells that a server is in again, where no probe will: a change of the configuration took its probes away.
     pub(super) fn tell_of_amnesty(&self, verdicts: &mut Verdicts, index: usize) {
-        let Some(seat) = verdicts.seats.get(index) else { return };
-        let health = &seat.health;
+        let Some(seat) = verdicts.get(index) else { return };
+        let health = seat.health();
         if health.state() == State::Unknown && health.eligible() && seat.told.is_some_and(Told::is_out) {
             let reason = health.reason().to_owned();
             let change = Transition { from: State::Unknown, to: State::Unknown, reason, cause: None };
@@ -273,10 +265,15 @@ impl PoolState {
 
     /// Decides who gets traffic, and tells what that means for the pool.
     pub(super) fn settle(&self, verdicts: &mut Verdicts, why: Option<&str>) {
-        let standings = verdicts.standings(&self.config.servers);
+        let standings: Vec<_> = verdicts.seats.iter().map(Seat::standing).collect();
         let admission = admit(&standings, self.config.panic_percent);
-        for (server, eligible) in self.servers.iter().zip(&admission.eligible) {
-            server.set_eligible(*eligible);
+        for ((server, seat), eligible) in
+            self.servers.iter().zip(&mut verdicts.seats).zip(&admission.eligible)
+        {
+            // Workers read it with each pick: what stays is not written again.
+            if seat.eligible.replace(*eligible) != Some(*eligible) {
+                server.set_eligible(*eligible);
+            }
         }
         let shares = verdicts.shares(&admission, self.config.slow_start, self.now());
         self.balancer.publish(&shares);

@@ -35,9 +35,11 @@ impl NewServer {
         let id = text("id");
         let port = self.keys.get("port").and_then(Value::as_u64);
         let host = text("host").unwrap_or_default().trim_matches(['[', ']']);
+        // The cheap look first: there may be thousands.
+        let may_be = |server: &Server| port.is_none_or(|port| port == u64::from(server.port));
         let taken = |server: &&Arc<Server>| {
             let same_place = || server.tcp_port().map(u64::from) == port && server.has_host(host);
-            id.map_or_else(same_place, |id| *server.id == *id)
+            id.map_or_else(|| may_be(server) && same_place(), |id| *server.id == *id)
         };
         if let Some(taken) = pool.servers.iter().find(taken) {
             let (name, id) = (&pool.name, &taken.id);

@@ -24,6 +24,7 @@ use crate::followers::Followers;
 pub(crate) use command::{Command, Origin, Outcome, Refusal, Version, View};
 use command::{Edit, Refused, Saved, Way};
 use farewell::Departed;
+use swap::{Built, Occasion};
 
 pub(crate) mod command;
 mod farewell;
@@ -219,33 +220,18 @@ impl State {
     async fn change(&mut self, command: Command) -> Result<Outcome, Refusal> {
         let Command { base, edit, origin, dry_run, confirm } = command;
         let way = Way::of(&edit);
-        if way != Way::In {
-            let heard = self.hear_the_file().await;
-            // What is on trial ends one way or the other, whatever the file says by then.
-            if !matches!(way, Way::Undoing | Way::Keeping) {
-                heard?;
-            }
-        }
-        if let Some(base) = base
-            && base != self.version()
-        {
-            return Err(Refusal::Stale { current: self.version(), since: self.since(base) });
-        }
-        let text = match edit {
-            Edit::Keep => return self.keep().await,
-            edit => self.text_after(edit).await?,
+        let occasion = Occasion { origin: origin.clone(), way, dry_run };
+        // Nothing can be said against it but what the file says, or what comes of it.
+        let is_plain =
+            way == Way::On && self.trial.is_none() && base.is_none_or(|base| base == self.version());
+        let built = if is_plain { self.build_edit(edit, occasion.clone()).await } else { Err(edit) };
+        let built = match built {
+            Ok(built) => built?,
+            Err(edit) => match self.build_after(base, edit, occasion).await? {
+                Ok(built) => built,
+                Err(done) => return Ok(done),
+            },
         };
-        // The echo of what was saved, or a touch: no reason to lose what is on trial or could not be saved. Whoever
-        // sends SIGHUP wants the file as it is.
-        if way == Way::In && origin == Origin::File && text == self.on_disk {
-            self.refused = None;
-            return Ok(self.unchanged(Saved::NotNeeded));
-        }
-        // By hand is how one gets out of a trial, too.
-        if self.trial.is_some() && way == Way::On {
-            return Err(Refusal::Waiting);
-        }
-        let built = self.build(text, &origin, way, dry_run).await?;
         if dry_run {
             self.try_to_bind(&built.next).await?;
             let version = self.version() + u64::from(!built.change.is_empty());
@@ -267,7 +253,7 @@ impl State {
             let saved = self.save(&origin, self.trial.is_some()).await;
             return Ok(self.outcome(self.version(), &built, saved));
         }
-        let ready = self.bind(&built.next).await?;
+        let ready = self.bind(&built).await?;
         // A rollback may be tried while another change is. What nobody has confirmed is never gone back to.
         let before = self.trial.as_ref().map_or(&self.text, |trial| &trial.before).clone();
         let mut told = self.outcome(built.next.version, &built, Saved::NotNeeded);
@@ -279,6 +265,43 @@ impl State {
         self.put_in_force((built, ready), &origin, (way, trial));
         told.saved = self.save(&origin, confirm.is_some()).await;
         Ok(told)
+    }
+
+    /// What comes of an edit once the file was heard; or what there is to say where nothing comes of it.
+    async fn build_after(
+        &mut self,
+        base: Option<u64>,
+        edit: Edit,
+        occasion: Occasion,
+    ) -> Result<Result<Built, Outcome>, Refusal> {
+        let way = occasion.way;
+        if way != Way::In {
+            let heard = self.hear_the_file().await;
+            // What is on trial ends one way or the other, whatever the file says by then.
+            if !matches!(way, Way::Undoing | Way::Keeping) {
+                heard?;
+            }
+        }
+        if let Some(base) = base
+            && base != self.version()
+        {
+            return Err(Refusal::Stale { current: self.version(), since: self.since(base) });
+        }
+        let text = match edit {
+            Edit::Keep => return self.keep().await.map(Err),
+            edit => self.text_after(edit).await?,
+        };
+        // The echo of what was saved, or a touch: no reason to lose what is on trial or could not be saved. Whoever
+        // sends SIGHUP wants the file as it is.
+        if way == Way::In && occasion.origin == Origin::File && text == self.on_disk {
+            self.refused = None;
+            return Ok(Err(self.unchanged(Saved::NotNeeded)));
+        }
+        // By hand is how one gets out of a trial, too.
+        if self.trial.is_some() && way == Way::On {
+            return Err(Refusal::Waiting);
+        }
+        self.build(text, occasion).await.map(Ok)
     }
 
     /// Undoes what was not confirmed in time. It was in force before, so only what the machine took meanwhile can be in

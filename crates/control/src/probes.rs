@@ -43,34 +43,11 @@ mod tls;
 /// Probes under way at a time: each is a descriptor that clients cannot have.
 const UNDER_WAY: usize = 256;
 
-/// A server with probes: its pool, and its index in it.
-#[derive(Clone)]
+/// A server with probes: the place of its pool among those that have any, and its own in that pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Target {
-    pool: Arc<PoolState>,
+    pool: usize,
     server: usize,
-}
-
-impl Target {
-    fn server(&self) -> Option<&Server> {
-        self.pool.config.servers.get(self.server).map(Arc::as_ref)
-    }
-
-    /// Whether it is the same server, by pool and id.
-    fn is(&self, other: &Self) -> bool {
-        let same_id = match (self.server(), other.server()) {
-            (Some(one), Some(other)) => one.id == other.id,
-            _ => false,
-        };
-        same_id && self.pool.config.name == other.pool.config.name
-    }
-
-    fn is_probed_like(&self, other: &Self) -> bool {
-        let same_place = match (self.server(), other.server()) {
-            (Some(one), Some(other)) => (&one.host, one.port) == (&other.host, other.port),
-            _ => false,
-        };
-        same_place && self.pool.config.health_check == other.pool.config.health_check
-    }
 }
 
 /// Runs for ever.
@@ -86,6 +63,9 @@ pub(crate) async fn run(mut current: Current) -> Infallible {
 }
 
 struct Schedule {
+    /// Those with probes.
+    pools: Vec<Arc<PoolState>>,
+    /// In the order of their pools, and of their places in them.
     targets: Vec<Target>,
     /// When which target is due, the earliest first.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
@@ -97,47 +77,56 @@ struct Schedule {
 
 impl Schedule {
     fn new(snapshot: &Snapshot, jitter: Jitter) -> Self {
-        let probed = snapshot.pools.iter().filter(|pool| pool.config.health_check.kind != ProbeKind::Off);
-        let targets: Vec<Target> = probed
-            .flat_map(|pool| {
-                pool.servers.iter().enumerate().map(move |(index, server)| (pool, index, server))
-            })
-            .filter(|(_, _, server)| server.config.state != ServerState::Maintenance)
-            .map(|(pool, server, _)| Target { pool: Arc::clone(pool), server })
-            .collect();
-        let now = Instant::now();
-        let due = (0..targets.len()).map(|target| Reverse((now, target))).collect();
-        Self { targets, due, probes: JoinSet::new(), begun: HashMap::new(), jitter }
+        let (pools, targets, due) = (Vec::new(), Vec::new(), BinaryHeap::new());
+        let mut schedule =
+            Self { pools, targets, due, probes: JoinSet::new(), begun: HashMap::new(), jitter };
+        schedule.follow(snapshot);
+        schedule
     }
 
     /// Takes up another configuration. A server that is probed as before keeps its turn; a new one, or one that is
     /// probed in another way, is asked at once. Probes under way go on and tell whoever the pool's successor is.
     fn follow(&mut self, snapshot: &Snapshot) {
-        let old = std::mem::replace(self, Self::new(snapshot, self.jitter.clone()));
-        let mut turns = vec![None; old.targets.len()];
+        let turns = self.turns();
+        let before = (std::mem::take(&mut self.pools), std::mem::take(&mut self.targets));
+        let probed = snapshot.pools.iter().filter(|pool| pool.config.health_check.kind != ProbeKind::Off);
+        let mut due = Vec::with_capacity(turns.len() + 1);
+        for pool in probed {
+            let number = self.pools.len();
+            for (server, turn) in asked(pool, (&before.0, &before.1, &turns)) {
+                due.push(Reverse((turn.unwrap_or_else(Instant::now), self.targets.len())));
+                self.targets.push(Target { pool: number, server });
+            }
+            self.pools.push(Arc::clone(pool));
+        }
+        self.due = due.into();
+        // They end by themselves, within the time-out of their settings.
+        std::mem::take(&mut self.probes).detach_all();
+        self.begun.clear();
+    }
+
+    /// When each target is due next.
+    fn turns(&self) -> Vec<Option<Instant>> {
+        let mut turns = vec![None; self.targets.len()];
         let mut turn = |target: usize, at: Instant| {
             if let Some(turn) = turns.get_mut(target) {
                 *turn = Some(at);
             }
         };
-        for Reverse((at, target)) in &old.due {
+        for Reverse((at, target)) in &self.due {
             turn(*target, *at);
         }
-        for (target, began) in old.begun.values() {
-            if let Some(target_of) = old.targets.get(*target) {
-                turn(*target, *began + target_of.pool.next_probe_in(target_of.server));
+        for (target, began) in self.begun.values() {
+            if let Some((pool, server)) = self.find(*target) {
+                turn(*target, *began + pool.next_probe_in(server));
             }
         }
-        let mut places = Places { targets: &old.targets, next: 0, by_name: None };
-        let due = self.targets.iter().enumerate().map(|(index, target)| {
-            let before = places.find(target).and_then(|at| Some((old.targets.get(at)?, (*turns.get(at)?)?)));
-            let turn = before.filter(|(before, _)| before.is_probed_like(target)).map(|(_, at)| at);
-            Reverse((turn.unwrap_or_else(Instant::now), index))
-        });
-        self.due = due.collect();
-        // They end by themselves, within the time-out of their settings.
-        let mut probes = old.probes;
-        probes.detach_all();
+        turns
+    }
+
+    fn find(&self, target: usize) -> Option<(&Arc<PoolState>, usize)> {
+        let Target { pool, server } = self.targets.get(target)?;
+        Some((self.pools.get(*pool)?, *server))
     }
 
     async fn run(&mut self) -> Infallible {
@@ -158,8 +147,9 @@ impl Schedule {
 
     fn begin(&mut self) {
         let Some(Reverse((_, index))) = self.due.pop() else { return };
-        if let Some(target) = self.targets.get(index) {
-            let probe = self.probes.spawn(probe(target.clone()));
+        if let Some((pool, server)) = self.find(index) {
+            let probe = probe(Arc::clone(pool), server);
+            let probe = self.probes.spawn(probe);
             self.begun.insert(probe.id(), (index, Instant::now()));
         }
     }
@@ -174,47 +164,61 @@ impl Schedule {
             }
         };
         let Some((index, began)) = self.begun.remove(&id) else { return };
-        if let Some(target) = self.targets.get(index) {
-            let next = began + self.jitter.around(target.pool.next_probe_in(target.server));
+        if let Some(pause) = self.find(index).map(|(pool, server)| pool.next_probe_in(server)) {
+            let next = began + self.jitter.around(pause);
             self.due.push(Reverse((next.max(Instant::now()), index)));
         }
     }
 }
 
-/// A server's pool and id.
-type Name = (Arc<str>, Arc<str>);
+/// The schedule before a change: the pools, the targets, and when each is due.
+type Before<'b> = (&'b [Arc<PoolState>], &'b [Target], &'b [Option<Instant>]);
 
-/// Finds targets again. Of thousands nearly all stand behind the one that was found before.
-struct Places<'t> {
-    targets: &'t [Target],
-    next: usize,
-    by_name: Option<HashMap<Name, usize>>,
+/// The servers of a pool that are to be asked, each with its turn if it had one and is probed as before. Of thousands
+/// nearly all are the same values, at the beginning of the list and at its end: nobody looks at those.
+fn asked(pool: &PoolState, (pools, targets, turns): Before<'_>) -> Vec<(usize, Option<Instant>)> {
+    let is_same = |old: &Arc<PoolState>| {
+        old.config.name == pool.config.name && old.config.health_check == pool.config.health_check
+    };
+    let Some((number, old)) = pools.iter().enumerate().find(|(_, old)| is_same(old)) else {
+        return between(pool, (0, 0)).map(|(place, _)| (place, None)).collect();
+    };
+    let (head, tail) = pool.config.servers.common_ends(&old.config.servers);
+    let (old_tail, new_tail) = (old.servers.len() - tail, pool.servers.len() - tail);
+    let at =
+        |server: usize| targets.partition_point(|target| (target.pool, target.server) < (number, server));
+    let (first, end) = (at(0), at(usize::MAX));
+    let known = |from: usize, to: usize| targets.iter().zip(turns).take(to).skip(from);
+    let by_id: HashMap<&str, (&Server, Instant)> = known(at(head), at(old_tail))
+        .filter_map(|(target, turn)| {
+            let server = old.config.servers.get(target.server)?;
+            Some((&*server.id, (&**server, (*turn)?)))
+        })
+        .collect();
+    let turn = |server: &Server| {
+        let (known, turn) = by_id.get(&*server.id)?;
+        ((&known.host, known.port) == (&server.host, server.port)).then_some(*turn)
+    };
+    let mut asked = Vec::with_capacity(end - first + 1);
+    asked.extend(known(first, at(head)).map(|(target, turn)| (target.server, *turn)));
+    asked.extend(between(pool, (head, tail)).map(|(place, server)| (place, turn(server))));
+    asked.extend(known(at(old_tail), end).map(|(target, turn)| (target.server - old_tail + new_tail, *turn)));
+    asked
 }
 
-impl Places<'_> {
-    fn find(&mut self, target: &Target) -> Option<usize> {
-        let is_next = self.targets.get(self.next).is_some_and(|known| known.is(target));
-        let place = if is_next { self.next } else { self.look_up(target)? };
-        self.next = place + 1;
-        Some(place)
-    }
-
-    fn look_up(&mut self, target: &Target) -> Option<usize> {
-        let name =
-            |target: &Target| Some((Arc::clone(&target.pool.config.name), Arc::clone(&target.server()?.id)));
-        let targets = self.targets.iter().enumerate();
-        let by_name = self.by_name.get_or_insert_with(|| {
-            targets.filter_map(|(place, target)| Some((name(target)?, place))).collect()
-        });
-        by_name.get(&name(target)?).copied()
-    }
+/// The servers between the ends of a pool's list that want to be asked.
+fn between(pool: &PoolState, ends: (usize, usize)) -> impl Iterator<Item = (usize, &Server)> {
+    let servers = (ends.0..).zip(pool.config.servers.between(ends));
+    servers
+        .map(|(place, server)| (place, &**server))
+        .filter(|(_, server)| server.state != ServerState::Maintenance)
 }
 
 /// One probe of one server, and its report.
-async fn probe(target: Target) {
-    let Some(server) = target.pool.servers.get(target.server) else { return };
+async fn probe(pool: Arc<PoolState>, place: usize) {
+    let Some(server) = pool.servers.get(place) else { return };
     let began = Instant::now();
-    let answer = question::ask(&target.pool.config, server).await;
+    let answer = question::ask(&pool.config, server).await;
     let latency = began.elapsed();
     let (observation, rest) = match answer {
         Ok(answered) => {
@@ -223,8 +227,8 @@ async fn probe(target: Target) {
         }
         Err(failure) => (Observation::ProbeFailed { failure, latency }, None),
     };
-    tracing::debug!(target: log::HEALTH, pool = %target.pool.config.name, server = %server.config.id, ?observation, "probe");
-    target.pool.observe(target.server, observation);
+    tracing::debug!(target: log::HEALTH, pool = %pool.config.name, server = %server.config.id, ?observation, "probe");
+    pool.observe(place, observation);
     if let Some(rest) = rest {
         rest.take_leave().await;
     }

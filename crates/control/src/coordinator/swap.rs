@@ -11,7 +11,8 @@ use tokio::task::spawn_blocking;
 use crate::followers::{Files, Followers, Prepared};
 use crate::resolver;
 
-use super::command::{Origin, Refusal, Reserved, Version, Way};
+use super::command::{Edit, Origin, Refusal, Reserved, Version, Way};
+use super::text::{Ground, is_changed};
 use super::{State, Trial, VERSIONS, farewell};
 
 /// A change that nothing can stop any more but a listener's address.
@@ -33,44 +34,69 @@ impl Built {
     }
 }
 
+/// What of a change is known before its text is.
+#[derive(Debug, Clone)]
+pub(super) struct Occasion {
+    pub(super) origin: Origin,
+    pub(super) way: Way,
+    pub(super) dry_run: bool,
+}
+
+impl Ground {
+    /// Everything that can be done beside the traffic. Blocks.
+    fn built(&self, text: Arc<str>, occasion: &Occasion) -> Result<Built, Refusal> {
+        let reading = match &self.reading {
+            Some(known) => known.next(text, &*self.environment),
+            None => Reading::new(text, &*self.environment),
+        };
+        let mut reading = reading.map_err(Refusal::Wrong)?;
+        reading.share_with(&self.running.config);
+        let reading = Arc::new(reading);
+        let (old, new): (&Config, _) = (&self.running.config, &reading.parsed().config);
+        if matches!(occasion.origin, Origin::Api(_)) {
+            is_for_the_api(old, new, occasion.way).map_err(Refusal::Reserved)?;
+        }
+        let change = Change::between(old, new);
+        let files = if occasion.way == Way::In { Files::All } else { Files::WhereOthersAreNamed };
+        let prepare = if occasion.dry_run { Followers::try_out } else { Followers::prepare };
+        let prepared = prepare(&self.followers, new, files).map_err(Refusal::Unusable)?;
+        let next = self.running.next(self.running.version + 1, new.clone()).map_err(Refusal::Wrong)?;
+        Ok(Built { reading, change, next, prepared })
+    }
+}
+
 impl State {
     /// Everything that can be done beside the traffic.
-    pub(super) async fn build(
-        &self,
-        text: Arc<str>,
-        origin: &Origin,
-        way: Way,
-        dry_run: bool,
-    ) -> Result<Built, Refusal> {
-        let environment = Arc::clone(&self.source.environment);
-        let running = self.current.load();
-        let from_api = matches!(origin, Origin::Api(_));
-        let followers = self.followers.clone();
-        let before = Arc::clone(&running);
-        let known = self.reading.clone();
-        let built = spawn_blocking(move || {
-            let reading = match known {
-                Some(known) => known.next(text, &*environment),
-                None => Reading::new(text, &*environment),
-            };
-            let mut reading = reading.map_err(Refusal::Wrong)?;
-            reading.share_with(&running.config);
-            let reading = Arc::new(reading);
-            let (old, new): (&Config, _) = (&running.config, &reading.parsed().config);
-            if from_api {
-                is_for_the_api(old, new, way).map_err(Refusal::Reserved)?;
-            }
-            let change = Change::between(old, new);
-            let files = if way == Way::In { Files::All } else { Files::WhereOthersAreNamed };
-            let prepare = if dry_run { Followers::try_out } else { Followers::prepare };
-            let prepared = prepare(&followers, new, files);
-            let prepared = prepared.map_err(Refusal::Unusable)?;
-            let next = running.next(running.version + 1, new.clone()).map_err(Refusal::Wrong)?;
-            Ok(Built { reading, change, next, prepared })
-        });
-        let built = built.await.unwrap_or(Err(Refusal::Busy))?;
+    pub(super) async fn build(&self, text: Arc<str>, occasion: Occasion) -> Result<Built, Refusal> {
+        let ground = self.ground();
+        let before = Arc::clone(&ground.running);
+        let built = spawn_blocking(move || ground.built(text, &occasion)).await;
+        let built = built.unwrap_or(Err(Refusal::Busy))?;
         // A new server that is given by name is of no use before its name is resolved.
         resolver::first_lookups(&built.next, &before).await;
+        Ok(built)
+    }
+
+    /// The same for an edit, with the look at the file before it: most edits are one errand that way, and each wait for
+    /// a thread is longest when the machine is busiest. Gives the edit back where the file was changed by hand.
+    pub(super) async fn build_edit(
+        &mut self,
+        edit: Edit,
+        occasion: Occasion,
+    ) -> Result<Result<Built, Refusal>, Edit> {
+        self.read().await;
+        let (ground, path, known) = (self.ground(), self.source.path.clone(), Arc::clone(&self.on_disk));
+        let before = Arc::clone(&ground.running);
+        let built = spawn_blocking(move || {
+            if path.is_some_and(|path| is_changed(&path, &known)) {
+                return Err(edit);
+            }
+            Ok(ground.edited(edit).and_then(|text| ground.built(text, &occasion)))
+        });
+        let built = built.await.unwrap_or(Ok(Err(Refusal::Busy)))?;
+        if let Ok(built) = &built {
+            resolver::first_lookups(&built.next, &before).await;
+        }
         Ok(built)
     }
 
@@ -82,8 +108,12 @@ impl State {
     }
 
     /// Binds what is new. That may wait for others, and the control plane goes on meanwhile.
-    pub(super) async fn bind(&self, next: &Arc<Snapshot>) -> Result<Ready, Refusal> {
-        let (proxy, next) = (Arc::clone(&self.proxy), Arc::clone(next));
+    pub(super) async fn bind(&self, built: &Built) -> Result<Ready, Refusal> {
+        let (proxy, next) = (Arc::clone(&self.proxy), Arc::clone(&built.next));
+        if built.change.listeners.is_empty() {
+            // Nothing is new, so there is nothing to wait for.
+            return proxy.prepare(next).map_err(Refusal::Bind);
+        }
         let ready = spawn_blocking(move || proxy.prepare(next).map_err(Refusal::Bind));
         ready.await.unwrap_or(Err(Refusal::Busy))
     }

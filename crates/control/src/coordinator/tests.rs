@@ -42,7 +42,9 @@ fn one_that_dies_right_after_the_swap_knows_what_it_put_in_force() {
     let (asked, desk) = coordinator(source, Current::new(snapshot), Arc::clone(&proxy), followers);
     let after = text(r#"{"url": "http://127.0.0.1:9/"}"#);
     let mut state = desk.0.try_lock().unwrap();
-    let built = runtime.block_on(state.build(Arc::clone(&after), &Origin::File, Way::In, false));
+    let built = runtime.block_on(
+        state.build(Arc::clone(&after), Occasion { origin: Origin::File, way: Way::In, dry_run: false }),
+    );
     let Ok(built) = built else { unreachable!("it can be built") };
     let Ok(ready) = proxy.prepare(Arc::clone(&built.next)) else { unreachable!("it can be bound") };
     // A new webhook wants a task, and there is no runtime here.

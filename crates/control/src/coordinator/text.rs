@@ -1,25 +1,26 @@
 //! Where the texts come from and go to: the file, the versions, the edits.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use loadweaver_config::Reading;
+use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::Event;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use crate::file;
+use crate::followers::Followers;
 
-use super::State;
-use super::command::{Command, Edit, EditError, Origin, Refusal, Rework, ReworkOnce, Saved};
+use super::command::{Command, Edit, EditError, Origin, Refusal, Saved};
+use super::{Environment, State};
 
 impl State {
     /// Takes in what somebody wrote into the file by hand and nobody told us about.
     pub(super) async fn hear_the_file(&mut self) -> Result<(), Refusal> {
         let Some(path) = self.source.path.clone() else { return Ok(()) };
         let known = Arc::clone(&self.on_disk);
-        let same = spawn_blocking(move || file::says(&path, &known)).await;
-        // A file that is gone or unreadable is no change by hand; saving will say what is the matter.
-        if !matches!(same, Ok(Ok(false))) {
+        if !spawn_blocking(move || is_changed(&path, &known)).await.unwrap_or(false) {
             return Ok(());
         }
         Box::pin(self.change(Command::new(Edit::Reload, Origin::File))).await.map(drop).map_err(|refusal| {
@@ -45,73 +46,33 @@ impl State {
                 let nothing = || Refusal::Unknown("no change waits for its confirmation".to_owned());
                 self.trial.as_ref().map(|trial| Arc::clone(&trial.before)).ok_or_else(nothing)
             }
-            Edit::Files => Ok(Arc::clone(&self.text)),
-            Edit::Document(edit) => {
-                let reading = self.reading().await;
-                self.reworked(edit, reading).await
-            }
-            Edit::Whole(edit) => self.rewritten(edit).await,
-            Edit::Server(pick) => {
-                let (pool, edit) = pick(&self.current.load().config).map_err(Refusal::Edit)?;
-                let reading = self.reading().await;
-                let edited = reading.and_then(|reading| reading.edited(&pool, &edit));
-                let edited = match edited {
-                    // Debug builds write it both ways.
-                    Some(text) if !cfg!(debug_assertions) => return Ok(text.into()),
-                    edited => edited,
-                };
-                let rework = move |document: &Value| {
-                    let mut document = document.clone();
-                    edit.apply(&mut document, &pool).map_err(|key| EditError::out_of_step(&key))?;
-                    Ok(document)
-                };
-                let text = self.rewritten(Box::new(rework)).await?;
-                debug_assert!(
-                    edited.is_none_or(|edited| *edited == *text),
-                    "spliced otherwise than rewritten"
-                );
-                Ok(text)
+            edit => {
+                self.read().await;
+                let ground = self.ground();
+                spawn_blocking(move || ground.edited(edit)).await.unwrap_or(Err(Refusal::Busy))
             }
         }
     }
 
-    /// The text with as little of it changed as makes it another document.
-    async fn rewritten(&self, edit: ReworkOnce) -> Result<Arc<str>, Refusal> {
-        let text = Arc::clone(&self.text);
-        let rewritten = spawn_blocking(move || rewrite(&text, edit));
-        rewritten.await.unwrap_or(Err(Refusal::Busy))
+    /// What an edit is made on.
+    pub(super) fn ground(&self) -> Ground {
+        Ground {
+            running: self.current.load(),
+            text: Arc::clone(&self.text),
+            reading: self.reading.clone(),
+            environment: Arc::clone(&self.source.environment),
+            followers: self.followers.clone(),
+        }
     }
 
-    /// The same, without a look at the servers where the edit does not touch them.
-    async fn reworked(&self, edit: Rework, reading: Option<Arc<Reading>>) -> Result<Arc<str>, Refusal> {
-        let text = Arc::clone(&self.text);
-        let reworked = spawn_blocking(move || {
-            let beside = reading.and_then(|reading| reading.reworked(&edit));
-            match beside {
-                // Debug builds write it both ways.
-                Some(text) if !cfg!(debug_assertions) => Ok(text.into()),
-                beside => {
-                    let whole = rewrite(&text, edit)?;
-                    debug_assert!(
-                        beside.is_none_or(|beside| *beside == *whole),
-                        "written otherwise without the servers"
-                    );
-                    Ok(whole)
-                }
-            }
-        });
-        reworked.await.unwrap_or(Err(Refusal::Busy))
-    }
-
-    /// What is in force, as it was read.
-    async fn reading(&mut self) -> Option<Arc<Reading>> {
+    /// Sees to it that what is in force was read.
+    pub(super) async fn read(&mut self) {
         if self.reading.is_none() {
             let (text, environment) = (Arc::clone(&self.text), Arc::clone(&self.source.environment));
             let reading = spawn_blocking(move || Reading::new(text, &*environment)).await;
             // Where a variable is gone by now, the checker says so.
             self.reading = reading.ok().and_then(Result::ok).map(Arc::new);
         }
-        self.reading.clone()
     }
 
     pub(super) fn take_up(&mut self, reading: &Arc<Reading>) {
@@ -179,7 +140,65 @@ impl State {
     }
 }
 
-fn rewrite(text: &str, edit: impl FnOnce(&Value) -> Result<Value, EditError>) -> Result<Arc<str>, Refusal> {
+/// Whether somebody has changed the file by hand. One that is gone or unreadable is no change; saving will say what is
+/// the matter.
+pub(super) fn is_changed(path: &Path, known: &str) -> bool {
+    file::says(path, known).is_ok_and(|same| !same)
+}
+
+/// What is in force, for whoever edits and builds beside the traffic.
+pub(super) struct Ground {
+    pub(super) running: Arc<Snapshot>,
+    pub(super) text: Arc<str>,
+    pub(super) reading: Option<Arc<Reading>>,
+    pub(super) environment: Environment,
+    pub(super) followers: Followers,
+}
+
+impl Ground {
+    /// The text with as little of it changed as the edit asks for. Blocks.
+    pub(super) fn edited(&self, edit: Edit) -> Result<Arc<str>, Refusal> {
+        match edit {
+            Edit::Document(edit) => {
+                let beside = self.reading.as_ref().and_then(|reading| reading.reworked(&edit));
+                both_ways(beside, || rewritten(&self.text, edit))
+            }
+            Edit::Server(pick) => {
+                let (pool, edit) = pick(&self.running.config).map_err(Refusal::Edit)?;
+                let spliced = self.reading.as_ref().and_then(|reading| reading.edited(&pool, &edit));
+                let rework = |document: &Value| {
+                    let mut document = document.clone();
+                    edit.apply(&mut document, &pool).map_err(|key| EditError::out_of_step(&key))?;
+                    Ok(document)
+                };
+                both_ways(spliced, || rewritten(&self.text, rework))
+            }
+            Edit::Whole(edit) => rewritten(&self.text, edit),
+            // Nothing of the text.
+            Edit::Files | Edit::Reload | Edit::Rollback(_) | Edit::Undo | Edit::Keep => {
+                Ok(Arc::clone(&self.text))
+            }
+        }
+    }
+}
+
+/// What was written in parts, or else the whole. Debug builds write it both ways.
+fn both_ways(
+    parts: Option<String>,
+    whole: impl FnOnce() -> Result<Arc<str>, Refusal>,
+) -> Result<Arc<str>, Refusal> {
+    match parts {
+        Some(text) if !cfg!(debug_assertions) => Ok(text.into()),
+        parts => {
+            let whole = whole()?;
+            debug_assert!(parts.is_none_or(|parts| *parts == *whole), "written otherwise in parts");
+            Ok(whole)
+        }
+    }
+}
+
+/// The text with as little of it changed as makes it another document.
+fn rewritten(text: &str, edit: impl FnOnce(&Value) -> Result<Value, EditError>) -> Result<Arc<str>, Refusal> {
     let document = loadweaver_config::document(text.as_bytes()).map_err(Refusal::Wrong)?;
     let wanted = edit(&document).map_err(Refusal::Edit)?;
     loadweaver_config::rewrite_from(text, &document, &wanted).map(Into::into).map_err(Refusal::Wrong)

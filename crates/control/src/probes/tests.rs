@@ -288,3 +288,38 @@ async fn a_change_asks_new_servers_at_once_and_leaves_the_others_their_turn() {
     let now = Instant::now();
     assert!(schedule.due.iter().all(|Reverse((at, _))| *at == now), "probed in another way");
 }
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_stay_keep_their_turns_wherever_others_come_and_go() {
+    let ports = |ports: &[u16]| ports.iter().map(|port| ("127.0.0.1", *port)).collect::<Vec<_>>();
+    let pool = |of: &[u16]| fixture::pool(&ports(of), quick(ProbeKind::Tcp));
+    let watched = fixture::watched(pool(&[1, 2, 3, 4]));
+    let mut schedule = Schedule::new(&watched.snapshot, Jitter::seeded(1));
+    let now = Instant::now();
+    let turn = |port: u16| now + Duration::from_secs(port.into());
+    schedule.due = (0..4).zip(1..5).map(|(target, port)| Reverse((turn(port), target))).collect();
+    let mut snapshot = Arc::clone(&watched.snapshot);
+    for (version, of) in
+        [&[1, 3, 4][..], &[9, 1, 3, 4], &[9, 1, 8, 3, 4, 7], &[1, 4], &[4, 1]].into_iter().enumerate()
+    {
+        let mut config = (*snapshot.config).clone();
+        config.pools = vec![pool(of)];
+        snapshot = snapshot.next(2 + version as u64, config).unwrap();
+        schedule.follow(&snapshot);
+        let wanted = of.iter().map(|port| if *port < 5 { turn(*port) } else { now });
+        let mut due: Vec<_> = schedule.due.iter().map(|Reverse((at, target))| (*target, *at)).collect();
+        due.sort_unstable();
+        assert_eq!(due, wanted.enumerate().collect::<Vec<_>>(), "{of:?}");
+        // What is away has no turn, and those behind it keep theirs.
+        let mut config = (*snapshot.config).clone();
+        config.pools[0]
+            .servers
+            .edit(|servers| Arc::make_mut(&mut servers[0]).state = ServerState::Maintenance);
+        schedule.follow(&snapshot.next(2 + version as u64, config).unwrap());
+        assert_eq!(schedule.targets.first(), Some(&Target { pool: 0, server: 1 }));
+        schedule.follow(&snapshot);
+        let due =
+            (0..).zip(of).map(|(place, port)| Reverse((if *port < 5 { turn(*port) } else { now }, place)));
+        schedule.due = due.collect();
+    }
+}

@@ -1,6 +1,6 @@
 //! The servers of a pool, as many as they are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::{Deref, Range};
@@ -126,15 +126,34 @@ impl Servers {
             })
         };
         let found: Vec<_> = self.between(ends).iter().map(&mut same_as).collect();
-        if found.iter().any(Option::is_some) {
-            let shared = self.between(ends).iter().zip(found).map(|(own, same)| same.unwrap_or(own).clone());
-            let place = ends.0..self.len() - ends.1;
-            if let Some(shared) = self.spliced(place, shared.collect()) {
-                *self = shared;
-            }
+        let is_from = |from: &(Weak<List>, _)| std::ptr::eq(from.0.as_ptr(), Arc::as_ptr(&known.0));
+        if found.iter().all(Option::is_none) && self.0.from.as_ref().is_some_and(is_from) {
+            // Made from that list, with others in it.
+            return;
         }
-        if self.len() == known.len() && self.common_ends(known).0 == self.len() {
-            *self = known.clone();
+        let own = self.between(ends).iter().zip(found);
+        let mut between: VecDeque<_> = own.map(|(own, same)| same.unwrap_or(own).clone()).collect();
+        // What is the same now at the ends of what is between.
+        let (mut head, mut tail) = ends;
+        let is_known = |place: usize, server: Option<&Arc<Server>>| {
+            known.get(place).zip(server).is_some_and(|(known, server)| Arc::ptr_eq(known, server))
+        };
+        while head + tail < known.len() && is_known(head, between.front()) {
+            between.pop_front();
+            head += 1;
+        }
+        while head + tail < known.len() && is_known(known.len() - tail - 1, between.back()) {
+            between.pop_back();
+            tail += 1;
+        }
+        let shared = if between.is_empty() && head + tail == known.len() {
+            Some(known.clone())
+        } else {
+            known.spliced(head..known.len() - tail, between.into())
+        };
+        // There is such a place: the two ends are of both lists.
+        if let Some(shared) = shared {
+            *self = shared;
         }
     }
 
@@ -253,6 +272,9 @@ mod tests {
                 let same = known.iter().find(|known| known.id == server.id);
                 prop_assert!(same.is_none_or(|same| Arc::ptr_eq(same, server)));
             }
+            let ends = shared.common_ends(&known);
+            prop_assert_eq!(ends, shared.iter().cloned().collect::<Servers>().common_ends(&known));
+            prop_assert_eq!(shared.tally(), servers(&new).tally());
         }
     }
 }

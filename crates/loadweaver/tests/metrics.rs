@@ -58,6 +58,7 @@ fn everything(origin: &Origin) -> (Balancer, Scratch) {
         let page = scrape(&operator, "");
         page.contains("loadweaver_server_probe_seconds{") && page.contains("loadweaver_server_uptime_ratio{")
     });
+    balancer.get("/");
     (balancer, scratch)
 }
 
@@ -74,7 +75,21 @@ fn the_counts_are_those_of_the_clients_and_the_servers() {
     let _ = balancer.client().exchange("GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
     let operator = balancer.operator();
     let page = scrape(&operator, "");
+    let requests = |server: &str, class: &str| {
+        let way = if server.is_empty() { ("", "") } else { ("default", "app") };
+        format!(
+            "loadweaver_requests_total{{listener=\"web\",route=\"{}\",pool=\"{}\",server=\"{server}\",code_class=\"{class}\"}}",
+            way.0, way.1
+        )
+    };
+    let way = "listener=\"web\",route=\"default\",pool=\"app\"";
     for (sample, expected) in [
+        (requests(&good.address().to_string(), "2xx"), found),
+        (requests(&bad.address().to_string(), "4xx"), missing),
+        (requests("", "4xx"), 1),
+        (format!("loadweaver_request_duration_seconds_count{{{way}}}"), 21),
+        (format!("loadweaver_request_duration_seconds_bucket{{{way},le=\"+Inf\"}}"), 21),
+        (format!("loadweaver_request_first_byte_seconds_count{{{way}}}"), 21),
         ("loadweaver_client_requests_total".to_owned(), 22),
         ("loadweaver_refused_requests_total".to_owned(), 1),
         ("loadweaver_client_connections_accepted_total".to_owned(), 2),
@@ -106,6 +121,31 @@ fn the_counts_are_those_of_the_clients_and_the_servers() {
     assert!(value(&page, "process_resident_memory_bytes") > 1e6);
     assert!(value(&page, "process_open_fds") >= 5.0);
     assert!(value(&page, "process_cpu_seconds_total") > 0.0);
+}
+
+#[test]
+fn what_leaves_the_configuration_leaves_the_page_and_the_rest_goes_on() {
+    let (kept, gone) = (Origin::named("kept"), Origin::named("gone"));
+    let balancer = start(&[&kept, &gone], &json!({}));
+    let mut client = balancer.client();
+    let operator = balancer.operator();
+    let of = |origin: &Origin| format!("server=\"{}\"", origin.address());
+    let requests = |page: &str, server: &str| {
+        page.lines()
+            .filter(|line| line.starts_with("loadweaver_requests_total{") && line.contains(server))
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+            .sum::<u64>()
+    };
+    (0..10).for_each(|_| assert_eq!(client.get("/").status, 200));
+    let page = scrape(&operator, "");
+    let before = requests(&page, &of(&kept));
+    assert_eq!((requests(&page, "code_class"), requests(&page, &of(&gone)) > 0), (10, true));
+    operator.must(200, "DELETE", &format!("/api/servers/{}", gone.address()), &Value::Null);
+    (0..10).for_each(|_| assert_eq!(client.get("/").body, b"kept"));
+    eventually("it is not on the page", || !scrape(&operator, "").contains(&of(&gone)));
+    let page = scrape(&operator, "");
+    assert_eq!(requests(&page, &of(&kept)), before + 10);
+    assert_eq!(requests(&page, "code_class"), before + 10);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod buffer;
 mod deadline;
 mod listen;
 mod stream;
+mod tally;
 mod worker;
 
 mod edit;

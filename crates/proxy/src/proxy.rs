@@ -11,6 +11,7 @@ use loadweaver_config::Bind;
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::{Event, EventBus};
+use loadweaver_telemetry::series::Book;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -99,6 +100,7 @@ impl Proxy {
             pipes: descriptors.pipes,
             snapshot: ArcSwap::new(snapshot),
             counters: Arc::new(ProxyCounters::default()),
+            books: (0..workers).map(|_| Arc::default()).collect(),
             bus: options.bus,
             access_log: options.access_log,
             cut: AtomicU64::new(0),
@@ -210,6 +212,11 @@ impl Proxy {
     /// What the node did.
     pub fn counters(&self) -> &Arc<ProxyCounters> {
         &self.shared.counters
+    }
+
+    /// What each worker has counted by itself.
+    pub fn books(&self) -> &[Arc<Book>] {
+        &self.shared.books
     }
 
     /// Each listener's addresses as they really are (a configured port 0 is replaced), in the configuration's order.

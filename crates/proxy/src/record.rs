@@ -67,15 +67,16 @@ pub(crate) fn finish(x: &mut Exchange<'_>) {
             counters.refused.increment();
         }
     }
+    let total = Duration::from_nanos(x.worker.deadlines.now().saturating_sub(story.started));
+    x.worker.tally.count(x, total);
     if let Some(log) = &x.worker.log {
-        write(x, &mut log.borrow_mut());
+        write(x, total, &mut log.borrow_mut());
     }
 }
 
-fn write(x: &Exchange<'_>, log: &mut loadweaver_telemetry::access_log::AccessLogWriter) {
+fn write(x: &Exchange<'_>, total: Duration, log: &mut loadweaver_telemetry::access_log::AccessLogWriter) {
     let story = &x.story;
     let request = &x.heads.request;
-    let total = Duration::from_nanos(x.worker.deadlines.now().saturating_sub(story.started));
     let listener = x.entrance.as_ref().map(|entrance| entrance.name(&x.snapshot));
     let known = !story.refused;
     let (method, target) = if known { Default::default() } else { sent(x.client.buffer.filled()) };

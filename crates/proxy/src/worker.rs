@@ -14,6 +14,7 @@ use loadweaver_http1::{RequestHead, ResponseHead};
 use loadweaver_telemetry::access_log::{AccessLog, AccessLogWriter};
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::EventBus;
+use loadweaver_telemetry::series::Book;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 
@@ -22,6 +23,7 @@ use crate::deadline::Deadlines;
 use crate::engine::http2::cuts::Cuts;
 use crate::listen::{Bound, Entrances, Patience, Places};
 use crate::snapshot::Snapshot;
+use crate::tally::Tally;
 use crate::upstream::Upstreams;
 use crate::upstream::shared::SharedConnections;
 
@@ -36,6 +38,8 @@ const RESERVED_DESCRIPTORS: usize = 64;
 pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) counters: Arc<ProxyCounters>,
+    /// What each worker has counted by itself.
+    pub(crate) books: Vec<Arc<Book>>,
     pub(crate) bus: EventBus,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) connections: Places,
@@ -107,6 +111,7 @@ pub(crate) struct Worker {
     pub(crate) patience: Rc<Patience>,
     /// The drain has no more time: whatever is under way ends.
     pub(crate) cutting: Cell<bool>,
+    pub(crate) tally: Tally,
     random: Cell<u64>,
     ids: RequestIds,
 }
@@ -138,6 +143,7 @@ impl Worker {
             self.upstreams.sweep(self.deadlines.now());
             self.shared_upstreams.sweep();
             let snapshot = self.shared.snapshot.load_full();
+            self.tally.keep(&snapshot);
             if std::mem::replace(&mut departures, snapshot.departures) != snapshot.departures {
                 let count = snapshot.pools.iter().map(|pool| pool.servers.len()).sum();
                 let mut servers = HashSet::with_capacity(count);
@@ -266,7 +272,9 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
     let seed = mix(now ^ (index as u64) << 56 ^ u64::from(std::process::id()) << 32);
     let stock = Rc::<Stock>::default();
     stock.pipes.limit(shared.pipes);
+    let tally = Tally::new(shared.books.get(index).cloned().unwrap_or_default());
     Worker {
+        tally,
         log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),
         shared,
         orders,

@@ -17,6 +17,8 @@ pub mod latency;
 pub mod log;
 /// One exchange's story.
 pub mod record;
+/// Exchanges by where they came in and went to.
+pub mod series;
 
 /// The parts of a log line as bytes.
 mod line;

@@ -1,7 +1,7 @@
 //! `GET /metrics`: everything that can be counted, for Prometheus and whoever reads what it reads.
 //!
-//! The page is made of the counters that are there anyway, when it is asked for and on a thread of its own: the request
-//! path does nothing for it. Labels are names of the configuration, so there are as many series as it has servers.
+//! The page is made when it is asked for and on a thread of its own, of counters that the request path adds to without
+//! waiting for anybody. Labels are names of the configuration, so there are as many series as it has servers.
 
 use std::io::Write;
 
@@ -22,6 +22,7 @@ mod healing;
 mod node;
 mod page;
 mod process;
+mod requests;
 mod servers;
 
 /// Everything that can be counted, in Prometheus' text format or, for whoever prefers it (`Accept`), OpenMetrics.
@@ -55,6 +56,7 @@ fn page(api: &Api, format: Format) -> String {
     node::write(&mut page, api, &snapshot);
     servers::write(&mut page, &snapshot);
     if let Some(sight) = api.sight.get() {
+        requests::write(&mut page, sight.proxy.books());
         healing::recoveries(&mut page, &sight.followers.recoveries.views());
         healing::webhooks(&mut page, &sight.followers.webhooks.views());
     }

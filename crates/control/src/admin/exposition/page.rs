@@ -4,6 +4,9 @@
 //! help texts, and in the last line. A family is written with its samples behind it, as both ask for.
 
 use std::fmt::{self, Display, Write};
+use std::time::Duration;
+
+use loadweaver_telemetry::series::{BOUNDS, Counted};
 
 /// Which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,11 @@ impl Page {
         self.family(name, "summary", help)
     }
 
+    /// Durations by how long they were.
+    pub(super) fn histogram(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
+        self.family(name, "histogram", help)
+    }
+
     fn family(&mut self, name: &'static str, kind: &'static str, help: &'static str) -> Family<'_> {
         Family { page: self, name, kind, help, begun: false }
     }
@@ -109,6 +117,17 @@ impl Family<'_> {
     pub(super) fn sum_and_count(&mut self, labels: &Labels, sum: impl Display, count: u64) {
         self.line("_sum", labels, sum);
         self.line("_count", labels, count);
+    }
+
+    /// Buckets as they are counted: each alone.
+    pub(super) fn buckets(&mut self, labels: &Labels, counted: &Counted) {
+        let mut so_far = 0;
+        let bounds = BOUNDS.iter().map(|bound| format!("{:?}", Duration::from_micros(*bound).as_secs_f64()));
+        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(counted.buckets) {
+            so_far += count;
+            self.line("_bucket", &labels.clone().and("le", &bound), so_far);
+        }
+        self.sum_and_count(labels, counted.sum.as_secs_f64(), so_far);
     }
 
     fn line(&mut self, suffix: &str, labels: &Labels, value: impl Display) {
@@ -172,6 +191,29 @@ mod tests {
             # HELP time_seconds Time.\n# TYPE time_seconds summary\n\
             time_seconds_sum{a=\"b\",c=\"d\"} 1.25\ntime_seconds_count{a=\"b\",c=\"d\"} 2\n";
         assert_eq!(page(Format::Prometheus), expected);
+    }
+
+    #[test]
+    fn the_buckets_of_a_histogram_add_up() {
+        let mut counted = Counted { sum: Duration::from_millis(1500), ..Counted::default() };
+        for (at, count) in [(0, 2), (10, 3), (BOUNDS.len(), 1)] {
+            *counted.buckets.get_mut(at).expect("there are as many") = count;
+        }
+        let mut page = Page::new(Format::Prometheus);
+        page.histogram("time_seconds", "Time.").buckets(&Labels::of("a", "b"), &counted);
+        let text = page.finish();
+        assert!(text.starts_with("# HELP time_seconds Time.\n# TYPE time_seconds histogram\n"), "{text}");
+        for line in [
+            "time_seconds_bucket{a=\"b\",le=\"0.0005\"} 2",
+            "time_seconds_bucket{a=\"b\",le=\"0.5\"} 2",
+            "time_seconds_bucket{a=\"b\",le=\"1.0\"} 5",
+            "time_seconds_bucket{a=\"b\",le=\"60.0\"} 5",
+            "time_seconds_bucket{a=\"b\",le=\"+Inf\"} 6",
+            "time_seconds_sum{a=\"b\"} 1.5",
+            "time_seconds_count{a=\"b\"} 6",
+        ] {
+            assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

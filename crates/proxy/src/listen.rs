@@ -40,7 +40,7 @@ pub(crate) const BACKLOG: i32 = 4096;
 
 /// Connections that are accepted before what else is ready gets its turn. Each costs some 10 to 20 µs, with TLS more, and
 /// thousands may have come at once.
-const IN_A_ROW: usize = 16;
+const IN_A_ROW: usize = 32;
 
 /// How long accepting rests when descriptors or memory have run out. Without a rest the listener, which stays
 /// readable, would keep the worker from closing the connections that could help.
@@ -252,10 +252,9 @@ async fn next(
     paused: &mut bool,
 ) -> io::Result<(StdStream, Peer)> {
     while worker.shared.connections.is_full() {
-        worker.crowded.set(true);
+        let _crowd = worker.crowd();
         worker.deadlines.wake_all();
         pause(worker, entrance, paused, "as many client connections as limits allow").await;
-        worker.crowded.set(false);
     }
     while let Some(front) = entrance.front(&worker.shared.snapshot.load())
         && front.is_full()

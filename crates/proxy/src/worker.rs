@@ -105,8 +105,8 @@ pub(crate) struct Worker {
     pub(crate) log: Option<RefCell<AccessLogWriter>>,
     pub(crate) entrances: Entrances,
     pub(crate) draining: Cell<bool>,
-    /// There is no place for more clients: connections that only wait make room.
-    pub(crate) crowded: Cell<bool>,
+    /// Listeners that have no place for more clients: connections that only wait make room.
+    crowds: Cell<usize>,
     /// Its handshakes with clients that are under way.
     pub(crate) patience: Rc<Patience>,
     /// The drain has no more time: whatever is under way ends.
@@ -116,7 +116,28 @@ pub(crate) struct Worker {
     ids: RequestIds,
 }
 
+/// As long as it is there, connections that only wait make room.
+#[derive(Debug)]
+pub(crate) struct Crowd<'w>(&'w Worker);
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        self.0.crowds.set(self.0.crowds.get() - 1);
+    }
+}
+
 impl Worker {
+    /// A listener has no place for more clients.
+    pub(crate) fn crowd(&self) -> Crowd<'_> {
+        self.crowds.set(self.crowds.get() + 1);
+        Crowd(self)
+    }
+
+    /// Whether there is no place for more clients.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowds.get() > 0
+    }
+
     /// A random number, good for spreading load and for nothing else.
     /// Source: SplitMix64 (Steele, Lea, Flood 2014).
     pub(crate) fn random(&self) -> u64 {
@@ -287,7 +308,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         entrances: Entrances::default(),
         patience: Rc::default(),
         draining: Cell::new(false),
-        crowded: Cell::new(false),
+        crowds: Cell::new(0),
         cutting: Cell::new(false),
         random: Cell::new(seed),
         ids: RequestIds { seed: mix(seed), next: Cell::new(0) },

@@ -1,7 +1,7 @@
 //! `GET /metrics`: everything that can be counted, for Prometheus and whoever reads what it reads.
 //!
 //! The page is made when it is asked for and on a thread of its own, of counters that the request path adds to without
-//! waiting for anybody. Labels are names of the configuration, so there are as many series as it has servers.
+//! waiting for anybody. Labels are names of the configuration, and the one family that multiplies them has a limit.
 
 use std::io::Write;
 
@@ -33,9 +33,10 @@ pub(super) async fn metrics(State(api): State<Api>, query: Query, headers: Heade
     query.only(&[])?;
     let format = format(&headers);
     let packs = quality(&headers, ACCEPT_ENCODING, &["gzip"]) > 0;
-    // It is never closed.
-    let _turn = api.pages.clone().acquire_owned().await;
+    // It is never closed. The turn lasts as long as the work, whether or not somebody still waits for it.
+    let turn = api.pages.clone().acquire_owned().await;
     let made = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let text = page(&api, format);
         if packs {
             packed(text.as_bytes()).map(|bytes| (bytes, true))
@@ -54,7 +55,7 @@ fn page(api: &Api, format: Format) -> String {
     let snapshot = api.current.load();
     let mut page = Page::new(format);
     node::write(&mut page, api, &snapshot);
-    servers::write(&mut page, &snapshot);
+    servers::write(&mut page, api);
     if let Some(sight) = api.sight.get() {
         requests::write(&mut page, sight.proxy.books());
         healing::recoveries(&mut page, &sight.followers.recoveries.views());

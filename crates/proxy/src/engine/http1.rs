@@ -46,6 +46,9 @@ pub(crate) enum Next {
     /// It is closed, but only after the client had the time to read our answer: closing a socket with unread bytes
     /// in it makes the kernel throw away what the client has not read yet (RFC 9112 section 9.6).
     Linger,
+    /// As [`Next::Linger`], for a client that has attacked us: it has the time to read what we said, but what it goes on
+    /// to send stays in the kernel, which soon takes no more.
+    TurnAway,
     /// It is reset, so that the client cannot take half an answer for a whole one.
     Reset,
 }
@@ -99,10 +102,8 @@ pub(crate) fn serve(
             return;
         }
         if connection.greeting.as_ref().is_some_and(|greeting| greeting.is_http2()) {
-            if Box::pin(connection.http2()).await == Next::Linger {
-                Box::pin(connection.linger()).await;
-            }
-            return;
+            let next = Box::pin(connection.http2()).await;
+            return Box::pin(connection.linger(next)).await;
         }
         // The request of a connection that was just accepted is most likely there: it is not waited for but read.
         let mut there = true;
@@ -115,8 +116,8 @@ pub(crate) fn serve(
             match Box::pin(connection.exchanges()).await {
                 Next::Again => {}
                 Next::Close | Next::Http2 => break,
-                Next::Linger => {
-                    Box::pin(connection.linger()).await;
+                next @ (Next::Linger | Next::TurnAway) => {
+                    Box::pin(connection.linger(next)).await;
                     break;
                 }
                 Next::Reset => {
@@ -148,9 +149,8 @@ impl Connection {
                 true
             }
             Err(Refusal::Handshake(HandshakeError::PlainHttp)) => {
-                if self.refuse_plain().await == Next::Linger {
-                    self.linger().await;
-                }
+                let next = self.refuse_plain().await;
+                self.linger(next).await;
                 false
             }
             Err(_) => false,
@@ -196,7 +196,7 @@ impl Connection {
             }
             let worker = &self.worker;
             let crowded_out =
-                worker.crowded.get() && worker.deadlines.now() > since.saturating_add(nanos(SPARED));
+                worker.is_crowded() && worker.deadlines.now() > since.saturating_add(nanos(SPARED));
             if worker.draining.get()
                 || self.entrance.is_closing()
                 || crowded_out
@@ -324,8 +324,14 @@ impl Connection {
         self.served == 0 && client.buffer.filled().starts_with(PREFACE)
     }
 
-    /// Says that we are done, then reads and forgets what the client still sends, for a while.
-    pub(super) async fn linger(&mut self) {
+    /// Says that we are done, then reads and forgets what the client still sends, for a while; nothing of the kind where
+    /// what is next is something else.
+    pub(super) async fn linger(&mut self, next: Next) {
+        let most = match next {
+            Next::Linger => LINGER_BYTES,
+            Next::TurnAway => TURNED_AWAY_BYTES,
+            Next::Again | Next::Http2 | Next::Close | Next::Reset => return,
+        };
         let now = self.worker.deadlines.now();
         self.alarm.set(For::Client, now, LINGER);
         let mut waste = Buffer::default();
@@ -342,7 +348,7 @@ impl Connection {
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            loop {
+            while wasted <= most {
                 match stream.poll_read(cx, &mut waste, &worker.stock) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(len)) => {
@@ -352,10 +358,8 @@ impl Connection {
                     Poll::Pending if alarm.is_due(For::Client) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 }
-                if wasted > LINGER_BYTES {
-                    return Poll::Ready(());
-                }
             }
+            if next == Next::Linger || alarm.is_due(For::Client) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
         waste.discard(&self.worker.stock);
@@ -373,6 +377,9 @@ pub(super) const SPARED: Duration = Duration::from_secs(1);
 /// How long a connection lingers at the most, and how many bytes it reads to no use.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// The same of a client that is turned away.
+const TURNED_AWAY_BYTES: usize = 64 * 1024;
 
 /// Why no head was read.
 enum Unread {

@@ -77,6 +77,7 @@ pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
     }
     connection.stream = driver.into_stream(&connection.worker.stock);
     match ended {
+        Gone::Ended(Ended { why: Why::Abuse(_), .. }) => Next::TurnAway,
         Gone::Finished | Gone::Ended(_) => Next::Linger,
         Gone::Lost => Next::Close,
     }
@@ -140,7 +141,7 @@ impl Session {
     fn look_at_the_end(&mut self, alarm: &Alarm) {
         let most = self.worker.shared.snapshot.load().config.limits.requests_per_connection;
         let spent = most > 0 && self.served >= most;
-        let crowded_out = self.worker.crowded.get()
+        let crowded_out = self.worker.is_crowded()
             && self.worker.deadlines.now() > self.idle_since.saturating_add(nanos(SPARED));
         let over = self.idle && (alarm.is_due(For::Client) || crowded_out);
         let unwanted = self.entrance.is_closing() || !self.entrance.is_for(Version::Http2);

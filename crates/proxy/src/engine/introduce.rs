@@ -101,8 +101,7 @@ impl Connection {
             let patient = worker.deadlines.now() <= since.saturating_add(nanos(SPARED));
             if self.alarm.is_due(For::Client) {
                 Poll::Ready(Err(Unheard::Late))
-            } else if worker.draining.get() || self.entrance.is_closing() || worker.crowded.get() && !patient
-            {
+            } else if worker.draining.get() || self.entrance.is_closing() || worker.is_crowded() && !patient {
                 Poll::Ready(Err(Unheard::Closed))
             } else {
                 Poll::Pending
@@ -132,9 +131,7 @@ impl Connection {
         self.worker.heads.give_back(heads);
         client.buffer.discard(&self.worker.stock);
         self.stream = client.stream;
-        if next == Next::Linger {
-            self.linger().await;
-        }
+        self.linger(next).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The node as a whole: clients, requests, failures, configuration, certificates.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use loadweaver_policy::failure::Failure;
@@ -105,7 +106,12 @@ fn certificates(page: &mut Page, snapshot: &Snapshot) {
     let help = "When a certificate ends, in seconds since 1970.";
     let mut ends = page.gauge("loadweaver_certificate_expiry_timestamp_seconds", help);
     for front in snapshot.fronts() {
+        let mut told = BTreeSet::new();
         for certificate in front.certificates() {
+            // Listed twice it is doubtful, and no error.
+            if !told.insert(certificate.files().cert.clone()) {
+                continue;
+            }
             let Some(seconds) = since_1970(certificate.ends()) else { continue };
             let file = certificate.files().cert.display().to_string();
             ends.sample(&Labels::of("listener", front.listener()).and("file", &file), seconds);

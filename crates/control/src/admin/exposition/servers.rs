@@ -5,6 +5,7 @@ use std::time::Duration;
 use loadweaver_policy::health::{Entry, Happened, Health, State, Window};
 use loadweaver_proxy::{PoolState, ServerState, Snapshot};
 
+use super::super::Api;
 use super::node::classes;
 use super::page::{Labels, Page};
 
@@ -15,10 +16,12 @@ struct Row<'s> {
     vitals: Vitals,
 }
 
+/// How often a page begins anew because the configuration has changed while it read.
+const TRIES: usize = 3;
+
 /// What a page needs of a server's health, read under the pool's lock once.
-#[derive(Default)]
 struct Vitals {
-    state: Option<State>,
+    state: State,
     since: Duration,
     transitions: u64,
     uptime: Option<f64>,
@@ -27,10 +30,11 @@ struct Vitals {
 }
 
 impl Vitals {
-    fn of(pool: &PoolState, place: usize) -> Self {
+    /// None where the pool's live state has gone to its successor.
+    fn of(pool: &PoolState, place: usize) -> Option<Self> {
         let now = pool.now();
         let read = |health: &Health, share| Self {
-            state: Some(health.state()),
+            state: health.state(),
             since: now.saturating_sub(health.since()),
             transitions: health.transitions(),
             uptime: health.uptime(now, Window::Day),
@@ -41,26 +45,33 @@ impl Vitals {
                 .and_then(Entry::latency),
             share,
         };
-        pool.inspect(place, read).unwrap_or_default()
+        pool.inspect(place, read)
     }
 }
 
-pub(super) fn write(page: &mut Page, snapshot: &Snapshot) {
-    pools(page, snapshot);
-    let rows: Vec<Row<'_>> = snapshot
-        .pools
-        .iter()
-        .flat_map(|pool| {
-            let name = Labels::of("pool", &pool.config.name);
-            pool.servers.iter().enumerate().map(move |(place, server)| Row {
-                labels: name.clone().and("server", &server.config.id),
-                server,
-                vitals: Vitals::of(pool, place),
-            })
-        })
-        .collect();
-    traffic(page, &rows);
-    health(page, &rows);
+pub(super) fn write(page: &mut Page, api: &Api) {
+    for left in (0..TRIES).rev() {
+        let snapshot = api.current.load();
+        let rows: Option<Vec<Row<'_>>> = snapshot.pools.iter().flat_map(|pool| rows(pool)).collect();
+        match rows {
+            None if left > 0 => {}
+            // A scrape without them is better than one with other numbers.
+            rows => {
+                pools(page, &snapshot);
+                let rows = rows.unwrap_or_default();
+                traffic(page, &rows);
+                return health(page, &rows);
+            }
+        }
+    }
+}
+
+fn rows(pool: &PoolState) -> impl Iterator<Item = Option<Row<'_>>> {
+    let name = Labels::of("pool", &pool.config.name);
+    pool.servers.iter().enumerate().map(move |(place, server)| {
+        let labels = name.clone().and("server", &server.config.id);
+        Some(Row { labels, server, vitals: Vitals::of(pool, place)? })
+    })
 }
 
 fn pools(page: &mut Page, snapshot: &Snapshot) {
@@ -143,7 +154,7 @@ fn health(page: &mut Page, rows: &[Row<'_>]) {
         page.gauge("loadweaver_server_health", "1 for the verdict on the server's health, 0 for the others.");
     for row in rows {
         for state in State::ALL {
-            let is = u8::from(row.vitals.state == Some(state));
+            let is = u8::from(row.vitals.state == state);
             states.sample(&row.labels.clone().and("state", state.name()), is);
         }
     }

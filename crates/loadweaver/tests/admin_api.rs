@@ -56,6 +56,46 @@ fn what_makes_no_sense_is_refused_with_a_place_and_a_remedy_and_changes_nothing(
 }
 
 #[test]
+fn a_patch_that_moves_servers_by_their_places_moves_them() {
+    let servers: Vec<Value> =
+        [3001, 3002, 3003].map(|port| json!({"host": "127.0.0.1", "port": port})).into();
+    let other: Vec<Value> = vec![json!({"host": "127.0.0.1", "port": 4001})];
+    let balancer = balancer(&json!({
+        "pools": { "app": { "servers": servers }, "b": { "servers": other } },
+        "routes": [{ "name": "b", "match": { "path": "/b" }, "pool": "b" }, { "pool": "app" }],
+    }));
+    let operator = balancer.operator();
+    let patch = |steps: &Value| {
+        let kind = "Content-Type: application/json-patch+json\r\n";
+        operator.ask("PATCH", "/api/config", kind, &steps.to_string()).status
+    };
+    let ports = |pool: &str| {
+        let config = operator.data("/api/config");
+        let servers = config["pools"][pool]["servers"].as_array().unwrap().clone();
+        servers.iter().map(|server| server["port"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let new = json!({"host": "127.0.0.1", "port": 3009});
+    let steps = json!([
+        {"op": "add", "path": "/pools/app/servers/-", "value": new},
+        {"op": "remove", "path": "/pools/app/servers/1"},
+    ]);
+    assert_eq!((patch(&steps), ports("app")), (200, vec![3001, 3003, 3009]));
+    let steps = json!([{"op": "move", "from": "/pools/app/servers/0", "path": "/pools/app/servers/-"}]);
+    assert_eq!((patch(&steps), ports("app")), (200, vec![3003, 3009, 3001]));
+    let steps = json!([
+        {"op": "move", "from": "/pools/app/servers/0", "path": "/pools/b/servers/-"},
+        {"op": "move", "from": "/pools/b/servers/0", "path": "/pools/app/servers/-"},
+        {"op": "add", "path": "/pools/app/slowStart", "value": "1s"},
+    ]);
+    assert_eq!((patch(&steps), ports("app"), ports("b")), (200, vec![3009, 3001, 4001], vec![3003]));
+    let steps = json!([
+        {"op": "add", "path": "/pools/app/servers/-", "value": {"bogus": 1}},
+        {"op": "remove", "path": "/pools/app/servers/1"},
+    ]);
+    assert_eq!((patch(&steps), ports("app")), (422, vec![3009, 3001, 4001]));
+}
+
+#[test]
 fn bodies_and_parameters_that_cannot_be_read_are_told_apart() {
     let balancer = balancer(&json!({}));
     let operator = balancer.operator();

@@ -59,7 +59,7 @@ impl Reading {
 
     /// The text after an edit of the document that leaves the servers of all pools alone: what
     /// [`rewrite`](crate::rewrite()) makes of it, without a look at them. `edit` is asked for it with a document in which
-    /// a number stands for the servers of each pool. None where the edit does not go with that, or refuses it: it may
+    /// a number stands for the servers of each pool, so it may not tell them apart by their places. None where the edit does not go with that, or refuses it: it may
     /// still go with the whole document.
     pub fn reworked<E>(&self, edit: impl Fn(&Value) -> Result<Value, E>) -> Option<String> {
         if self.text.len() > LONGEST {

@@ -1,11 +1,14 @@
 //! A text around its servers.
 //!
 //! What is changed is either one of thousands of servers or something small beside them. In a frame a number stands
-//! for all servers of a pool, so that what stands around them is read and edited without them. It begins with digits
+//! for all servers of a pool, so that what stands around them is read and edited without them. An edit that says where in
+//! a list something stands is not for a frame: there the list is one long. The number begins with digits
 //! that stand nowhere else in the frame, so where it is read as the list of that pool there was that list, and no
 //! other place can have meant it.
 
 use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -17,11 +20,17 @@ use crate::{Config, Parsed};
 
 use super::lists::{self, List};
 
-/// What the numbers begin with. Behind it stands which list it is.
-const MARK: &str = "92233720368547";
-
 /// Most lists; as many as four digits can tell apart.
 const MOST_LISTS: usize = 10_000;
+
+/// What the numbers begin with, 14 digits that nobody outside can know: whoever sent them would mean a list. Behind them
+/// stands which list it is.
+static MARK: LazyLock<(u64, String)> = LazyLock::new(|| {
+    let random = RandomState::new().build_hasher().finish();
+    let first = 9 * TEN_TO_13 + random % TEN_TO_13;
+    (first, first.to_string())
+});
+const TEN_TO_13: u64 = 10_000_000_000_000;
 
 /// A text with a number in each list of servers.
 pub(super) struct Frame {
@@ -47,7 +56,7 @@ impl Frame {
             from = list.close;
         }
         frame.push_str(text.get(from..)?);
-        (frame.matches(MARK).count() == lists.len()).then_some(Self { text: frame, lists: lists.len() })
+        (frame.matches(&*MARK.1).count() == lists.len()).then_some(Self { text: frame, lists: lists.len() })
     }
 
     /// What it says with the servers of `known`, in the order of the lists. None where there is anything the matter
@@ -106,9 +115,8 @@ impl Frame {
 }
 
 /// The number that stands for a list.
-fn mark(list: usize) -> u64 {
-    const FIRST: u64 = 922_337_203_685_470_000;
-    FIRST + list as u64
+pub(super) fn mark(list: usize) -> u64 {
+    MARK.0 * MOST_LISTS as u64 + list as u64
 }
 
 fn servers_of<'n>(document: &'n mut Node, pool: &str) -> Option<&'n mut Node> {
@@ -123,7 +131,7 @@ fn servers_of<'n>(document: &'n mut Node, pool: &str) -> Option<&'n mut Node> {
 /// How many of its numbers could stand for a list.
 fn marks_in(value: &Value) -> usize {
     match value {
-        Value::Number(number) => usize::from(number.to_string().contains(MARK)),
+        Value::Number(number) => usize::from(number.to_string().contains(&*MARK.1)),
         Value::Array(list) => list.iter().map(marks_in).sum(),
         Value::Object(map) => map.values().map(marks_in).sum(),
         Value::Null | Value::Bool(_) | Value::String(_) => 0,

@@ -84,7 +84,7 @@ fn what_is_not_plain_is_read_whole() {
         ("\"api\": {", "\"api2\": {"),
         ("\"pools\": {", "\"pool\": {"),
         ("\"fallback\": { \"body\": \"", "\"fallback\": { \"body\": "),
-        ("\"routes\":", "\"via\": \"922337203685470000\", \"routes\":"),
+        ("\"routes\":", &format!("\"via\": \"{}\", \"routes\":", frame::mark(0))),
     ] {
         assert!(text.contains(old), "{old}");
         assert!(!is_read_in_parts(&from, &text.replacen(old, new, 1)), "{old} -> {new}");
@@ -247,7 +247,7 @@ fn any_rework() -> impl Strategy<Value = (Value, bool)> {
         (json!({ "pools": { "api": null } }), false),
         (json!({ "pools": { "app": { "servers": [{ "host": "h", "port": 1 }] } } }), false),
         (json!({ "pools": { "app": { "servers": { "0": null } } } }), false),
-        (json!({ "via": 922_337_203_685_470_000_u64 }), false),
+        (json!({ "via": frame::mark(0) }), false),
     ])
 }
 

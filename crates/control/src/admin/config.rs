@@ -58,6 +58,7 @@ pub(super) async fn patch(wish: Wish, request: Request) -> Answer {
     let terms = wish.terms(&[])?;
     let kind = media_type(request.headers(), &[JSON_PATCH, MERGE_PATCH])?;
     let wanted = read(request, MAX_CONFIG_BYTES).await?;
+    let by_place = kind == JSON_PATCH && names_a_server(&wanted);
     let edit = move |document: &Value, _: &_| {
         let sealed = Sealed::new(document, &wanted)?;
         let patched = if kind == MERGE_PATCH {
@@ -67,7 +68,17 @@ pub(super) async fn patch(wish: Wish, request: Request) -> Answer {
         };
         secrets::unmasked(sealed.open(patched)?, document)
     };
-    changed(wish.edit(terms, edit).await)
+    changed(if by_place { wish.edit_whole(terms, edit).await } else { wish.edit(terms, edit).await })
+}
+
+/// Whether any step is about a pool's list of servers, or a place in it.
+fn names_a_server(steps: &Value) -> bool {
+    let is_it = |pointer: &str| {
+        let mut keys = pointer.split('/').skip(1);
+        keys.next() == Some("pools") && keys.nth(1) == Some("servers")
+    };
+    let pointers = |step: &Value| ["path", "from"].iter().any(|key| step[key].as_str().is_some_and(is_it));
+    steps.as_array().is_some_and(|steps| steps.iter().any(pointers))
 }
 
 fn does_not_fit(error: PatchError) -> EditError {

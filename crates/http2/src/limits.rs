@@ -82,7 +82,7 @@ impl Limits {
 
 /// Cancelled exchanges (CVE-2023-44487). A closed page cancels what it has open, a hundred or so; an exchange that is
 /// not cancelled earns one. Where more streams are allowed at once, so are more of these: see
-/// [`Limits::rapid_reset`].
+/// `Limits::rapid_reset`.
 pub const RAPID_RESET: Rate = Rate { burst: 400, per_second: 50 };
 
 /// Exchanges that we had to reset for what the peer did on them (CVE-2025-8671). An honest peer does nothing of the

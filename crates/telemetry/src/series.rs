@@ -1,7 +1,7 @@
 //! Exchanges by where they came in and where they went, for scrapers.
 //!
 //! Each worker counts for itself and is the only one who does, so a count is a load and a store: no locked instruction,
-//! no cache line that two workers want. What it counts stands in its [`Book`], which readers add up; it never waits for
+//! no cache line that two workers want. What it counts stands in its `Book`, which readers add up; it never waits for
 //! one of them. A series is found by four names when it is met first; from then on the worker holds on to it (in
 //! `proxy::tally`).
 

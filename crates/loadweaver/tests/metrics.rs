@@ -149,6 +149,38 @@ fn what_leaves_the_configuration_leaves_the_page_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_request_that_ends_after_its_server_has_left_does_not_bring_it_back() {
+    let (asked, answer) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let (asked_of, gate) = (std::sync::Mutex::new(asked.0), std::sync::Mutex::new(answer.1));
+    let slow = Origin::by_request(move |request| {
+        if request.target == "/slow" {
+            asked_of.lock().unwrap().send(()).unwrap();
+            gate.lock().unwrap().recv().unwrap();
+        }
+        reply_with(200, &[], "slow")
+    });
+    let other = Origin::named("other");
+    let balancer = start(&[&slow], &json!({ "workers": 1 }));
+    let operator = balancer.operator();
+    let gone = format!("server=\"{}\"", slow.address());
+    assert_eq!(balancer.get("/").body, b"slow");
+    assert!(scrape(&operator, "").contains(&gone));
+    let mut client = balancer.client();
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    asked.1.recv().unwrap();
+    let replaced = json!({"host": "127.0.0.1", "port": other.address().port()});
+    operator.must(201, "POST", "/api/servers", &replaced);
+    operator.must(200, "DELETE", &format!("/api/servers/{}", slow.address()), &Value::Null);
+    eventually("it has left the page", || !scrape(&operator, "").contains(&gone));
+    answer.0.send(()).unwrap();
+    assert_eq!(client.answer("GET").body, b"slow");
+    eventually("the request is counted", || {
+        value(&scrape(&operator, ""), "loadweaver_client_requests_total") > 1.5
+    });
+    assert!(!scrape(&operator, "").contains(&gone));
+}
+
+#[test]
 fn health_and_what_is_refused_are_on_the_page() {
     let origin = Origin::named("x");
     let check = json!({ "type": "tcp", "interval": "100ms", "timeout": "1s", "rise": 1, "fall": 1 });

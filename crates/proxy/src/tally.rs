@@ -97,21 +97,25 @@ impl Tally {
         if version < self.version.get() {
             return self.look_up(x, false).iter().for_each(|series| count(series));
         }
-        if version > self.version.get() {
-            self.version.set(version);
-            self.found.borrow_mut().clear();
-        }
+        self.turn_to(version);
         let server = x.story.server.as_ref().map(|server| &server.counters);
         let address = x.entrance.as_ref().map_or(u64::MAX, |entrance| entrance.number);
         let key = (address, x.story.route, server.map_or(std::ptr::null(), Arc::as_ptr));
         let mut found = self.found.borrow_mut();
-        if !found.contains_key(&key)
-            && let Some(series) = self.look_up(x, true)
-        {
+        if let Some(found) = found.get(&key) {
+            return count(&found.series);
+        }
+        if let Some(series) = self.look_up(x, true) {
+            count(&series);
             found.insert(key, Found { series, _server: server.cloned() });
         }
-        if let Some(found) = found.get(&key) {
-            count(&found.series);
+    }
+
+    /// What was found under numbers of an older configuration is found anew.
+    fn turn_to(&self, version: u64) {
+        if version > self.version.get() {
+            self.version.set(version);
+            self.found.borrow_mut().clear();
         }
     }
 
@@ -151,6 +155,8 @@ impl Tally {
     /// Forgets what the configuration in force does not have any more, and brings the book up to date. Called now and
     /// then; a change that takes no name away costs next to nothing.
     pub(crate) fn keep(&self, snapshot: &Snapshot) {
+        // Also when nobody has asked for anything since: what ends from here on began before.
+        self.turn_to(snapshot.version);
         if self.seen.replace(snapshot.version) != snapshot.version {
             let mark = (snapshot.departures, hash_of_names(snapshot));
             if self.followed.replace(mark) != mark {

@@ -201,12 +201,12 @@ impl Connection {
     }
 
     /// Takes the request of a stream; `head`'s memory is used for another one. What is refused has to be answered
-    /// by the caller.
+    /// by the caller; of its head there is the method and the beginning of the target.
     pub fn take_request(&mut self, id: StreamId, head: &mut RequestHead) -> Result<(), Refusal> {
         let stream = self.streams.get_mut(id).ok_or(Refusal::Gone)?;
         let mut taken = stream.request.take().ok_or(Refusal::Gone)?;
         std::mem::swap(head, &mut taken);
-        let refusal = stream.refusal.take();
+        let refusal = stream.refusal;
         self.spare.keep_request(taken);
         refusal.map_or(Ok(()), Err)
     }

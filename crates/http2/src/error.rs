@@ -80,6 +80,8 @@ abuses! {
     Churn, "churn", "CVE-2019-9513";
     /// A header list that is many times larger than what it came in.
     HpackBomb, "hpack_bomb", "CVE-2016-6581";
+    /// Heads that are too large, again and again: each has to be decoded to its end before it is refused.
+    LargeHeads, "large_heads", "CVE-2023-45288";
 }
 
 macro_rules! violations {

@@ -1,7 +1,7 @@
 //! Rates of what could be an attack: one bucket for each.
 
 use crate::bucket::{Bucket, Rate};
-use crate::error::{Abuse, Ended};
+use crate::error::{Abuse, Ended, Refusal};
 use crate::limits::{self, Limits};
 
 #[derive(Debug)]
@@ -9,6 +9,7 @@ pub(crate) struct Guard {
     rapid_reset: (Bucket, Rate),
     made_you_reset: Bucket,
     reset_flood: Bucket,
+    large_heads: (Bucket, Rate),
     stream_flood: Bucket,
     settings: Bucket,
     pings: Bucket,
@@ -22,6 +23,7 @@ impl Guard {
             rapid_reset: (Bucket::default(), limits.rapid_reset()),
             made_you_reset: Bucket::default(),
             reset_flood: Bucket::default(),
+            large_heads: (Bucket::default(), limits.large_heads()),
             stream_flood: Bucket::default(),
             settings: Bucket::default(),
             pings: Bucket::default(),
@@ -37,11 +39,15 @@ impl Guard {
         if bucket.take(rate, now) { Ok(()) } else { Err(abuse.into()) }
     }
 
-    /// An exchange went to its end.
+    /// An exchange went to its end. One that was refused is no sign of an honest peer's work.
     #[inline]
-    pub(crate) fn exchange_ended(&mut self) {
+    pub(crate) fn exchange_ended(&mut self, refusal: Option<Refusal>) {
         let (bucket, rate) = &mut self.rapid_reset;
         bucket.earn(*rate, 1);
+        if refusal.is_none() {
+            let (bucket, rate) = &mut self.large_heads;
+            bucket.earn(*rate, 1);
+        }
     }
 
     /// We have sent a head, or more than a dribble of data: the peer may well have something to say to that.
@@ -56,6 +62,7 @@ impl Guard {
             Abuse::RapidReset => (&mut self.rapid_reset.0, self.rapid_reset.1),
             Abuse::MadeYouReset => (&mut self.made_you_reset, limits::MADE_YOU_RESET),
             Abuse::ResetFlood => (&mut self.reset_flood, limits::RESET_FLOOD),
+            Abuse::LargeHeads => (&mut self.large_heads.0, self.large_heads.1),
             Abuse::StreamFlood => (&mut self.stream_flood, limits::STREAM_FLOOD),
             Abuse::SettingsFlood => (&mut self.settings, limits::SETTINGS_FLOOD),
             Abuse::PingFlood => (&mut self.pings, limits::PING_FLOOD),

@@ -5,9 +5,10 @@
 //! [`Limits::stream_window`] once its reader keeps up. So readers that do not keep up hold 64 KiB each and leave the
 //! connection's window to the others: it is opened when data comes, not when it is read.
 //!
-//! Heads: one decoded head for each stream that nobody has taken yet, one block under way
-//! (at most twice [`Limits::head`] compressed), two compression tables of 8 KiB. Output: [`Limits::output`], heads and control frames beside
-//! it; those are bounded by the streams and by [`QUEUED_ACKS`].
+//! Heads: one decoded head for each stream that nobody has taken yet, of which one that is refused has only method and
+//! target left ([`SHOWN_TARGET`]), one block under way (at most twice [`Limits::head`] compressed), two compression
+//! tables of 8 KiB. Output: [`Limits::output`], heads and control frames beside it; those are bounded by the streams and
+//! by [`QUEUED_ACKS`].
 //!
 //! The rates below are token buckets: so many at once, so many a second. What an honest peer does in proportion to the
 //! work that it has done earns tokens back, so that a busy connection is not mistaken for an attack.
@@ -61,6 +62,11 @@ impl Limits {
         Rate { burst, ..RAPID_RESET }
     }
 
+    /// [`LARGE_HEADS`], or as many at once as may be open: what is wrong with one request of a page is wrong with all.
+    pub(crate) fn large_heads(&self) -> Rate {
+        Rate { burst: LARGE_HEADS.burst.max(self.max_streams), ..LARGE_HEADS }
+    }
+
     /// Bytes of a compressed block. A head above its limit must still be decoded, or the connection is lost with the
     /// state of its compression; this is how far we go for that.
     pub(crate) fn block(&self) -> usize {
@@ -92,6 +98,12 @@ pub const MADE_YOU_RESET: Rate = Rate { burst: 64, per_second: 8 };
 /// Malformed requests (CVE-2019-9514).
 pub const RESET_FLOOD: Rate = Rate { burst: 128, per_second: 16 };
 
+/// Heads above [`Limits::head`] or [`Limits::fields`] (CVE-2023-45288: what is refused has to be decoded all the same).
+/// Each gets its 431, because the usual sender is a browser whose cookies have grown and who repeats them on each
+/// request: a page of a hundred files at once, and from then on as many as its user or a script asks for. An exchange
+/// that is not refused earns one, so that a proxy whose many users share the connection does not lose it by one of them.
+pub const LARGE_HEADS: Rate = Rate { burst: 128, per_second: 16 };
+
 /// Requests above the number that is allowed at once. A peer may send as many as it likes until it has our SETTINGS.
 pub const STREAM_FLOOD: Rate = Rate { burst: 512, per_second: 64 };
 
@@ -121,6 +133,9 @@ pub const CONTINUATIONS: u32 = 16;
 
 /// Acknowledgements and resets that wait for the peer to read (CVE-2019-9512, CVE-2019-9515).
 pub const QUEUED_ACKS: u32 = 1024;
+
+/// Bytes of the target that are kept of a request that is refused: enough to see in a log what it was about.
+pub const SHOWN_TARGET: usize = 256;
 
 /// Interim answers that wait to be taken, or that one answer may have in all. Nobody needs more than two or three.
 pub const INTERIMS: u32 = 32;

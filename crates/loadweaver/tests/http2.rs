@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loadweaver_testkit::config::{merge, one_pool, one_pool_with};
+use loadweaver_testkit::eventually::PATIENCE;
 use loadweaver_testkit::http2::client::{get, request};
 use loadweaver_testkit::http2::origin::echo;
 use loadweaver_testkit::http2::raw::{flag, kind};
@@ -70,11 +71,13 @@ fn http_1_and_http_2_share_a_listener() {
 #[test]
 fn a_head_beyond_the_limits_is_answered_and_the_connection_goes_on() {
     let origin = Origin::named("fine");
-    let config =
-        one_pool(&[origin.address()], &json!({ "limits": { "requestHead": "4KiB", "target": "1KiB" } }));
-    let balancer = Balancer::start(BINARY, &config);
+    let config = one_pool(
+        &[origin.address()],
+        &json!({ "limits": { "requestHead": "4KiB", "target": "1KiB" }, "accessLog": { "output": "stdout" } }),
+    );
+    let mut balancer = Balancer::start(BINARY, &config);
     let client = Http2Client::connect(balancer.address());
-    let mut large = get("/");
+    let mut large = get("/cookies");
     large.headers_mut().insert("x-large", "x".repeat(5000).parse().unwrap());
     let told = client.exchange(large, "", None).unwrap();
     assert_eq!((told.status, told.failure()), (431, Some("head_too_large")));
@@ -82,6 +85,11 @@ fn a_head_beyond_the_limits_is_answered_and_the_connection_goes_on() {
     assert_eq!((told.status, told.failure()), (414, Some("target_too_long")));
     assert_eq!(client.get("/").text(), "fine");
     assert_eq!(origin.requests().len(), 1);
+    balancer.terminate();
+    assert!(balancer.wait_for_exit(PATIENCE).unwrap().success());
+    eventually("each is a line of the log", || balancer.stdout().len() >= 3);
+    let line: Value = serde_json::from_str(&balancer.stdout()[0]).unwrap();
+    assert_eq!((&line["method"], &line["target"]), (&json!("GET"), &json!("/cookies")), "{line}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use loadweaver_http1::{Name, Version};
+use loadweaver_http1::{Name, RequestHead, Version};
 use loadweaver_policy::failure::{Blame, Failure};
 use loadweaver_telemetry::record::{HttpVersion, Record};
 
@@ -79,7 +79,11 @@ fn write(x: &Exchange<'_>, total: Duration, log: &mut loadweaver_telemetry::acce
     let request = &x.heads.request;
     let listener = x.entrance.as_ref().map(|entrance| entrance.name(&x.snapshot));
     let known = !story.refused;
-    let (method, target) = if known { Default::default() } else { sent(x.client.buffer.filled()) };
+    let (method, target) = match request.version() {
+        _ if known => Default::default(),
+        Version::Http2 => shown(request),
+        Version::Http10 | Version::Http11 => sent(x.client.buffer.filled()),
+    };
     let value = |name| if known { request.headers.get(name).unwrap_or_default() } else { b"" };
     log.write(&Record {
         at: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
@@ -123,6 +127,13 @@ fn sent(head: &[u8]) -> (String, String) {
         String::from_utf8_lossy(word.get(..most).unwrap_or(word)).into_owned()
     };
     (word(SHOWN_METHOD), word(SHOWN_TARGET))
+}
+
+/// The same of a head of HTTP/2, which was cut into its parts before it was refused.
+fn shown(request: &RequestHead) -> (String, String) {
+    let target = request.target();
+    let most = target.floor_char_boundary(SHOWN_TARGET);
+    (request.method_text().to_owned(), target.get(..most).unwrap_or_default().to_owned())
 }
 
 /// Bytes that are shown of the method and the target of a head that was refused.

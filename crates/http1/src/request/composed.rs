@@ -7,6 +7,7 @@ use super::{Options, RequestHead, Version};
 use crate::connection::SPEAKS_OF_CONNECTION;
 use crate::error::RequestError;
 use crate::framing::{self, Framing};
+use crate::headers::Headers;
 use crate::limits::MAX_METHOD;
 use crate::lines::list;
 use crate::name::Name;
@@ -63,6 +64,20 @@ impl RequestHead {
         self.framing = Some(Framing::None);
         self.headers.append(b"upgrade", protocol);
         self.options.upgrade = true;
+    }
+
+    /// Gives back everything but what says which request it was: the method, and the first `most` bytes of the target.
+    /// For one that is refused: nobody needs its fields, and many such heads may wait at once.
+    pub fn abridge(&mut self, most: usize) {
+        let target = self.target();
+        let shown = target.get(..target.floor_char_boundary(most)).unwrap_or_default().as_bytes().to_vec();
+        let method = self.method_text().as_bytes().to_vec();
+        self.headers = Headers::new();
+        self.protocol = (0, 0);
+        if self.method == Method::Other {
+            self.method_at = self.headers.keep_bytes(&method);
+        }
+        self.path = self.headers.keep_bytes(&shown);
     }
 
     fn check_composed_target(&mut self) -> Result<(), RequestError> {
@@ -187,6 +202,22 @@ mod tests {
         assert_eq!((head.method_text(), head.framing()), ("GET", Framing::None));
         assert_eq!(head.upgrade(), Some(b"websocket".as_slice()));
         assert_eq!((head.target(), head.protocol()), ("/chat", Some(b"websocket".as_slice())));
+    }
+
+    #[test]
+    fn what_is_abridged_still_says_which_request_it_was() {
+        let long = format!("/{}é", "x".repeat(8));
+        let fields = [("host", "a"), ("cookie", "many")];
+        for (method, most, shown) in [("GET", 100, &*long), ("PURGE", 10, "/xxxxxxxx"), ("HEAD", 2, "/x")] {
+            let mut head = composed((method, &long, ""), &fields, false).unwrap_or_default();
+            head.begin();
+            assert!(head.bring_method(method.as_bytes()).is_ok());
+            head.headers.append(b"cookie", b"many");
+            head.bring_path(long.as_bytes());
+            head.abridge(most);
+            assert_eq!((head.method_text(), head.target()), (method, shown));
+            assert!(head.headers.is_empty() && !head.headers.has(Name::Host));
+        }
     }
 
     #[test]

@@ -165,6 +165,13 @@ impl Connection {
             self.malformed += 1;
             return self.refuse_stream(number, Code::PROTOCOL_ERROR, Abuse::ResetFlood);
         };
+        if refusal.is_some() {
+            // Its fields would wait with it until its answer is written.
+            head.abridge(limits::SHOWN_TARGET);
+        }
+        if refusal == Some(Refusal::TooLarge) {
+            self.count(Abuse::LargeHeads)?;
+        }
         let receive = self.first_receive_window();
         let (id, stream) = self.streams.insert(number, self.peer.first_window, receive);
         stream.method = head.method();
@@ -264,7 +271,7 @@ impl Connection {
                 Framing::Chunked | Framing::UntilClose => None,
             };
             if pending.ends && stream.sent_all {
-                self.guard.exchange_ended();
+                self.guard.exchange_ended(None);
             }
         }
         stream.responses.push_back(head);

@@ -133,7 +133,7 @@ impl Connection {
         {
             stream.receiving = Receiving::Ended;
             if stream.sent_all {
-                self.guard.exchange_ended();
+                self.guard.exchange_ended(stream.refusal);
             }
             self.tell_readable(id);
         }

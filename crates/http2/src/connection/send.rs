@@ -173,7 +173,7 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.sent_all = true;
         if stream.receiving == Receiving::Ended {
-            self.guard.exchange_ended();
+            self.guard.exchange_ended(stream.refusal);
         }
     }
 

@@ -225,7 +225,10 @@ fn a_head_above_the_limit_can_still_be_answered() {
         // What the block has put into the table is there.
         engine.frame(CONTINUATION, END_HEADERS, 1, &[0x40, 1, b'n', 1, b'v']).unwrap();
         let id = engine.head();
-        assert_eq!(engine.connection.take_request(id, &mut RequestHead::default()), Err(refusal));
+        let mut head = RequestHead::default();
+        assert_eq!(engine.connection.take_request(id, &mut head), Err(refusal));
+        // Which request it was is still known, and nothing else is kept.
+        assert_eq!((head.method_text(), head.target(), &*fields(&head)), ("GET", "/", ""));
         engine.connection.respond_with(id, 431, b"", Finish::Now);
         engine.connection.release(id);
         assert_eq!(engine.frames_of(HEADERS).len(), 1);

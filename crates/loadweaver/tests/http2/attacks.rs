@@ -6,14 +6,22 @@ use loadweaver_testkit::http2::raw::{PREFACE, block, frame, string};
 /// Lets a client do its worst, and holds that it is cut, told and counted while somebody else is served.
 #[track_caller]
 fn is_cut(name: &str, attack: impl FnOnce(&mut RawHttp2)) {
+    is_told(name, |raw| {
+        // It is cut in the middle of what it writes.
+        attack(raw);
+        raw.goaway()
+    });
+}
+
+/// The same of a client that reads as it goes, and so says itself which GOAWAY it got.
+#[track_caller]
+fn is_told(name: &str, attack: impl FnOnce(&mut RawHttp2) -> Option<u32>) {
     let origin = Origin::named("served");
     let balancer = in_front_of(&origin);
     let other = Http2Client::connect(balancer.address());
     assert_eq!(other.get("/before").text(), "served");
     let mut raw = RawHttp2::connect(balancer.address());
-    // It is cut in the middle of what it writes.
-    attack(&mut raw);
-    assert_eq!(raw.goaway(), Some(CALM), "{name}");
+    assert_eq!(attack(&mut raw), Some(CALM), "{name}");
     assert_eq!(other.get("/after").text(), "served", "others are served on");
     let status = balancer.wait_for_status("the cut is counted", |status| status["clientsCut"] == 1);
     let told = status["recentEvents"].to_string();
@@ -149,6 +157,64 @@ fn a_list_that_grows_when_it_is_read() {
         head.extend(std::iter::repeat_n(0xbe, 12_000));
         let _ = raw.frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, 1, &head);
     });
+}
+
+/// The head of a request that is ten times too large, and the heads behind it that are as large from a few bytes each.
+fn large_heads() -> [Vec<u8>; 2] {
+    let line = block(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/large")]);
+    let mut first = line.clone();
+    // Into the table (RFC 7541 section 6.2.1), where it is index 62 from then on.
+    first.push(0x40);
+    string(&mut first, b"x");
+    string(&mut first, &[b'y'; 3900]);
+    [first, line].map(|mut head| {
+        head.extend(std::iter::repeat_n(0xbe, 90));
+        head
+    })
+}
+
+#[test]
+fn heads_that_are_too_large_again_and_again() {
+    is_told("large_heads", |raw| {
+        let [first, next] = large_heads();
+        for turn in 0..10_000 {
+            let head = if turn == 0 { &first } else { &next };
+            raw.frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, 2 * turn + 1, head).unwrap();
+            // One after the other: more at once than allowed would be another attack.
+            loop {
+                let told = raw.read_frame().unwrap().expect("an answer or a GOAWAY");
+                match told.kind {
+                    kind::HEADERS => break,
+                    kind::GOAWAY => {
+                        return told.payload[4..].first_chunk().map(|code| u32::from_be_bytes(*code));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    });
+}
+
+#[test]
+fn a_page_of_requests_with_cookies_that_are_too_large_gets_an_answer_to_each() {
+    let origin = Origin::named("served");
+    let balancer = in_front_of(&origin);
+    let mut raw = RawHttp2::connect(balancer.address());
+    let [first, next] = large_heads();
+    let mut page = Vec::new();
+    for turn in 0..100 {
+        let head = if turn == 0 { &first } else { &next };
+        page.extend(frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, 2 * turn + 1, head));
+    }
+    raw.send(&page).unwrap();
+    for _ in 0..100 {
+        raw.wait_for(kind::HEADERS);
+    }
+    raw.get(201, "/after").unwrap();
+    assert_eq!(raw.wait_for(kind::HEADERS).stream, 201);
+    assert_eq!(balancer.status()["clientsCut"], 0);
+    assert_eq!(origin.requests().iter().filter(|request| request.target == "/large").count(), 0);
 }
 
 #[test]

@@ -17,7 +17,7 @@ mod lists;
 mod warnings;
 
 use std::cell::RefCell;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::check::{is_circle, misfit, server_alone};
 use crate::document::{self, Node};
@@ -25,7 +25,6 @@ use crate::expand::{self, Env};
 use crate::issue::{Issues, Report};
 use crate::model::pool::Server;
 use crate::rewrite::layout::Layout;
-use crate::rewrite::place;
 use crate::{Config, Parsed};
 
 pub use edit::ServerEdit;
@@ -44,8 +43,6 @@ pub struct Reading {
     lists: Vec<List>,
     /// What the environment was asked for, and what it said.
     asked: Vec<Asked>,
-    /// How it is laid out, once that was looked for.
-    layout: OnceLock<Arc<Layout>>,
 }
 
 type Asked = (String, Option<String>);
@@ -59,7 +56,7 @@ impl Reading {
         let asked = RefCell::default();
         let parsed = crate::parse(text.as_bytes(), &|name| ask(name, env, &asked))?;
         let lists = lists::of(&text, &parsed.config);
-        Ok(Self { text, parsed, lists, asked: sorted(asked.into_inner()), layout: OnceLock::new() })
+        Ok(Self { text, parsed, lists, asked: sorted(asked.into_inner()) })
     }
 
     /// Reads the text that follows this one. It comes to what [`Reading::new`] would come to, and costs little where
@@ -73,10 +70,6 @@ impl Reading {
             let whole = Self::new(text, env)?;
             debug_assert_eq!(next.parsed, whole.parsed, "what was read in parts");
             debug_assert_eq!(next.lists, whole.lists, "where it stands");
-            debug_assert!(
-                next.layout.get().is_none_or(|known| known == whole.layout()),
-                "how it is laid out"
-            );
         }
         Ok(next)
     }
@@ -119,9 +112,7 @@ impl Reading {
             list.follow(&gap);
         }
         lists.get_mut(pool)?.put(&gap, text);
-        let layout = self.layout.get().filter(|layout| gap.leaves(layout, &self.lists, text)).cloned();
-        let layout = layout.map(OnceLock::from).unwrap_or_default();
-        Some(Self { text: Arc::clone(text), parsed, lists, asked: sorted(asked.into_inner()), layout })
+        Some(Self { text: Arc::clone(text), parsed, lists, asked: sorted(asked.into_inner()) })
     }
 
     /// The text that follows, if its lists of servers are those of this one.
@@ -133,12 +124,12 @@ impl Reading {
         let asked = RefCell::new(self.asked.clone());
         let frame = Frame::of(text, &lists)?;
         let parsed = frame.read(&self.parsed.config, &|name| ask(name, env, &asked))?;
-        let (text, layout) = (Arc::clone(text), OnceLock::new());
-        Some(Self { text, parsed, lists, asked: sorted(asked.into_inner()), layout })
+        Some(Self { text: Arc::clone(text), parsed, lists, asked: sorted(asked.into_inner()) })
     }
 
-    fn layout(&self) -> &Arc<Layout> {
-        self.layout.get_or_init(|| Arc::new(Layout::of(&self.text, &place::find(&self.text))))
+    /// How the text is laid out.
+    fn layout(&self) -> Layout {
+        Layout::with_servers_at(&self.text, self.lists.iter().map(|list| list.entries.as_slice()))
     }
 
     fn parsed_with(&self, gap: &Gap, added: Vec<Arc<Server>>) -> Option<Parsed> {

@@ -14,7 +14,6 @@ pub(crate) mod place;
 pub(crate) mod splice;
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -38,14 +37,14 @@ pub fn rewrite(text: &str, to: &Value) -> Result<String, Issues> {
 /// # Errors
 /// Those of [`rewrite`].
 pub fn rewrite_from(text: &str, from: &Value, to: &Value) -> Result<String, Issues> {
-    rewrite_like(text, (from, to), &|| Arc::new(Layout::of(text, &place::find(text))))
+    rewrite_like(text, (from, to), &|| Layout::of(text))
 }
 
 /// The same in a layout that need not be that of the text.
 pub(crate) fn rewrite_like(
     text: &str,
     (from, to): (&Value, &Value),
-    layout: &dyn Fn() -> Arc<Layout>,
+    layout: &dyn Fn() -> Layout,
 ) -> Result<String, Issues> {
     if same(from, to) {
         return Ok(text.to_owned());
@@ -67,8 +66,8 @@ pub(crate) fn rewrite_like(
 struct Writer<'t> {
     text: &'t str,
     /// Looked for when something new is written.
-    layout: OnceCell<Arc<Layout>>,
-    look: &'t dyn Fn() -> Arc<Layout>,
+    layout: OnceCell<Layout>,
+    look: &'t dyn Fn() -> Layout,
     out: String,
 }
 
@@ -82,7 +81,7 @@ struct Part<'v> {
 }
 
 impl<'t> Writer<'t> {
-    fn new(text: &'t str, look: &'t dyn Fn() -> Arc<Layout>) -> Self {
+    fn new(text: &'t str, look: &'t dyn Fn() -> Layout) -> Self {
         Self { text, layout: OnceCell::new(), look, out: String::with_capacity(text.len() + 256) }
     }
 

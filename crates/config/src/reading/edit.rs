@@ -49,18 +49,18 @@ impl Reading {
     pub fn edited(&self, pool: &str, edit: &ServerEdit) -> Option<String> {
         let list = self.lists.get(self.parsed.config.place_of_pool(pool)?)?;
         match edit {
-            ServerEdit::Add(server) => splice::append(&self.text, &list.entries, server, self.layout()),
+            ServerEdit::Add(server) => splice::append(&self.text, &list.entries, server, &|| self.layout()),
             ServerEdit::Remove(place) => splice::remove(&self.text, &list.entries, *place),
             ServerEdit::Set(place, key, value) => {
-                splice::set(&self.text, *list.entries.get(*place)?, (key, value))
+                splice::set(&self.text, *list.entries.get(*place)?, (key, value), &|| self.layout())
             }
         }
     }
 
     /// The text after an edit of the document that leaves the servers of all pools alone: what
     /// [`rewrite`](crate::rewrite()) makes of it, without a look at them. `edit` is asked for it with a document in which
-    /// a number stands for the servers of each pool, so it may not tell them apart by their places. None where the edit does not go with that, or refuses it: it may
-    /// still go with the whole document.
+    /// a number stands for the servers of each pool, so it may not tell them apart by their places. None where the edit
+    /// does not go with that, or refuses it: it may still go with the whole document.
     pub fn reworked<E>(&self, edit: impl Fn(&Value) -> Result<Value, E>) -> Option<String> {
         if self.text.len() > LONGEST {
             return None;
@@ -71,7 +71,7 @@ impl Reading {
         if !frame.is_of(&to, known) {
             return None;
         }
-        let written = rewrite_like(&frame.text, (&from, &to), &|| self.layout().clone()).ok()?;
+        let written = rewrite_like(&frame.text, (&from, &to), &|| self.layout()).ok()?;
         Frame::fill(&written, known, (&self.text, &self.lists))
     }
 }

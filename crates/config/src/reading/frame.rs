@@ -18,7 +18,7 @@ use crate::issue::Report;
 use crate::rewrite::place;
 use crate::{Config, Parsed};
 
-use super::lists::{self, List};
+use super::lists::List;
 
 /// Most lists; as many as four digits can tell apart.
 const MOST_LISTS: usize = 10_000;
@@ -93,9 +93,9 @@ impl Frame {
     /// A text that was made of this one's, with the lists of `text` where the numbers stand.
     pub(super) fn fill(frame: &str, known: &Config, (text, lists): (&str, &[List])) -> Option<String> {
         let root = place::find(frame);
-        let pools = lists::member(&root, "pools")?;
+        let pools = root.member("pools")?;
         let place = |(number, list): (usize, &List)| {
-            let servers = lists::member(lists::member(pools, &known.pools.get(number)?.name)?, "servers")?;
+            let servers = pools.member(&known.pools.get(number)?.name)?.member("servers")?;
             let (open, close) = (servers.start + 1, servers.end.checked_sub(1)?);
             let is_it = frame.get(open..close)?.trim() == mark(number).to_string();
             is_it.then_some((open, close, text.get(list.open..list.close)?))

@@ -2,8 +2,7 @@
 
 use crate::Config;
 use crate::document::{self, Node};
-use crate::rewrite::layout::Layout;
-use crate::rewrite::place::{self, Entry, Inside, Place, Span};
+use crate::rewrite::place::{self, Entry, Inside, Span};
 
 /// Servers between those that stay. More are read with the rest: each is looked for among all others.
 const MOST_NEW: usize = 16;
@@ -24,22 +23,15 @@ pub(super) struct List {
 /// The lists of all pools, in their order; none at all where they cannot be told.
 pub(super) fn of(text: &str, config: &Config) -> Vec<List> {
     let root = place::find(text);
-    let pools = member(&root, "pools").map(|pools| &pools.inside);
-    let Some(Inside::Map(pools)) = pools else { return Vec::new() };
+    let Some(Inside::Map(pools)) = root.member("pools").map(|pools| &pools.inside) else { return Vec::new() };
     let list = |pool: &Entry<'_>| {
-        let servers = member(&pool.place, "servers")?;
-        let Inside::List(entries) = &servers.inside else { return None };
-        let entries = entries.iter().map(|entry| entry.place.span()).collect();
+        let servers = pool.place.member("servers")?;
+        let entries = servers.elements()?;
         Some(List { open: servers.start + 1, close: servers.end - 1, entries })
     };
     let lists: Vec<List> = pools.iter().filter_map(list).collect();
     let counts = config.pools.iter().map(|pool| pool.servers.len());
     if lists.iter().map(|list| list.entries.len()).eq(counts) { lists } else { Vec::new() }
-}
-
-pub(super) fn member<'p, 't>(place: &'p Place<'t>, key: &str) -> Option<&'p Place<'t>> {
-    let Inside::Map(entries) = &place.inside else { return None };
-    entries.iter().find(|entry| entry.key.as_deref() == Some(key)).map(|entry| &entry.place)
 }
 
 /// Where two texts differ: within a list of servers, between some that stay and others that do.
@@ -87,12 +79,6 @@ impl Gap {
             nodes.pop();
         }
         (nodes.len() <= MOST_NEW).then_some(nodes)
-    }
-
-    /// Whether the new text is laid out as the old one was.
-    pub(super) fn leaves(&self, layout: &Layout, lists: &[List], text: &str) -> bool {
-        let (list, between) = (lists.get(self.list), text.get(self.from..self.to));
-        list.zip(between).is_some_and(|(list, between)| layout.stays(list.open, self.from, between))
     }
 
     fn moved(&self, at: usize) -> usize {

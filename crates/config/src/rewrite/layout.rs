@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::place::{Inside, Place};
+use super::place::{self, Inside, Place, Span};
 
 /// Widest list or object that is written on one line where its neighbours do not say; the usual width of a page.
 const MAX_WIDTH: usize = 100;
@@ -10,8 +10,12 @@ const MAX_WIDTH: usize = 100;
 /// Widest where its neighbours are on one line.
 const MAX_WIDTH_LIKE_NEIGHBOURS: usize = 200;
 
+/// Servers of a pool that show how the document is laid out. With thousands, all of them would cost more to look at than
+/// the edit does.
+const SHOWING: usize = 8;
+
 /// What the document looks like, by the first place that shows it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Layout {
     line_break: &'static str,
     /// One step of indentation.
@@ -27,18 +31,6 @@ pub(crate) struct Layout {
     has_lines: bool,
     has_flat_maps: bool,
     has_flat_lists: bool,
-    shown: Shown,
-}
-
-/// What of it the document shows, and where.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Shown {
-    /// All of what is shown stands before this place.
-    until: usize,
-    /// The white space after a comma stands before this one.
-    comma: Option<usize>,
-    lines_and_colon: bool,
-    both_brackets: bool,
 }
 
 /// Whether a list or an object is to be spread over lines.
@@ -90,18 +82,9 @@ struct Seen<'t> {
     after_comma: Option<&'t str>,
     in_braces: Option<&'t str>,
     in_brackets: [Option<&'t str>; 2],
-    shown: Shown,
 }
 
 impl<'t> Seen<'t> {
-    /// How much has been seen.
-    fn count(&self) -> usize {
-        let [plain, others] = self.in_brackets;
-        let line_break = usize::from(self.line_break.is_some());
-        let rest = [self.step, self.colon, self.in_braces, plain, others];
-        line_break + rest.iter().flatten().count()
-    }
-
     fn look(&mut self, text: &'t str, place: &Place<'t>) {
         let (entries, is_map) = match &place.inside {
             Inside::Nothing => return,
@@ -109,7 +92,6 @@ impl<'t> Seen<'t> {
             Inside::Map(entries) => (entries, true),
         };
         let Some(first) = entries.first() else { return };
-        let before = self.count();
         if let Some((before, indent)) = first.lead.rsplit_once('\n') {
             self.line_break.get_or_insert(if before.ends_with('\r') { "\r\n" } else { "\n" });
             let step = indent.strip_prefix(indentation(text, place.start)).filter(|step| !step.is_empty());
@@ -124,15 +106,8 @@ impl<'t> Seen<'t> {
         if is_map && self.colon.is_none() {
             self.colon = first.colon();
         }
-        if self.count() > before {
-            self.shown.until = self.shown.until.max(first.place.start);
-        }
-        let within_line = entries.iter().skip(1).find(|entry| !entry.lead.contains('\n'));
-        if let Some(entry) = within_line.filter(|_| self.after_comma.is_none()) {
-            self.after_comma = Some(entry.lead);
-            self.shown.until = self.shown.until.max(entry.place.start);
-            self.shown.comma = Some(entry.place.start);
-        }
+        let within_line = || entries.iter().skip(1).map(|entry| entry.lead).find(|lead| !lead.contains('\n'));
+        self.after_comma = self.after_comma.or_else(within_line);
         for entry in entries {
             self.look(text, &entry.place);
         }
@@ -140,14 +115,24 @@ impl<'t> Seen<'t> {
 }
 
 impl Layout {
-    pub(crate) fn of<'t>(text: &'t str, root: &Place<'t>) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
+        let lists = place::servers(&place::find(text));
+        Self::with_servers_at(text, lists.iter().map(Vec::as_slice))
+    }
+
+    /// The same for whoever knows where the servers of each pool stand.
+    pub(crate) fn with_servers_at<'l>(text: &str, lists: impl Iterator<Item = &'l [Span]>) -> Self {
+        let tail = |list: &[Span]| Some((list.get(SHOWING - 1)?.end, list.last()?.end));
+        let mut tails: Vec<_> = lists.filter_map(tail).collect();
+        tails.sort_unstable();
+        let (mut shown, mut from) = (String::new(), 0);
+        for (start, end) in tails {
+            shown.push_str(text.get(from..start).unwrap_or_default());
+            from = end;
+        }
+        shown.push_str(text.get(from..).unwrap_or_default());
         let mut seen = Seen::default();
-        seen.look(text, root);
-        let shown = Shown {
-            lines_and_colon: seen.line_break.is_some() && seen.step.is_some() && seen.colon.is_some(),
-            both_brackets: seen.in_brackets.iter().all(Option::is_some),
-            ..seen.shown
-        };
+        seen.look(&shown, &place::find(&shown));
         let colon = seen.colon.unwrap_or(": ").to_owned();
         let space = if colon.ends_with(char::is_whitespace) { " " } else { "" };
         let or_space = |found: Option<&str>| found.unwrap_or(space).to_owned();
@@ -161,26 +146,7 @@ impl Layout {
             has_flat_maps: seen.in_braces.is_some(),
             has_flat_lists: seen.in_brackets.iter().any(Option::is_some),
             colon,
-            shown,
         }
-    }
-
-    /// Whether it is also that of a text in which something else stands between the elements of a list: behind `from`,
-    /// where one of them ends. If in doubt, it is not.
-    pub(crate) fn stays(&self, list: usize, from: usize, between: &str) -> bool {
-        let ends_line = |sign: char| {
-            between.match_indices(sign).all(|(at, sign)| {
-                let rest = between.get(at + sign.len()..).unwrap_or_default();
-                rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
-            })
-        };
-        let Shown { until, comma, lines_and_colon, both_brackets } = &self.shown;
-        from > list
-            && *until <= from
-            && *lines_and_colon
-            && (comma.is_some_and(|comma| comma <= list) || ends_line(','))
-            && (self.has_flat_maps || ends_line('{'))
-            && (*both_brackets || ends_line('['))
     }
 
     /// Writes `value`, whose line is indented by `indent`.

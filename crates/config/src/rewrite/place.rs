@@ -13,17 +13,29 @@ impl Span {
     }
 }
 
-impl Place<'_> {
-    pub(crate) fn span(&self) -> Span {
-        Span { start: self.start, end: self.end }
-    }
-}
-
 /// A value's place: from its first byte to the one after its last.
 pub(crate) struct Place<'t> {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) inside: Inside<'t>,
+}
+
+impl Place<'_> {
+    pub(crate) fn span(&self) -> Span {
+        Span { start: self.start, end: self.end }
+    }
+
+    /// What stands under a key of an object.
+    pub(crate) fn member(&self, key: &str) -> Option<&Self> {
+        let Inside::Map(entries) = &self.inside else { return None };
+        entries.iter().find(|entry| entry.key.as_deref() == Some(key)).map(|entry| &entry.place)
+    }
+
+    /// Where the elements of a list stand.
+    pub(crate) fn elements(&self) -> Option<Vec<Span>> {
+        let Inside::List(entries) = &self.inside else { return None };
+        Some(entries.iter().map(|entry| entry.place.span()).collect())
+    }
 }
 
 pub(crate) enum Inside<'t> {
@@ -53,6 +65,13 @@ impl<'t> Entry<'t> {
         let colon = self.head.get(quoted.len()..).unwrap_or_default();
         (!colon.is_empty() && !colon.contains('\n')).then_some(colon)
     }
+}
+
+/// Where the servers of each pool stand, in the order of the document.
+pub(crate) fn servers(root: &Place<'_>) -> Vec<Vec<Span>> {
+    let Some(Inside::Map(pools)) = root.member("pools").map(|pools| &pools.inside) else { return Vec::new() };
+    let servers = pools.iter().filter_map(|pool| pool.place.member("servers")?.elements());
+    servers.collect()
 }
 
 /// The places in a text that is known to be a JSON document, perhaps behind a byte order mark. In any other text the

@@ -1,8 +1,6 @@
 //! Edits of one object in a list of them, as [`rewrite`](super::rewrite) would write them, without a look at the rest
 //! of the document.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use crate::raw::document;
@@ -11,14 +9,18 @@ use super::layout::Layout;
 use super::place::{self, Entry, Span};
 use super::{Part, Writer};
 
-/// Sets a key of the object that stands there.
-pub(crate) fn set(text: &str, span: Span, (key, value): (&str, &Value)) -> Option<String> {
+/// Sets a key of the object that stands there; the layout is that of the text.
+pub(crate) fn set(
+    text: &str,
+    span: Span,
+    (key, value): (&str, &Value),
+    layout: &dyn Fn() -> Layout,
+) -> Option<String> {
     let place = place::at(text, span.start);
     let from = document(text.get(span.start..span.end)?.as_bytes()).ok()?;
     let mut to = from.clone();
     to.as_object_mut()?.insert(key.to_owned(), value.clone());
-    let look = || Arc::new(Layout::of(text, &place::find(text)));
-    let mut writer = Writer::new(text, &look);
+    let mut writer = Writer::new(text, layout);
     writer.out.push_str(text.get(..span.start)?);
     writer.value(&place, &from, &to);
     writer.out.push_str(text.get(span.end..)?);
@@ -30,7 +32,7 @@ pub(crate) fn append(
     text: &str,
     spans: &[Span],
     object: &Map<String, Value>,
-    layout: &Arc<Layout>,
+    layout: &dyn Fn() -> Layout,
 ) -> Option<String> {
     let to = Value::Object(object.clone());
     let last = spans.last()?;
@@ -39,8 +41,7 @@ pub(crate) fn append(
         spans.iter().skip(spans.len().saturating_sub(2)).map(|span| entry(text, *span)).collect();
     let kept = (0..entries.len()).map(|old| Part { old: Some(old), key: None, to: &Value::Null });
     let parts: Vec<Part<'_>> = kept.chain([Part { old: None, key: None, to: &to }]).collect();
-    let look = || Arc::clone(layout);
-    let mut writer = Writer::new(text, &look);
+    let mut writer = Writer::new(text, layout);
     writer.out.push_str(text.get(..last.end)?);
     writer.out.push(',');
     let opening = text.get(..spans.first()?.start)?.rfind('[')?;

@@ -265,3 +265,18 @@ fn refuses_what_could_not_be_read_again() {
     assert!(super::rewrite("{ \"a\": 1, \"a\": 2 }", &json!({})).is_err());
     assert!(super::rewrite("// comment\n{}", &json!({})).is_err());
 }
+
+#[test]
+fn the_first_eight_servers_show_how_the_document_is_laid_out() {
+    for (flat, expected) in [(7, "\"more\": { \"x\": 1 }"), (8, "\"more\": {\n    \"x\": 1\n  }")] {
+        let mut file = json!({ "pools": { "a": { "servers": [] } }, "workers": 1 });
+        let servers = (0..12).map(|number| json!({ "port": number }));
+        file["pools"]["a"]["servers"] = servers.collect();
+        let text = serde_json::to_string_pretty(&file).unwrap();
+        let spread = format!("{{\n          \"port\": {flat}\n        }}");
+        assert!(text.contains(&spread), "{text}");
+        let text = text.replace(&spread, &format!("{{ \"port\": {flat} }}"));
+        let written = rewritten(&text, |file| file["more"] = json!({ "x": 1 }));
+        assert!(written.contains(expected), "{written}");
+    }
+}

@@ -85,8 +85,8 @@ impl Proxy {
         };
         let mut bound: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listening = Vec::new();
-        for (number, wanted) in (0..).zip(Wanted::all(&snapshot.config.listeners)) {
-            let opened = bind(&wanted, workers, number, false)?;
+        let all = (0..).zip(Wanted::all(&snapshot.config.listeners));
+        for opened in open(all.map(|(number, wanted)| (number, wanted, false)), workers)? {
             listening.push(opened.listening);
             for (worker, socket) in bound.iter_mut().zip(opened.sockets) {
                 worker.push(socket);
@@ -134,11 +134,8 @@ impl Proxy {
     pub fn prepare(&self, next: Arc<Snapshot>) -> Result<Ready, StartError> {
         let Plan { staying, fresh, going } = Plan::new(&self.listening(), &next);
         let workers = self.shared.inboxes.len();
-        let opened = fresh.iter().map(|fresh| {
-            let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-            bind(&fresh.wanted, workers, number, fresh.shared)
-        });
-        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        let number = || self.next_number.fetch_add(1, Ordering::Relaxed);
+        let opened = open(fresh.iter().map(|fresh| (number(), fresh.wanted, fresh.shared)), workers)?;
         Ok(Ready { staying, opened, going, next })
     }
 
@@ -281,8 +278,21 @@ impl Proxy {
     }
 }
 
-fn bind(wanted: &Wanted<'_>, workers: usize, number: u64, shared: bool) -> Result<Opened, StartError> {
-    listen::bind(wanted, workers, number, shared).map_err(|source| refusal(wanted, source))
+/// Listens on all of the addresses, or on none. Whoever listens and then goes resets those who have come meanwhile, so
+/// none does before all are bound.
+fn open<'w>(
+    all: impl Iterator<Item = (u64, Wanted<'w>, bool)>,
+    workers: usize,
+) -> Result<Vec<Opened>, StartError> {
+    let mut opened = Vec::new();
+    for (number, wanted, shared) in all {
+        let bound = listen::bind(&wanted, workers, number, shared);
+        opened.push((wanted, bound.map_err(|source| refusal(&wanted, source))?));
+    }
+    for (wanted, opened) in &opened {
+        opened.listen().map_err(|source| refusal(wanted, source))?;
+    }
+    Ok(opened.into_iter().map(|(_, opened)| opened).collect())
 }
 
 fn refusal(wanted: &Wanted<'_>, source: io::Error) -> StartError {

@@ -100,6 +100,47 @@ fn a_foreign_program_s_port_is_refused_whatever_was_ours() {
     assert_eq!((before.len(), &*before[0].0), (1, "web"));
 }
 
+#[test]
+fn nobody_comes_to_an_address_of_a_change_that_is_refused() {
+    let folder = std::env::temp_dir().join(format!("loadweaver-listeners-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let taken = folder.join("taken.sock");
+    let _foreign = std::os::unix::net::UnixListener::bind(&taken).unwrap();
+    let running = Running::start(&[("web", "0.0.0.0:0")]);
+    let port = running.address("web").port();
+    // The second address waits until somebody else has left the folder, and is then found taken.
+    let wanted = with_listeners(&format!(
+        r#""web": {{"bind": ["127.0.0.1:{port}", "unix:{}"]}}"#,
+        taken.to_str().unwrap()
+    ));
+    let busy = std::fs::File::open(&folder).unwrap();
+    busy.lock().unwrap();
+    let refused = std::thread::scope(|scope| {
+        let change = scope.spawn(|| running.change_to(wanted));
+        let mut answers = 0;
+        while !change.is_finished() {
+            // The server does not listen: whoever comes so far is served.
+            assert!(ask(([127, 0, 0, 1], port).into()).starts_with("HTTP/1.1 50"));
+            answers += 1;
+            if answers == 100 {
+                busy.unlock().unwrap();
+            }
+        }
+        change.join().unwrap()
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(refused.unwrap_err().to_string().contains("another program listens there"));
+}
+
+/// The first line of the answer to a request on a connection of its own.
+fn ask(at: SocketAddr) -> String {
+    let mut client = TcpStream::connect(at).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
 /// Changes in a row.
 const SWAPS: usize = 300;
 
@@ -115,20 +156,12 @@ fn what_an_address_does_stays_with_it_when_two_listeners_change_their_names() {
     };
     running.change_to(named("one", "other")).unwrap();
     let stop = AtomicBool::new(false);
-    // The server does not listen: whoever comes so far is served.
-    let ask = || {
-        let mut client = TcpStream::connect(plain).unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        answer.lines().next().unwrap_or_default().to_owned()
-    };
     let refused = std::thread::scope(|scope| {
         let clients = [(); 2].map(|()| {
             scope.spawn(|| {
                 let mut answers = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    answers.push(ask());
+                    answers.push(ask(plain));
                 }
                 answers.retain(|answer| !answer.starts_with("HTTP/1.1 50") || answer.contains(" 505 "));
                 answers
@@ -138,7 +171,7 @@ fn what_an_address_does_stays_with_it_when_two_listeners_change_their_names() {
             let (one, other) = if round % 2 == 0 { ("other", "one") } else { ("one", "other") };
             running.change_to(named(one, other)).unwrap();
             // Both workers are there again before the next change.
-            ask();
+            ask(plain);
         }
         stop.store(true, Ordering::Relaxed);
         clients.map(|client| client.join().unwrap()).concat()

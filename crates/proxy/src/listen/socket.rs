@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use loadweaver_config::{Bind, Listener, SocketMode};
 use loadweaver_telemetry::counters::Gauge;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::BACKLOG;
 use super::unix::{self, SocketFile};
@@ -34,6 +34,14 @@ pub(super) type Presence = Arc<()>;
 pub(crate) struct Opened {
     pub(crate) listening: Listening,
     pub(crate) sockets: Vec<Bound>,
+}
+
+impl Opened {
+    /// From here on clients come to it: those who came to a wider address of ours before, too.
+    pub(crate) fn listen(&self) -> io::Result<()> {
+        // A Unix socket does already. Once more changes nothing.
+        self.sockets.iter().try_for_each(|bound| SockRef::from(&bound.socket).listen(BACKLOG))
+    }
 }
 
 /// What is known of an address that is bound.
@@ -98,7 +106,7 @@ impl<'c> Wanted<'c> {
 }
 
 /// Binds one socket for each worker to the address; the kernel spreads connections over them. With `shared` it may be
-/// another listener's of ours, which is about to be closed.
+/// another listener's of ours, which is about to be closed, and keeps its clients until [`Opened::listen`].
 pub(crate) fn bind(wanted: &Wanted<'_>, workers: usize, number: u64, shared: bool) -> io::Result<Opened> {
     let bind = wanted.bind;
     let (address, sockets, file) = match bind {
@@ -157,7 +165,6 @@ fn open_all(
             drop(open(address, device, false)?);
         }
         let socket = open(address, device, true)?;
-        socket.listen(BACKLOG)?;
         address.set_port(local_port(&socket)?);
         sockets.push(socket.into());
     }

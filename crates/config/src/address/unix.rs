@@ -10,10 +10,11 @@ const MOST: usize = 107;
 /// programs, so there is nothing in it that a shell reads.
 const SIGNS: &str = "._-:[]@/";
 
-/// The name of a Unix socket with its `unix:`, if the text means one.
+/// The name of a Unix socket with its `unix:`, if the text means one. What names the same file in more words has the
+/// same name: `unix:/run/./app.sock`, `unix:/run//app.sock`.
 pub(crate) fn socket(text: &str) -> Option<Result<String, Fault>> {
     match text.strip_prefix(UNIX) {
-        Some(name) => Some(check(text, name).map(|()| text.to_owned())),
+        Some(name) => Some(check(text, name).map(|()| format!("{UNIX}{}", without_detours(name)))),
         None => otherwise_written(text).map(|name| {
             let problem = format!("{} looks like a Unix socket", shown(text));
             Err(Fault::new(problem, format!("write {}", shown(&format!("{UNIX}{name}")))))
@@ -44,7 +45,7 @@ fn check(text: &str, name: &str) -> Result<(), Fault> {
             "choose a shorter path, or a relative one: it counts from where LoadWeaver was started",
         ));
     }
-    if name.ends_with('/') {
+    if name.ends_with('/') || name == "." || name.ends_with("/.") {
         return Err(Fault::new(problem("is a directory"), "name the socket in it"));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || SIGNS.contains(c);
@@ -55,6 +56,16 @@ fn check(text: &str, name: &str) -> Result<(), Fault> {
         )),
         None => Ok(()),
     }
+}
+
+/// A path without the parts that lead nowhere. `..` stays: behind a link it leads elsewhere than it seems to.
+fn without_detours(name: &str) -> String {
+    if name.starts_with('@') {
+        return name.to_owned();
+    }
+    let parts = name.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let root = if name.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.collect::<Vec<_>>().join("/"))
 }
 
 /// How other programs and people name one: a path alone, `unix@…` and `abns@…` (HAProxy), `unix/…` (Caddy).

@@ -81,7 +81,7 @@ impl Coordinator {
     pub(crate) async fn submit(&self, command: Command) -> Result<Outcome, Refusal> {
         let (answer, answered) = oneshot::channel();
         self.requests.try_send(Request { command, answer }).map_err(|_| Refusal::Busy)?;
-        answered.await.unwrap_or(Err(Refusal::Busy))
+        answered.await.unwrap_or(Err(Refusal::Died))
     }
 
     /// What is known now.

@@ -28,6 +28,12 @@ impl Current {
         self.sender.send_replace(snapshot);
     }
 
+    /// Whether there is another one than this clone has seen.
+    pub(crate) fn has_changed(&self) -> bool {
+        // The sender lives in here.
+        self.seen.has_changed().unwrap_or(false)
+    }
+
     /// Waits for another one than this clone has seen.
     pub(crate) async fn changed(&mut self) -> Arc<Snapshot> {
         // The sender lives in here.

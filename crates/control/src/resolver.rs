@@ -101,6 +101,7 @@ impl Resolver {
         let mut due = self.next_round();
         loop {
             tokio::select! {
+                biased;
                 snapshot = self.current.changed() => {
                     self.names = names_in(&snapshot);
                     self.troubled.retain(|name, _| self.names.contains_key(name));
@@ -108,11 +109,16 @@ impl Resolver {
                     due = due.min(self.next_round());
                 }
                 () = sleep_until(due), if !self.names.is_empty() => {
-                    self.round().await;
-                    due = self.next_round();
+                    let found = self.round().await;
+                    due = self.due_after(found);
                 }
             }
         }
+    }
+
+    /// What was found while a change was made was given to servers that are no more.
+    fn due_after(&mut self, found: bool) -> Instant {
+        if found && self.current.has_changed() { Instant::now() } else { self.next_round() }
     }
 
     fn next_round(&mut self) -> Instant {
@@ -122,7 +128,9 @@ impl Resolver {
         Instant::now() + self.jitter.around(if waiting { EVERY / 10 } else { EVERY })
     }
 
-    async fn round(&mut self) {
+    /// Looks everything up once, and says whether anybody has another address now.
+    async fn round(&mut self) -> bool {
+        let mut found = false;
         let mut waiting: Vec<String> = self.names.keys().rev().cloned().collect();
         let mut lookups = JoinSet::new();
         loop {
@@ -136,8 +144,11 @@ impl Resolver {
                 });
             }
             match lookups.join_next().await {
-                None => return,
-                Some(Ok((name, outcome))) => self.note(name, outcome.err()),
+                None => return found,
+                Some(Ok((name, outcome))) => {
+                    found |= outcome.as_ref().is_ok_and(|moved| *moved);
+                    self.note(name, outcome.err());
+                }
                 // A lookup that panicked is one without an answer.
                 Some(Err(_)) => {}
             }
@@ -159,16 +170,17 @@ impl Resolver {
     }
 }
 
-/// Looks a name up and gives its servers their addresses.
-async fn settle(name: &str, servers: &[Arc<ServerState>]) -> io::Result<()> {
+/// Looks a name up and gives its servers their addresses. Says whether one of them has another than before.
+async fn settle(name: &str, servers: &[Arc<ServerState>]) -> io::Result<bool> {
     let addresses = look_up(name.to_owned()).await?;
     if addresses.is_empty() {
         return Err(io::Error::other("the name has no address"));
     }
+    let mut moved = false;
     for server in servers {
-        place(server, &addresses).await;
+        moved |= place(server, &addresses).await;
     }
-    Ok(())
+    Ok(moved)
 }
 
 /// The addresses of a name in the system's order of preference (RFC 6724).
@@ -184,11 +196,11 @@ async fn look_up(name: String) -> io::Result<Vec<IpAddr>> {
     lookup.await.map_err(io::Error::other)?
 }
 
-/// Gives a server its address, unless the one that it has is still good.
-async fn place(server: &ServerState, addresses: &[IpAddr]) {
+/// Gives a server its address, unless the one that it has is still good. Says whether it has another one now.
+async fn place(server: &ServerState, addresses: &[IpAddr]) -> bool {
     let old = server.address().and_then(|old| old.tcp()).filter(|old| addresses.contains(&old.ip()));
     if old.is_some() && (server.is_eligible() || addresses.len() == 1) {
-        return;
+        return false;
     }
     let port = server.config.port;
     let choices: Vec<SocketAddr> =
@@ -198,11 +210,13 @@ async fn place(server: &ServerState, addresses: &[IpAddr]) {
         several => first_that_accepts(several).await.or(old).or(several.first().copied()),
     };
     let new = new.map(Address::Ip);
-    if new != server.address() {
+    let is_other = new != server.address();
+    if is_other {
         let address = new.as_ref().map(Address::to_string);
         tracing::info!(target: log::RESOLVE, server = %server.config.id, name = server.config.host, address, "address");
         server.set_address(new);
     }
+    is_other
 }
 
 async fn first_that_accepts(choices: &[SocketAddr]) -> Option<SocketAddr> {
@@ -309,6 +323,22 @@ mod tests {
         }
         resolver.abort();
         assert_ne!(server.address(), before);
+    }
+
+    #[tokio::test]
+    async fn what_is_found_while_a_change_is_made_is_looked_up_again_at_once() {
+        let running = fixture::watched(fixture::pool(&[("localhost", 1)], HealthCheck::default())).snapshot;
+        let current = Current::new(Arc::clone(&running));
+        let mut resolver = Resolver::new(current.clone());
+        let changes = async { current.set(Arc::clone(&running)) };
+        let (found, ()) = tokio::join!(resolver.round(), changes);
+        let now = Instant::now();
+        assert!(found && resolver.due_after(found) <= Instant::now());
+        // Nothing else was found, or nothing has changed.
+        let again = resolver.round().await;
+        assert!(!again && resolver.due_after(again) > now + EVERY / 100);
+        resolver.current.changed().await;
+        assert!(resolver.due_after(true) > now + EVERY / 100);
     }
 
     #[test]

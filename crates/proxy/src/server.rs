@@ -128,6 +128,17 @@ impl ServerState {
         }
     }
 
+    /// Takes over where to connect to from the same server before a change: it may have been found out since this one
+    /// was made.
+    pub(crate) fn follow(&self, before: &Self) {
+        if self.is_named
+            && self.is_at(&before.config)
+            && let Some(address) = before.address()
+        {
+            self.set_address(Some(address));
+        }
+    }
+
     /// What it is spoken to with; none in the clear.
     pub fn identity(&self) -> Option<&Arc<Identity>> {
         self.identity.as_ref()

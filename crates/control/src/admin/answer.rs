@@ -253,6 +253,7 @@ impl From<Refusal> for Denied {
             Refusal::Waiting => Self::new(StatusCode::CONFLICT, "unconfirmed", message),
             Refusal::Unknown(_) => Self::not_found(message),
             Refusal::Busy => Self::not_now("busy", message),
+            Refusal::Died => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", message),
         }
     }
 }

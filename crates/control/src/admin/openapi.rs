@@ -175,6 +175,7 @@ impl IntoResponses for ChangeDenials {
             ),
             ("412", "Made for another version than the one in force"),
             ("422", "The configuration would be wrong"),
+            ("500", "LoadWeaver failed over it, which is a fault of its own"),
             ("503", "Too many changes are under way, or the node is not ready"),
         ]);
         all.extend(denials(&[("401", "There are tokens, and none of them was sent")]));

@@ -208,6 +208,8 @@ pub(crate) enum Refusal {
     Unknown(String),
     /// More commands wait than may, or the coordinator is gone.
     Busy,
+    /// A fault of LoadWeaver's own: what worked on it has died.
+    Died,
 }
 
 impl fmt::Display for Refusal {
@@ -231,6 +233,10 @@ impl fmt::Display for Refusal {
                 f.write_str("a change waits for its confirmation; confirm it or roll it back first")
             }
             Self::Busy => f.write_str("too many changes are under way"),
+            Self::Died => f.write_str(
+                "LoadWeaver failed over it, which is a fault of its own that the log tells more of; look at what is in \
+                 force before you try again",
+            ),
         }
     }
 }

@@ -71,7 +71,7 @@ impl State {
         let ground = self.ground();
         let before = Arc::clone(&ground.running);
         let built = spawn_blocking(move || ground.built(text, &occasion)).await;
-        let built = built.unwrap_or(Err(Refusal::Busy))?;
+        let built = built.unwrap_or(Err(Refusal::Died))?;
         // A new server that is given by name is of no use before its name is resolved.
         resolver::first_lookups(&built.next, &before).await;
         Ok(built)
@@ -93,7 +93,7 @@ impl State {
             }
             Ok(ground.edited(edit).and_then(|text| ground.built(text, &occasion)))
         });
-        let built = built.await.unwrap_or(Ok(Err(Refusal::Busy)))?;
+        let built = built.await.unwrap_or(Ok(Err(Refusal::Died)))?;
         if let Ok(built) = &built {
             resolver::first_lookups(&built.next, &before).await;
         }
@@ -104,7 +104,7 @@ impl State {
     pub(super) async fn try_to_bind(&self, next: &Arc<Snapshot>) -> Result<(), Refusal> {
         let (proxy, next) = (Arc::clone(&self.proxy), Arc::clone(next));
         let tried = spawn_blocking(move || proxy.could_apply(&next).map_err(Refusal::Bind));
-        tried.await.unwrap_or(Err(Refusal::Busy))
+        tried.await.unwrap_or(Err(Refusal::Died))
     }
 
     /// Binds what is new. That may wait for others, and the control plane goes on meanwhile.
@@ -115,7 +115,7 @@ impl State {
             return proxy.prepare(next).map_err(Refusal::Bind);
         }
         let ready = spawn_blocking(move || proxy.prepare(next).map_err(Refusal::Bind));
-        ready.await.unwrap_or(Err(Refusal::Busy))
+        ready.await.unwrap_or(Err(Refusal::Died))
     }
 
     /// The swap, and what follows it at once. `trial` is how it may be undone.

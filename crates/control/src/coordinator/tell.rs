@@ -38,7 +38,11 @@ impl State {
         let issues = match refusal {
             Refusal::File(_) if matches!(origin, Origin::Api(_) | Origin::Certificates) => return,
             Refusal::Wrong(issues) => issues.0.clone(),
-            Refusal::Bind(_) | Refusal::File(_) | Refusal::Reserved(_) | Refusal::Unusable(_) => Vec::new(),
+            Refusal::Bind(_)
+            | Refusal::File(_)
+            | Refusal::Reserved(_)
+            | Refusal::Unusable(_)
+            | Refusal::Died => Vec::new(),
             Refusal::Stale { .. }
             | Refusal::Edit(
                 EditError::NotFound(_)

@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loadweaver_proxy::{Options, Snapshot};
 use loadweaver_telemetry::event::EventBus;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
-use super::command::Way;
+use super::command::{Command, Edit, Refusal, Way};
 use super::*;
 use crate::admin::tls::Identity;
 use crate::recovery::Recoveries;
@@ -20,11 +20,10 @@ fn text(webhooks: &str) -> Arc<str> {
         .into()
 }
 
-#[test]
-fn one_that_dies_right_after_the_swap_knows_what_it_put_in_force() {
+/// What a coordinator is started with: one that runs `before` with this environment.
+fn started(before: &Arc<str>, environment: Environment) -> (Coordinator, Desk, Arc<Proxy>, Runtime) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (bus, started) = (EventBus::new(64), (std::time::Instant::now(), SystemTime::now()));
-    let before = text("");
     let config = loadweaver_config::parse(before.as_bytes(), &|_| None).unwrap().config;
     let snapshot = Snapshot::build(1, config, &bus, started.0).unwrap();
     let options = Options { access_log: None, bus: bus.clone() };
@@ -38,8 +37,15 @@ fn one_that_dies_right_after_the_swap_knows_what_it_put_in_force() {
             bus,
         }
     };
-    let source = Source { path: None, text: before, environment: Arc::new(|_| None) };
+    let source = Source { path: None, text: Arc::clone(before), environment };
     let (asked, desk) = coordinator(source, Current::new(snapshot), Arc::clone(&proxy), followers);
+    (asked, desk, proxy, runtime)
+}
+
+#[test]
+fn one_that_dies_right_after_the_swap_knows_what_it_put_in_force() {
+    let before = text("");
+    let (asked, desk, proxy, runtime) = started(&before, Arc::new(|_| None));
     let after = text(r#"{"url": "http://127.0.0.1:9/"}"#);
     let mut state = desk.0.try_lock().unwrap();
     let built = runtime.block_on(
@@ -62,6 +68,31 @@ fn one_that_dies_right_after_the_swap_knows_what_it_put_in_force() {
         assert_eq!((&view.text, view.versions.last().map(|version| version.number)), (&after, Some(2)));
         again.abort();
     });
+    proxy.stop();
+    proxy.join();
+}
+
+#[test]
+fn what_dies_over_a_change_is_told_as_that_and_not_as_too_many_changes() {
+    let before = text("");
+    // Asked for a variable beside the traffic.
+    let environment: Environment = Arc::new(|_| unreachable!("a fault"));
+    let (asked, desk, proxy, runtime) = started(&before, environment);
+    let refusal = runtime.block_on(async {
+        let running = tokio::spawn(desk.run());
+        let edit = |document: &serde_json::Value| {
+            let mut document = document.clone();
+            document["timeouts"] = serde_json::json!({ "idle": "${FAULT}" });
+            Ok(document)
+        };
+        let refusal = asked.submit(Command::new(Edit::Whole(Box::new(edit)), Origin::File)).await;
+        running.abort();
+        refusal.err().unwrap()
+    });
+    assert!(matches!(refusal, Refusal::Died), "{refusal}");
+    assert_eq!(proxy.snapshot().version, 1);
+    let told = asked.view().refused.clone().unwrap();
+    assert!(told.reason.contains("a fault of its own"), "{}", told.reason);
     proxy.stop();
     proxy.join();
 }

@@ -49,7 +49,7 @@ impl State {
             edit => {
                 self.read().await;
                 let ground = self.ground();
-                spawn_blocking(move || ground.edited(edit)).await.unwrap_or(Err(Refusal::Busy))
+                spawn_blocking(move || ground.edited(edit)).await.unwrap_or(Err(Refusal::Died))
             }
         }
     }
@@ -90,7 +90,7 @@ impl State {
         let bytes = match spawn_blocking(move || file::read_again(&path)).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(unreadable)) => return Err(Refusal::File(format!("{shown}: {unreadable}"))),
-            Err(_) => return Err(Refusal::Busy),
+            Err(_) => return Err(Refusal::Died),
         };
         // What is not UTF-8 is for the checker to refuse, in its words.
         match String::from_utf8(bytes) {

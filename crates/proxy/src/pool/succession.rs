@@ -129,6 +129,9 @@ impl PoolState {
                 }
                 continue;
             };
+            if let (Some(next), Some(was)) = (self.servers.get(index), was_in.servers.get(*place)) {
+                next.follow(was);
+            }
             // Moved, not copied: what is known of a server are some kilobytes.
             let at_home = old.is_some_and(|old| Arc::ptr_eq(old, was_in));
             match &mut old_verdicts {

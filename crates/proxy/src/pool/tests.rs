@@ -5,6 +5,7 @@ use std::time::Duration;
 use loadweaver_policy::health::{ProbeFailure, State};
 
 use super::*;
+use crate::address::Address;
 
 /// A pool with servers `a` and, if there are two, `b`; `more` are further keys of it.
 fn config(servers: usize, more: &str) -> Pool {
@@ -165,4 +166,29 @@ fn a_server_that_goes_to_another_pool_takes_its_verdict_along() {
     other.take_over(None);
     assert_eq!(other.health(0).state, State::Down);
     assert_eq!(story.pool.health(0).state, State::Unknown);
+}
+
+#[test]
+fn an_address_that_is_found_while_a_change_is_built_is_kept() {
+    let named = |port, weight| {
+        let mut config = config(1, &check("/", ""));
+        config.servers.edit(|servers| {
+            let server = Arc::make_mut(&mut servers[0]);
+            (server.host, server.port, server.weight) = ("app.test".to_owned(), port, weight);
+        });
+        config
+    };
+    let at = |last| Some(Address::Ip(([127, 0, 0, last], 80).into()));
+    let bus = EventBus::of_node("n", 16);
+    for (port, expected) in [(80, at(2)), (81, None)] {
+        let old = PoolState::build((named(80, 1), None), bus.clone(), Instant::now());
+        old.servers[0].set_address(at(1));
+        let config = named(port, 2);
+        let origins = Origins::find(Some(&old), (&config, None), |_| None);
+        let shared = (bus.clone(), Instant::now());
+        let next = PoolState::succeed((config, None), (Some(&old), origins), &Leavers::default(), shared);
+        old.servers[0].set_address(at(2));
+        next.take_over(Some(&old));
+        assert_eq!(next.servers[0].address(), expected, "{port}");
+    }
 }

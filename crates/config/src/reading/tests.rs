@@ -198,8 +198,8 @@ fn respelled(spelling: u8) -> String {
     // Many more than show how the document is laid out, in another way than that.
     let first = text.find("\"10.0.0.1\"").unwrap();
     let end = first + text[first..].find('}').unwrap() + 1;
-    let more: String =
-        (0..12).map(|number| format!(",\n\n {{\t\"port\" :9,\n \"host\": \"10.9.0.{number}\"}}")).collect();
+    let server = |number| format!("{{\t\"port\" :9,\n \"host\": \"10.9.0.{number}\"}}");
+    let more = (0..12).map(server).fold(String::new(), |all, server| all + ",\n\n " + &server);
     format!("{}{more}{}", &text[..end], &text[end..])
 }
 

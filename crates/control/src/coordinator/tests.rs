@@ -82,7 +82,8 @@ fn what_dies_over_a_change_is_told_as_that_and_not_as_too_many_changes() {
         let running = tokio::spawn(desk.run());
         let edit = |document: &serde_json::Value| {
             let mut document = document.clone();
-            document["timeouts"] = serde_json::json!({ "idle": "${FAULT}" });
+            let timeouts = serde_json::json!({ "idle": "${FAULT}" });
+            document.as_object_mut().unwrap().insert("timeouts".to_owned(), timeouts);
             Ok(document)
         };
         let refusal = asked.submit(Command::new(Edit::Whole(Box::new(edit)), Origin::File)).await;

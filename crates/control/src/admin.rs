@@ -49,6 +49,7 @@ mod seats;
 mod secrets;
 mod servers;
 mod status;
+mod sums;
 pub(crate) mod tls;
 mod views;
 mod vitals;

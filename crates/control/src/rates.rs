@@ -1,6 +1,6 @@
-//! How much happened in the last second, ten seconds and minute.
+//! How much happened in the last second, ten seconds, minute and five minutes.
 //!
-//! A reading of each counter a second, kept for a minute: that is all a rate needs, and the request path does nothing
+//! A reading of each counter a second, kept for five minutes: that is all a rate needs, and the request path does nothing
 //! for it.
 
 use std::collections::VecDeque;
@@ -14,8 +14,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::plane::Sight;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// A minute's readings, and the one that it begins with.
-const KEPT: usize = 61;
+/// Five minutes' readings, and the one that they begin with.
+const KEPT: usize = 301;
 
 /// What rates are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

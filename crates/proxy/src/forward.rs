@@ -5,6 +5,7 @@ use std::sync::Arc;
 use loadweaver_policy::failure::{Blame, Failure};
 use loadweaver_policy::health::Observation;
 use loadweaver_policy::retry::{Attempted, is_idempotent};
+use loadweaver_telemetry::counters::Retried;
 
 use crate::deadline::{For, Nanos};
 use crate::engine::http1::Next;
@@ -95,12 +96,13 @@ impl Effort {
                 x.story.attempts += 1;
                 permit.server.counters.requests.increment();
             }
-            match attempt::run(x, self, permit, now, fresh).await {
+            let why = match attempt::run(x, self, permit, now, fresh).await {
                 Ok(mut answer) => match self.better(x, &answer) {
-                    Some(next) => {
+                    Some((next, why)) => {
                         permit = next;
                         answer.set_aside(x);
                         self.held = Some(answer);
+                        why
                     }
                     None => return Ok(answer),
                 },
@@ -124,10 +126,12 @@ impl Effort {
                         Some(next) => permit = next,
                         None => return self.last_real(x).ok_or_else(|| self.told(lost.failure)),
                     }
+                    Retried::After(lost.failure)
                 }
-            }
+            };
             fresh = false;
             x.story.retried += 1;
+            x.worker.shared.counters.retry_reasons.record(why);
             permit.server.counters.retries.increment();
             now = x.worker.deadlines.now();
         }
@@ -156,18 +160,18 @@ impl Effort {
     }
 
     /// The next server after an answer that the operator does not want to pass on.
-    fn better(&mut self, x: &mut Exchange<'_>, answer: &Answer) -> Option<Permit> {
+    fn better(&mut self, x: &mut Exchange<'_>, answer: &Answer) -> Option<(Permit, Retried)> {
         let status = x.heads.response.status();
         if answer.is_upgrade || answer.download.is_torn() || self.pool.rules.attempts() < 2 {
             return None;
         }
         let replayable = self.replay.is_whole(self.taken);
-        let allowed = if answer.lease.stream.is_framed() && grpc::is_unavailable(x) {
-            self.pool.rules.after_unavailable(replayable)
+        let (allowed, why) = if answer.lease.stream.is_framed() && grpc::is_unavailable(x) {
+            (self.pool.rules.after_unavailable(replayable), Retried::Unavailable)
         } else {
-            self.pool.rules.after_status(status, self.idempotent, replayable)
+            (self.pool.rules.after_status(status, self.idempotent, replayable), Retried::Status(status))
         };
-        if allowed { self.next(x) } else { None }
+        if allowed { Some((self.next(x)?, why)) } else { None }
     }
 
     fn next(&mut self, x: &mut Exchange<'_>) -> Option<Permit> {

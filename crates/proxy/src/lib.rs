@@ -31,7 +31,7 @@ mod websocket;
 pub use address::Address;
 pub use listen::unix;
 pub use pool::{HealthView, PoolState};
-pub use proxy::{Closing, Options, Proxy, Ready, StartError};
+pub use proxy::{Closing, Kept, Options, Proxy, Ready, StartError};
 pub use server::{Cut, ServerState};
 pub use snapshot::{Sameness, Snapshot};
 pub use upstream::announce::own_header;

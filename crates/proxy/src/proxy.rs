@@ -1,5 +1,6 @@
 //! Starting, draining and ending the workers.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::listen::{self, Bound, Listening, Opened, Wanted};
-use crate::server::Cut;
+use crate::server::{Cut, ServerState};
 use crate::snapshot::Snapshot;
 use crate::worker::{self, Inbox, Order, Shared, Task};
 use plan::{Listeners, Plan};
@@ -66,6 +67,17 @@ pub struct Ready {
     next: Arc<Snapshot>,
 }
 
+/// Connections to servers that wait for their next exchange.
+#[derive(Debug)]
+pub struct Kept(HashMap<u64, u64>);
+
+impl Kept {
+    /// Those to a server's address, which may be another server's too.
+    pub fn at(&self, server: &ServerState) -> u64 {
+        self.0.get(&server.upstream()).copied().unwrap_or(0)
+    }
+}
+
 /// The running data plane.
 #[derive(Debug)]
 pub struct Proxy {
@@ -101,6 +113,7 @@ impl Proxy {
             snapshot: ArcSwap::new(snapshot),
             counters: Arc::new(ProxyCounters::default()),
             books: (0..workers).map(|_| Arc::default()).collect(),
+            kept: (0..workers).map(|_| Mutex::default()).collect(),
             bus: options.bus,
             access_log: options.access_log,
             cut: AtomicU64::new(0),
@@ -214,6 +227,17 @@ impl Proxy {
     /// What each worker has counted by itself.
     pub fn books(&self) -> &[Arc<Book>] {
         &self.shared.books
+    }
+
+    /// How many connections wait for their next exchange, all workers together, as of a moment ago.
+    pub fn kept(&self) -> Kept {
+        let mut sums = HashMap::new();
+        for kept in &self.shared.kept {
+            for (key, count) in &*kept.lock().unwrap_or_else(PoisonError::into_inner) {
+                *sums.entry(*key).or_default() += count;
+            }
+        }
+        Kept(sums)
     }
 
     /// Each listener's addresses as they really are (a configured port 0 is replaced), in the configuration's order.

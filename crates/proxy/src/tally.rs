@@ -76,6 +76,8 @@ impl Tally {
     /// Counts an exchange that is over and took this long.
     pub(crate) fn count(&self, x: &Exchange<'_>, whole: Duration) {
         let story = &x.story;
+        let method = (!story.refused).then(|| x.heads.request.method_text());
+        self.book.kinds.record(method, story.status);
         self.with(x, |series| {
             series.record(story.status);
             let times = series.times();

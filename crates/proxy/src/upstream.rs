@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use loadweaver_config::ConnectionPool;
 use loadweaver_policy::failure::Failure;
+use loadweaver_telemetry::counters::ServerCounters;
 use loadweaver_telemetry::log;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -50,6 +51,25 @@ pub(crate) struct Lease {
     pub(crate) announced: Option<Box<Announced>>,
     opened: Nanos,
     served: u64,
+    /// None of a place on a connection that is shared.
+    open: Option<Open>,
+}
+
+/// Counts a connection for as long as it is open, with the server that it was opened for.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<ServerCounters>);
+
+impl Open {
+    fn for_one_of(server: &ServerState) -> Self {
+        server.counters.connections.increment();
+        Self(Arc::clone(&server.counters))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.decrement();
+    }
 }
 
 /// The kept connections of one worker. They belong to an address, not to a pool, and the one that was used last is
@@ -146,6 +166,15 @@ impl Upstreams {
         }
     }
 
+    /// How many are kept, by what they are found by.
+    pub(crate) fn count(&self, counts: &mut HashMap<u64, u64>) {
+        for kept in [&self.idle, &self.announced] {
+            for (key, idle) in &*kept.borrow() {
+                *counts.entry(*key).or_default() += idle.len() as u64;
+            }
+        }
+    }
+
     /// Closes what is too old or was closed by the server.
     pub(crate) fn sweep(&self, now: Nanos) {
         let mut cx = Context::from_waker(Waker::noop());
@@ -219,6 +248,7 @@ pub(crate) async fn connect(
         announced: None,
         opened: now,
         served: 0,
+        open: Some(Open::for_one_of(server)),
     })
 }
 

@@ -1,7 +1,7 @@
 //! A worker: one thread, one runtime, and what its connections share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<ProxyCounters>,
     /// What each worker has counted by itself.
     pub(crate) books: Vec<Arc<Book>>,
+    /// How many connections each worker keeps for the next exchange, by [`crate::upstream::key`].
+    pub(crate) kept: Vec<Mutex<HashMap<u64, u64>>>,
     pub(crate) bus: EventBus,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) connections: Places,
@@ -93,6 +95,8 @@ pub(crate) enum Order {
 /// What the connections of one worker share.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Its place among the workers.
+    index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: watch::Receiver<Order>,
     pub(crate) deadlines: Rc<Deadlines>,
@@ -163,6 +167,7 @@ impl Worker {
             tokio::time::sleep(HOUSEKEEPING).await;
             self.upstreams.sweep(self.deadlines.now());
             self.shared_upstreams.sweep();
+            self.count_kept();
             let snapshot = self.shared.snapshot.load_full();
             self.tally.keep(&snapshot);
             if std::mem::replace(&mut departures, snapshot.departures) != snapshot.departures {
@@ -174,6 +179,15 @@ impl Worker {
                 self.shared_upstreams.keep_only(&servers);
             }
             self.flush_log();
+        }
+    }
+
+    /// Whoever reads just now sees what was kept a moment ago.
+    fn count_kept(&self) {
+        let kept = self.shared.kept.get(self.index);
+        if let Some(mut counts) = kept.and_then(|kept| kept.try_lock().ok()) {
+            counts.clear();
+            self.upstreams.count(&mut counts);
         }
     }
 
@@ -295,6 +309,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
     stock.pipes.limit(shared.pipes);
     let tally = Tally::new(shared.books.get(index).cloned().unwrap_or_default());
     Worker {
+        index,
         tally,
         log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),
         shared,

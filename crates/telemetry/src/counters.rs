@@ -95,6 +95,8 @@ pub struct ServerCounters {
     pub connects: Counter,
     /// Attempts served by a kept connection.
     pub reused: Counter,
+    /// Connections open, of those that were opened for this server.
+    pub connections: Gauge,
     /// Bytes of body sent to the server.
     pub bytes_in: Counter,
     /// Bytes of body received from the server.
@@ -152,6 +154,8 @@ pub struct ProxyCounters {
     pub refused: Counter,
     /// Attempts after the first one.
     pub retries: Counter,
+    /// What made them necessary.
+    pub retry_reasons: RetryCounters,
     /// Retries that were wanted and not made because a budget was used up.
     pub retry_budget_exhausted: Counter,
     /// Bytes of body received from clients.
@@ -181,6 +185,66 @@ pub struct TlsCounters {
     pub timed_out: Counter,
     /// Those that waited for their client while there was no place for more.
     pub crowded_out: Counter,
+}
+
+/// What another attempt was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// The one before failed.
+    After(Failure),
+    /// It was answered with this status.
+    Status(u16),
+    /// It was answered with UNAVAILABLE, a call of gRPC.
+    Unavailable,
+}
+
+/// Attempts after the first one, by what made them necessary.
+#[derive(Debug, Default)]
+pub struct RetryCounters {
+    /// By the failure of the attempt before.
+    pub failures: FailureCounters,
+    /// By its status.
+    pub statuses: AnswerCounters,
+    /// Of gRPC calls that were answered with UNAVAILABLE.
+    pub unavailable: Counter,
+}
+
+impl RetryCounters {
+    /// Counts one.
+    #[inline]
+    pub fn record(&self, retried: Retried) {
+        match retried {
+            Retried::After(failure) => self.failures.record(failure),
+            Retried::Status(status) => self.statuses.record(status),
+            Retried::Unavailable => self.unavailable.increment(),
+        }
+    }
+}
+
+/// One counter for each status from 100 to 599.
+#[derive(Debug)]
+pub struct AnswerCounters([Counter; 500]);
+
+impl Default for AnswerCounters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl AnswerCounters {
+    /// Counts one; a status outside 100..=599 is not counted.
+    #[inline]
+    pub fn record(&self, status: u16) {
+        let counter = usize::from(status).checked_sub(100).and_then(|place| self.0.get(place));
+        if let Some(counter) = counter {
+            counter.increment();
+        }
+    }
+
+    /// Those that were seen at all, the lowest first.
+    pub fn seen(&self) -> impl Iterator<Item = (u16, u64)> {
+        (100..).zip(self.0.iter().map(Counter::get)).filter(|(_, count)| *count > 0)
+    }
 }
 
 /// One counter for each [`Failure`].

@@ -140,6 +140,31 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The duration that a share `q` (0.0 to 1.0) did not exceed, as far as buckets can tell: within one, all durations
+    /// are taken to be as likely (what Prometheus' `histogram_quantile` does). What is above the last bound is told as
+    /// that bound. None when there are none.
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+        let exact = |count: u64| count as f64;
+        let rank = q.clamp(0.0, 1.0) * exact(self.count());
+        let (mut seen, mut lower) = (0, 0);
+        for (count, upper) in self.buckets.iter().zip(BOUNDS) {
+            if *count > 0 && exact(seen + count) >= rank {
+                let within = ((rank - exact(seen)) / exact(*count)).clamp(0.0, 1.0);
+                return Some(
+                    Duration::from_micros(lower) + Duration::from_micros(upper - lower).mul_f64(within),
+                );
+            }
+            (seen, lower) = (seen + count, upper);
+        }
+        (self.count() > 0).then(|| Duration::from_micros(lower))
+    }
+
     /// Adds another one's.
     pub fn absorb(&mut self, other: &Self) {
         for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
@@ -149,20 +174,69 @@ impl Counted {
     }
 }
 
-/// The series of one worker, for readers.
+/// Methods that are counted by name; every other one is the next.
+pub const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
+
+/// Exchanges of one worker by what they were and what came of them.
+#[derive(Debug)]
+pub struct Kinds {
+    /// By [`METHODS`], then others, then those whose head was refused.
+    methods: [Tally; METHODS.len() + 2],
+    /// By final status from 100 to 599.
+    statuses: [Tally; 500],
+}
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self { methods: Default::default(), statuses: std::array::from_fn(|_| Tally::default()) }
+    }
+}
+
+impl Kinds {
+    /// Counts one exchange; without a method its head was refused, and a status of 0 is none.
+    #[inline]
+    pub fn record(&self, method: Option<&str>, status: u16) {
+        let place = method.map_or(METHODS.len() + 1, |method| {
+            METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len())
+        });
+        if let Some(tally) = self.methods.get(place) {
+            tally.add(1);
+        }
+        if let Some(tally) = usize::from(status).checked_sub(100).and_then(|place| self.statuses.get(place)) {
+            tally.add(1);
+        }
+    }
+
+    /// By name; others are `other`, and those whose head was refused are `refused`.
+    pub fn methods(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        METHODS.into_iter().chain(["other", "refused"]).zip(self.methods.iter().map(Tally::get))
+    }
+
+    /// Those that were seen, the lowest first.
+    pub fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
+        (100..).zip(self.statuses.iter().map(Tally::get)).filter(|(_, count)| *count > 0)
+    }
+}
+
+/// What one worker has counted, for readers.
 #[derive(Debug, Default)]
-pub struct Book(Mutex<Vec<Arc<Series>>>);
+pub struct Book {
+    series: Mutex<Vec<Arc<Series>>>,
+    /// All exchanges, wherever they went.
+    pub kinds: Kinds,
+}
 
 impl Book {
-    /// What stands in it.
+    /// The series that stand in it.
     pub fn series(&self) -> Vec<Arc<Series>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.series.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// For its worker: enters one more, unless somebody reads just now.
     #[must_use]
     pub fn try_enter(&self, series: Arc<Series>) -> bool {
-        self.0.try_lock().is_ok_and(|mut all| {
+        self.series.try_lock().is_ok_and(|mut all| {
             all.push(series);
             true
         })
@@ -171,7 +245,7 @@ impl Book {
     /// For its worker: writes it anew, unless somebody reads just now.
     #[must_use]
     pub fn try_rewrite(&self, series: impl Iterator<Item = Arc<Series>>) -> bool {
-        self.0.try_lock().is_ok_and(|mut all| {
+        self.series.try_lock().is_ok_and(|mut all| {
             all.clear();
             all.extend(series);
             true
@@ -201,6 +275,18 @@ mod tests {
     }
 
     #[test]
+    fn quantiles_lie_within_their_bucket() {
+        assert_eq!(Counted::default().quantile(0.5), None);
+        let histogram = Histogram::default();
+        (0..8).for_each(|_| histogram.record(Duration::from_micros(900)));
+        (0..2).for_each(|_| histogram.record(Duration::from_secs(90)));
+        let counted = histogram.get();
+        assert_eq!(counted.quantile(0.4), Some(Duration::from_micros(750)));
+        assert_eq!(counted.quantile(0.8), Some(Duration::from_millis(1)));
+        assert_eq!(counted.quantile(0.99), Some(Duration::from_mins(1)));
+    }
+
+    #[test]
     fn bounds_ascend() {
         assert!(BOUNDS.is_sorted_by(|a, b| a < b));
     }
@@ -215,11 +301,29 @@ mod tests {
     }
 
     #[test]
+    fn each_exchange_is_of_one_kind() {
+        let kinds = Kinds::default();
+        for (method, status) in [
+            (Some("GET"), 200),
+            (Some("GET"), 599),
+            (Some("TRACE"), 99),
+            (Some("get"), 600),
+            (None, 400),
+            (None, 0),
+        ] {
+            kinds.record(method, status);
+        }
+        let methods: Vec<_> = kinds.methods().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(methods, [("GET", 2), ("TRACE", 1), ("other", 1), ("refused", 2)]);
+        assert_eq!(kinds.statuses().collect::<Vec<_>>(), [(200, 1), (400, 1), (599, 1)]);
+    }
+
+    #[test]
     fn a_book_that_is_read_makes_nobody_wait() {
         let book = Book::default();
         let one = Arc::new(Series::new(way("x"), "a".into(), Arc::default()));
         assert!(book.try_enter(one.clone()));
-        let reading = book.0.lock().expect("nobody panicked");
+        let reading = book.series.lock().expect("nobody panicked");
         assert!(!book.try_enter(one.clone()));
         assert!(!book.try_rewrite([one.clone(), one.clone()].into_iter()));
         drop(reading);

@@ -58,6 +58,7 @@ fn page(api: &Api, format: Format) -> String {
     servers::write(&mut page, api);
     if let Some(sight) = api.sight.get() {
         requests::write(&mut page, sight.proxy.books());
+        requests::methods(&mut page, sight.proxy.books());
         healing::recoveries(&mut page, &sight.followers.recoveries.views());
         healing::webhooks(&mut page, &sight.followers.webhooks.views());
     }

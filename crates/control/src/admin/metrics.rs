@@ -1,9 +1,10 @@
-//! Numbers: of the node, of its servers, of its requests.
+//! Numbers: of the node and of its servers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
-use loadweaver_proxy::Snapshot;
+use loadweaver_proxy::{PoolState, Snapshot};
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::latency::Latency;
 use serde::Serialize;
@@ -16,8 +17,10 @@ use super::answer::{Answer, Success, succeeded};
 use super::asked::Query;
 use super::openapi::LookDenials;
 use super::servers::Views;
-use super::status::{Times, Tls, by_class, decimal, times};
+use super::status::{Tls, decimal, times};
 use super::views::ServerView;
+
+pub(super) mod requests;
 
 /// Whether this node does its work.
 #[derive(Debug, Serialize, ToSchema)]
@@ -132,7 +135,7 @@ pub(super) struct Metrics {
     rates: Rates,
 }
 
-/// Averages over the last second, ten seconds, and minute.
+/// Averages over the last second, ten seconds, minute, and five minutes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Rates {
@@ -142,6 +145,8 @@ struct Rates {
     ten_seconds: Rate,
     #[serde(rename = "1m")]
     minute: Rate,
+    #[serde(rename = "5m")]
+    five_minutes: Rate,
 }
 
 /// A second's worth.
@@ -165,7 +170,7 @@ impl From<rates::Rate> for Rate {
 impl Rates {
     fn of(api: &Api) -> Self {
         let over = |seconds| Rate::from(api.rates.over(seconds));
-        Self { second: over(1), ten_seconds: over(10), minute: over(60) }
+        Self { second: over(1), ten_seconds: over(10), minute: over(60), five_minutes: over(300) }
     }
 }
 
@@ -206,8 +211,13 @@ pub(super) async fn node(State(api): State<Api>, query: Query) -> Answer {
 
 /// Times of all servers together.
 fn latency_of_all(snapshot: &Snapshot) -> Latency {
+    latency_of(&snapshot.pools)
+}
+
+/// Times of all servers of some pools together.
+fn latency_of(pools: &[Arc<PoolState>]) -> Latency {
     let all = Latency::default();
-    let servers = snapshot.pools.iter().flat_map(|pool| &pool.servers);
+    let servers = pools.iter().flat_map(|pool| &pool.servers);
     servers.for_each(|server| all.absorb(&server.counters.latency));
     all
 }
@@ -218,47 +228,4 @@ pub(super) async fn servers(State(api): State<Api>, query: Query) -> Answer {
     query.only(&[])?;
     let snapshot = api.current.load();
     Ok(Views { api: &api, pools: snapshot.pools.iter().collect() }.shown())
-}
-
-/// The requests in numbers.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Requests {
-    /// Since the start.
-    total: u64,
-    /// For what they were.
-    refused: u64,
-    /// Answers by class, our own included.
-    statuses: BTreeMap<&'static str, u64>,
-    /// Exchanges by the code of the failure that ended them.
-    failures: BTreeMap<&'static str, u64>,
-    /// Attempts after the first one.
-    retries: u64,
-    /// Retries that were wanted and not made.
-    retry_budget_exhausted: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    latency: Times,
-    rates: Rates,
-}
-
-/// The requests in numbers.
-#[utoipa::path(get, path = "/api/metrics/requests", tag = "metrics", responses((status = 200, body = Success<Requests>), LookDenials))]
-pub(super) async fn requests(State(api): State<Api>, query: Query) -> Answer {
-    query.only(&[])?;
-    let snapshot = api.current.load();
-    let nothing = ProxyCounters::default();
-    let counters = api.sight.get().map_or(&nothing, |sight| sight.proxy.counters());
-    Ok(succeeded(Requests {
-        total: counters.requests.get(),
-        refused: counters.refused.get(),
-        statuses: by_class(&counters.statuses),
-        failures: counters.failures.seen().map(|(failure, count)| (failure.code(), count)).collect(),
-        retries: counters.retries.get(),
-        retry_budget_exhausted: counters.retry_budget_exhausted.get(),
-        bytes_in: counters.bytes_in.get(),
-        bytes_out: counters.bytes_out.get(),
-        latency: times(&latency_of_all(&snapshot)),
-        rates: Rates::of(&api),
-    }))
 }

@@ -67,7 +67,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(config::rollback))
         .routes(routes!(metrics::node))
         .routes(routes!(metrics::servers))
-        .routes(routes!(metrics::requests))
+        .routes(routes!(metrics::requests::requests))
         .routes(routes!(exposition::metrics))
         .routes(routes!(events::events))
         .routes(routes!(webhooks::list))

@@ -172,7 +172,9 @@ struct Server {
 pub(super) struct Times {
     p50: Option<f64>,
     p90: Option<f64>,
+    p95: Option<f64>,
     p99: Option<f64>,
+    max: Option<f64>,
     pub(super) average: Option<f64>,
 }
 
@@ -280,7 +282,7 @@ pub(super) fn by_class(statuses: &StatusClasses) -> BTreeMap<&'static str, u64> 
 
 pub(super) fn times(latency: &Latency) -> Times {
     let millis = |time: Option<Duration>| time.map(|time| decimal(time.as_micros()));
-    let (quantiles, mean) = latency.summary([0.5, 0.9, 0.99]);
-    let [p50, p90, p99] = quantiles.map(millis);
-    Times { p50, p90, p99, average: millis(mean) }
+    let (quantiles, mean) = latency.summary([0.5, 0.9, 0.95, 0.99, 1.0]);
+    let [p50, p90, p95, p99, max] = quantiles.map(millis);
+    Times { p50, p90, p95, p99, max, average: millis(mean) }
 }

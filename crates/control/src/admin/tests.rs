@@ -101,7 +101,10 @@ fn status_shows_pools_servers_counters_and_events() {
     assert!((9.0..11.0).contains(&p50), "{p50}");
     let sick = &pool["servers"][1];
     assert_eq!((&sick["state"], &sick["reason"]), (&json!("down"), &json!("connection refused")));
-    assert_eq!(sick["latency"], json!({"p50": null, "p90": null, "p99": null, "average": null}));
+    assert_eq!(
+        sick["latency"],
+        json!({"p50": null, "p90": null, "p95": null, "p99": null, "max": null, "average": null})
+    );
     assert_eq!(data["recentEvents"][0]["event"], "server_down");
     assert_eq!(data["recentEvents"][0]["server"]["id"], "127.0.0.1:3002");
     admin.plane.stop();

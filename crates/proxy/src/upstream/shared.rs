@@ -25,7 +25,7 @@ use crate::server::ServerState;
 use crate::stream::Stream;
 use crate::stream::http2::{Http2Stream, Multiplex};
 use crate::upstream::socket::Sockets;
-use crate::upstream::{self, ByKey, Lease, Manner};
+use crate::upstream::{self, ByKey, Lease, Manner, Open};
 use crate::worker::Worker;
 
 /// How long a server may take to say that it is still there, once one of its answers is late.
@@ -75,6 +75,7 @@ impl SharedConnections {
             announced: None,
             opened: 0,
             served: 0,
+            open: None,
         })
     }
 
@@ -209,7 +210,7 @@ fn begin(
     (pool, began, limit): (&ConnectionPool, Nanos, Duration),
 ) -> Lease {
     let worker = opening.worker.clone();
-    let Lease { stream, reused, address, identity, opened, served, .. } = lease;
+    let Lease { stream, reused, address, identity, opened, served, open, .. } = lease;
     let limits = &worker.shared.snapshot.load().config.limits;
     let limits = Limits { head: limits.response_head, ..Limits::default() };
     let scheme = if identity == 0 { Scheme::Http } else { Scheme::Https };
@@ -228,6 +229,7 @@ fn begin(
         idle: false,
         doubted: false,
         leaving: false,
+        _open: open,
     };
     session.alarm.set(For::Exchange, opened, session.max_lifetime);
     session.alarm.set(For::Server, began, limit);
@@ -247,6 +249,7 @@ fn begin(
         announced: None,
         opened,
         served,
+        open: None,
     }
 }
 
@@ -264,6 +267,7 @@ struct Session {
     doubted: bool,
     /// Nothing is left to be done but to say so.
     leaving: bool,
+    _open: Option<Open>,
 }
 
 impl Session {

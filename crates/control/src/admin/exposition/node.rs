@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use loadweaver_policy::failure::Failure;
+use loadweaver_policy::failure::{Failure, RetryKind};
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::counters::{ProxyCounters, StatusClasses};
 
@@ -74,7 +74,16 @@ fn requests(page: &mut Page, counters: &ProxyCounters) {
         failures
             .sample(&Labels::of("code", failure.code()).and("blame", blame), counters.failures.get(*failure));
     }
-    page.counter("loadweaver_retries", "Attempts after the first one.").only(counters.retries.get());
+    let mut retries =
+        page.counter("loadweaver_retries", "Attempts after the first one, by what they were made for.");
+    let failures = &counters.retry_reasons.failures;
+    for failure in Failure::ALL.iter().filter(|failure| failure.kind() != RetryKind::None) {
+        retries.sample(&Labels::of("reason", failure.code()), failures.get(*failure));
+    }
+    for (status, count) in counters.retry_reasons.statuses.seen() {
+        retries.sample(&Labels::of("reason", &status.to_string()), count);
+    }
+    retries.sample(&Labels::of("reason", "unavailable"), counters.retry_reasons.unavailable.get());
     let help = "Retries that were wanted and not made because a budget was used up.";
     page.counter("loadweaver_retry_budget_exhausted", help).only(counters.retry_budget_exhausted.get());
     let help = "Bytes of bodies received from clients.";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loadweaver_policy::health::{Entry, Happened, Health, State, Window};
-use loadweaver_proxy::{PoolState, ServerState, Snapshot};
+use loadweaver_proxy::{Kept, PoolState, ServerState, Snapshot};
 
 use super::super::Api;
 use super::node::classes;
@@ -59,7 +59,8 @@ pub(super) fn write(page: &mut Page, api: &Api) {
             rows => {
                 pools(page, &snapshot);
                 let rows = rows.unwrap_or_default();
-                traffic(page, &rows);
+                let kept = api.sight.get().map(|sight| sight.proxy.kept());
+                traffic(page, &rows, kept.as_ref());
                 return health(page, &rows);
             }
         }
@@ -102,7 +103,7 @@ fn pools(page: &mut Page, snapshot: &Snapshot) {
     gauge("loadweaver_pool_eligible_servers", "Servers that may have new traffic.", PoolState::up_count);
 }
 
-fn traffic(page: &mut Page, rows: &[Row<'_>]) {
+fn traffic(page: &mut Page, rows: &[Row<'_>], kept: Option<&Kept>) {
     let mut counter = |name, help, of: fn(&ServerState) -> u64| {
         let mut family = page.counter(name, help);
         family.samples(rows.iter().map(|row| (&row.labels, of(row.server))));
@@ -140,6 +141,14 @@ fn traffic(page: &mut Page, rows: &[Row<'_>]) {
         let counters = &row.server.counters;
         let sum = Duration::from_micros(counters.latency_sum_us.get()).as_secs_f64();
         times.sum_and_count(&row.labels, sum, counters.statuses.get().iter().sum());
+    }
+    let mut open =
+        page.gauge("loadweaver_server_connections", "Connections open, of those opened for the server.");
+    open.samples(rows.iter().map(|row| (&row.labels, row.server.counters.connections.get())));
+    if let Some(kept) = kept {
+        let help = "Connections to the server's address that wait for their next request.";
+        let mut idle = page.gauge("loadweaver_server_idle_connections", help);
+        idle.samples(rows.iter().map(|row| (&row.labels, kept.at(row.server))));
     }
     let mut active = page.gauge("loadweaver_server_active_attempts", "Attempts under way.");
     active.samples(rows.iter().map(|row| (&row.labels, row.server.active())));

@@ -101,12 +101,13 @@ pub use model::tls::{
     CertificateFiles, ClientCertificateMode, ClientCertificates, Hsts, ListenerTls, PoolTls, RedirectHttps,
     TlsVersion,
 };
+pub use quantity::{format_duration, format_size};
 pub use raw::document;
 pub use reading::{Reading, ServerEdit};
 pub use rewrite::{rewrite, rewrite_from};
 pub use schema::schema;
 pub use suggest::nearest;
-pub use summary::summary;
+pub use summary::{retries, summary};
 pub use url::without_path;
 
 /// Longest configuration text that is read: 16 MiB, room for some hundred thousand servers.

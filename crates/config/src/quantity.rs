@@ -111,7 +111,7 @@ pub(crate) fn within(duration: Duration, bounds: &DurationBounds) -> Result<Dura
 }
 
 /// The shortest way to write a duration with one unit; `0s` for none.
-pub(crate) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     if !duration.subsec_nanos().is_multiple_of(1_000_000) {
         return format!("{duration:?}");
     }
@@ -168,7 +168,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, Fault> {
 }
 
 /// The shortest way to write a size in powers of 1024.
-pub(crate) fn format_size(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     let fitting = SIZE_UNITS.iter().take(3).find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
     if bytes == 0 {
         return "0".to_owned();

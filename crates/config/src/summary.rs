@@ -12,7 +12,7 @@ use crate::model::bind::Bind;
 use crate::model::listener::{Http2Limits, Limits, LogOutput, Protocols, ProxyProtocol};
 use crate::model::pool::{Pool, Protocol, Retry, SendProxyProtocol, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
-use crate::model::route::{HostPattern, PathPattern, Route};
+use crate::model::route::{PathPattern, Route};
 use crate::quantity::{format_duration, format_size};
 pub(crate) use tls::{listener_tls, pool_tls, redirect};
 
@@ -88,7 +88,7 @@ pub(crate) fn matched(route: &Route) -> String {
         parts.push(some_of(matcher.methods.iter().cloned()));
     }
     if !matcher.hosts.is_empty() {
-        parts.push(format!("host {}", some_of(matcher.hosts.iter().map(host))));
+        parts.push(format!("host {}", some_of(matcher.hosts.iter().map(ToString::to_string))));
     }
     match &matcher.path {
         PathPattern::Any => {}
@@ -100,13 +100,6 @@ pub(crate) fn matched(route: &Route) -> String {
         parts.push(format!("header {name}: {value}"));
     }
     if parts.is_empty() { "every request".to_owned() } else { parts.join(", ") }
-}
-
-fn host(pattern: &HostPattern) -> String {
-    match pattern {
-        HostPattern::Exact(host) => host.clone(),
-        HostPattern::Wildcard(below) => format!("*{below}"),
-    }
 }
 
 /// Joined by "or"; long lists are cut.
@@ -270,7 +263,8 @@ fn request(health: &HealthCheck, port: &str) -> String {
     )
 }
 
-fn retries(retry: &Retry) -> String {
+/// When a request is tried again, in words.
+pub fn retries(retry: &Retry) -> String {
     let words = [
         ("connect_failure", retry.on.connect_failure),
         ("reset", retry.on.reset),

@@ -37,6 +37,7 @@ mod config;
 pub(crate) mod door;
 mod edit;
 mod events;
+mod explain;
 mod exposition;
 mod guard;
 mod metrics;

@@ -15,6 +15,8 @@ pub mod readiness;
 mod certificates;
 /// Every change of the configuration.
 pub mod coordinator;
+/// Why a request goes where it goes, and why a server stands as it does.
+pub mod explain;
 /// The configuration file.
 pub mod file;
 

@@ -164,10 +164,13 @@ impl Schedule {
             }
         };
         let Some((index, began)) = self.begun.remove(&id) else { return };
-        if let Some(pause) = self.find(index).map(|(pool, server)| pool.next_probe_in(server)) {
-            let next = began + self.jitter.around(pause);
-            self.due.push(Reverse((next.max(Instant::now()), index)));
-        }
+        let Some((pool, server)) = self.find(index).map(|(pool, server)| (Arc::clone(pool), server)) else {
+            return;
+        };
+        let now = Instant::now();
+        let next = (began + self.jitter.around(pool.next_probe_in(server))).max(now);
+        pool.expect_probe(server, next - now);
+        self.due.push(Reverse((next, index)));
     }
 }
 

@@ -15,7 +15,7 @@ struct Arguments {
 
 const ENVIRONMENT: &str = "\
 Environment:
-  LOADWEAVER_CONFIG      the file that `run` reads when --config is not given
+  LOADWEAVER_CONFIG      the file that `run` and `explain` read when --config is not given
   LOADWEAVER_LOG         what is logged: info (default), debug, or by category, as in info,health=debug;
                          categories: health, config, listen, upstream, recovery, webhooks, admin, resolve,
                          process, access_log, events
@@ -38,6 +38,8 @@ pub(crate) enum Command {
         /// The configuration
         file: PathBuf,
     },
+    /// Say which way a request would go, and why
+    Explain(Question),
     /// Print the JSON Schema of config.json
     Schema,
     /// Print the OpenAPI document of the admin API
@@ -53,6 +55,31 @@ pub(crate) enum Command {
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+/// What `explain` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Question {
+    /// The URL that a client asks for, or a path alone
+    pub(crate) url: String,
+    /// The configuration; default: $LOADWEAVER_CONFIG, then ./config.json
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The method
+    #[arg(long, short = 'X', value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: String,
+    /// A header, written "name: value"; may be given several times
+    #[arg(long = "header", short = 'H', value_name = "HEADER")]
+    pub(crate) headers: Vec<String>,
+    /// The address that the client connects from
+    #[arg(long, value_name = "IP")]
+    pub(crate) client_ip: Option<String>,
+    /// The listener that the request comes in at; found by the URL unless given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// Print the whole explanation as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the demo listens.

@@ -46,6 +46,13 @@ pub(crate) struct Loaded {
     pub(crate) source: Source,
 }
 
+/// The file that was asked for: by an option, by the environment, or by saying nothing.
+pub(crate) fn path(option: Option<PathBuf>) -> PathBuf {
+    let from_environment =
+        || std::env::var_os("LOADWEAVER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    option.or_else(from_environment).unwrap_or_else(|| PathBuf::from("config.json"))
+}
+
 /// Reads and checks a file with the process's environment.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Refusal> {
     let text = file::read(path).map_err(|Unreadable { why, help }| Refusal::Unreadable {

@@ -16,6 +16,8 @@ mod config_file;
 mod demo;
 /// File descriptors.
 mod descriptors;
+/// `explain`.
+mod explain;
 /// The program's log.
 mod logging;
 /// `run`, and what `demo` shares with it.
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     match arguments::read() {
         arguments::Command::Run { config } => run::command(config),
         arguments::Command::Check { file } => check::command(&file),
+        arguments::Command::Explain(question) => explain::command(&question),
         arguments::Command::Schema => check::schema(),
         arguments::Command::Openapi => check::openapi(),
         arguments::Command::Demo(ports) => demo::command(ports),

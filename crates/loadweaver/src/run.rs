@@ -37,9 +37,7 @@ pub(crate) struct Addresses {
 
 /// The command `run`.
 pub(crate) fn command(config: Option<PathBuf>) -> ExitCode {
-    let from_environment =
-        || std::env::var_os("LOADWEAVER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let path = config.or_else(from_environment).unwrap_or_else(|| PathBuf::from("config.json"));
+    let path = config_file::path(config);
     match config_file::load(&path) {
         Err(refusal) => refusal.tell(),
         Ok(Loaded { parsed, source }) => {

@@ -27,7 +27,7 @@ pub(crate) fn issue_text(issue: &Issue) -> String {
 }
 
 /// Keys of a hostile file must not move the cursor.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {

@@ -205,3 +205,54 @@ fn what_cannot_be_opened_ends_the_start_with_its_name() {
         assert!(!stderr.contains("ready\n"), "{stderr}");
     }
 }
+
+const ROUTED: &str = r#"{
+  "listeners": { "web": { "bind": "127.0.0.1:8080" } },
+  "routes": [
+    { "name": "beta", "match": { "headers": { "x-beta": "1" } }, "pool": "beta" },
+    { "name": "rest", "pool": "app" }
+  ],
+  "pools": {
+    "app": { "servers": [ { "host": "127.0.0.1", "port": 3001 } ] },
+    "beta": { "algorithm": "ip_hash", "servers": [
+      { "id": "one", "host": "127.0.0.1", "port": 3002, "state": "drain" },
+      { "id": "two", "host": "127.0.0.1", "port": 3003 } ] }
+  }
+}"#;
+
+#[test]
+fn explain_says_which_way_a_request_would_go_and_that_health_is_not_known() {
+    let scratch = Scratch::new();
+    let file = scratch.file("config.json", ROUTED);
+    let explain =
+        |arguments: &[&str]| ended(binary().args(["explain", "--config"]).arg(&file).args(arguments));
+    let (code, stdout, stderr) = explain(&["http://a.test/x"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for part in
+        ["listener web", "1. beta: no, the header x-beta is missing", "2. rest: takes it", "not known"]
+    {
+        assert!(stdout.contains(part), "{part} is missing: {stdout}");
+    }
+    let (code, stdout, _) = explain(&["/x", "-H", "X-Beta: 1", "--client-ip", "192.0.2.7", "--json"]);
+    let told: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &told["pool"], &told["choice"]["next"]), (0, &json!("beta"), &json!("two")));
+    assert_eq!((&told["live"], &told["servers"][0]["reasons"][0]["code"]), (&json!(false), &json!("drain")));
+}
+
+#[test]
+fn explain_refuses_what_is_no_request_with_a_remedy() {
+    let scratch = Scratch::new();
+    let file = scratch.file("config.json", ROUTED);
+    for (arguments, remedy) in [
+        (&["a.test/x"][..], "http://example.com/path"),
+        (&["/x", "-H", "x-beta"], "name: value"),
+        (&["/x", "--client-ip", "me"], "192.0.2.7"),
+        (&["/x", "--listener", "wbe"], "there are: web"),
+    ] {
+        let (code, stdout, stderr) = ended(binary().args(["explain", "--config"]).arg(&file).args(arguments));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(stderr.contains(remedy), "{arguments:?}: {stderr}");
+    }
+    let (code, _, stderr) = ended(binary().args(["explain", "/x", "--config", "nowhere.json"]));
+    assert!(code == 2 && stderr.contains("nowhere.json"), "{stderr}");
+}

@@ -27,6 +27,37 @@ pub enum Standing {
     Unreachable,
 }
 
+/// Why a server gets traffic, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Grounds {
+    /// Its operator wants it to have none.
+    Away,
+    /// It waits for its first probe.
+    Waiting,
+    /// It is well, or not known to be anything else.
+    Well,
+    /// It comes and goes, and enough others are well: none.
+    HeldOut,
+    /// It comes and goes, and too few others are well.
+    LastResort,
+    /// It is out.
+    Sick,
+    /// It is out, and gets traffic all the same, since most of the pool is.
+    Panic,
+    /// Nobody is there.
+    Unreachable,
+}
+
+impl Grounds {
+    /// Whether it gets traffic.
+    pub const fn lets_in(self) -> bool {
+        match self {
+            Self::Well | Self::LastResort | Self::Panic => true,
+            Self::Away | Self::Waiting | Self::HeldOut | Self::Sick | Self::Unreachable => false,
+        }
+    }
+}
+
 /// Who gets traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
@@ -34,10 +65,28 @@ pub struct Admission {
     pub eligible: Vec<bool>,
     /// Whether health is set aside.
     pub panic: bool,
+    /// Whether servers that come and go are let in, since too few others are well.
+    resort: bool,
     /// How many servers pass their probes: well or unstable.
     pub healthy: usize,
     /// Of how many: those that are neither away nor waiting.
     pub active: usize,
+}
+
+impl Admission {
+    /// Why a server that stands so gets traffic, or none.
+    pub fn grounds(&self, standing: Standing) -> Grounds {
+        match standing {
+            Standing::Away => Grounds::Away,
+            Standing::Waiting => Grounds::Waiting,
+            Standing::Well => Grounds::Well,
+            Standing::Unstable if self.resort => Grounds::LastResort,
+            Standing::Unstable => Grounds::HeldOut,
+            Standing::Sick if self.panic => Grounds::Panic,
+            Standing::Sick => Grounds::Sick,
+            Standing::Unreachable => Grounds::Unreachable,
+        }
+    }
 }
 
 /// Decides who gets traffic. Panic is when fewer than `panic_percent` of the active servers are healthy; 0 is
@@ -49,13 +98,10 @@ pub fn admit(standings: &[Standing], panic_percent: u32) -> Admission {
     let active = healthy + count(Standing::Sick) + count(Standing::Unreachable);
     let too_few = |servers: usize| (servers as u64) * 100 < (active as u64) * u64::from(panic_percent);
     let (panic, resort) = (too_few(healthy), too_few(well) || well == 0);
-    let eligible = |standing: &Standing| match standing {
-        Standing::Well => true,
-        Standing::Unstable => resort,
-        Standing::Sick => panic,
-        Standing::Away | Standing::Waiting | Standing::Unreachable => false,
-    };
-    Admission { eligible: standings.iter().map(eligible).collect(), panic, healthy, active }
+    let mut admission = Admission { eligible: Vec::new(), panic, resort, healthy, active };
+    let eligible = standings.iter().map(|&standing| admission.grounds(standing).lets_in());
+    admission.eligible = eligible.collect();
+    admission
 }
 
 #[cfg(test)]

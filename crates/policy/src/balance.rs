@@ -53,6 +53,22 @@ pub struct Pick<'a> {
     pub tried: &'a [usize],
 }
 
+impl Pick<'_> {
+    fn accepts(&self, index: u32, usable: impl Fn(usize) -> bool) -> bool {
+        let index = index as usize;
+        !self.tried.contains(&index) && usable(index)
+    }
+}
+
+/// What can be told of a pick before it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foresight {
+    /// It takes this one, or nobody, as things are: somebody else's pick may come first.
+    Certain(Option<usize>),
+    /// It is drawn by lot.
+    Chance,
+}
+
 /// Who the members are after a change, told from those before: so many at the beginning and at the end are what they
 /// were, however many they are.
 #[derive(Debug, Clone, Copy)]
@@ -200,10 +216,7 @@ impl Balancer {
     /// more than once, and must not call the balancer. Each pick is followed by exactly one
     /// [`release`](Self::release).
     pub fn pick(&self, pick: &Pick<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let accepts = |index: u32| {
-            let index = index as usize;
-            !pick.tried.contains(&index) && usable(index)
-        };
+        let accepts = |index: u32| pick.accepts(index, &usable);
         let picked = match &self.algorithm {
             AtWork::RoundRobin(it) => it.pick(accepts),
             AtWork::WeightedRoundRobin(it) => it.pick(accepts),
@@ -213,6 +226,21 @@ impl Balancer {
             AtWork::IpHash(it) => it.pick(pick.client, accepts),
         };
         picked.map(|index| index as usize)
+    }
+
+    /// Tells whom [`pick`](Self::pick) would take, by the same look, without a pick: no turn is used up and nothing is
+    /// counted. Takes time in proportion to the members.
+    pub fn foresee(&self, pick: &Pick<'_>, usable: impl Fn(usize) -> bool) -> Foresight {
+        let accepts = |index: u32| pick.accepts(index, &usable);
+        let next = match &self.algorithm {
+            AtWork::RoundRobin(it) => it.foresee(accepts),
+            AtWork::WeightedRoundRobin(it) => it.foresee(accepts),
+            AtWork::LeastConnections(it) => it.foresee(accepts),
+            // It keeps no count of its picks.
+            AtWork::IpHash(it) => it.pick(pick.client, accepts),
+            AtWork::Weighted(_) | AtWork::Random(_) => return Foresight::Chance,
+        };
+        Foresight::Certain(next.map(|index| index as usize))
     }
 
     /// Ends what a pick began. `least_connections` counts by it, whether or not the member is still

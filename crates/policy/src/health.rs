@@ -15,6 +15,7 @@
 mod damping;
 mod history;
 mod observation;
+mod outlook;
 mod rules;
 mod uptime;
 mod verdict;
@@ -37,6 +38,7 @@ use uptime::Uptime;
 
 pub use history::{Entry, HISTORY, Happened, Quantiles, Trend};
 pub use observation::{Cause, Observation, ProbeFailure, ProbeFault};
+pub use outlook::Outlook;
 pub use uptime::Window;
 pub use verdict::{State, Transition};
 

@@ -8,6 +8,8 @@
 //! Paths are compared as they were sent: neither percent-encoding nor `..` is resolved. A route is no access
 //! control; what a server makes of a path is the server's business.
 
+use std::ops::ControlFlow;
+
 use loadweaver_config::{HostPattern, MAX_REGEX_SIZE, PathPattern, Route, RouteMatch};
 use regex::{Regex, RegexBuilder};
 
@@ -22,6 +24,28 @@ pub struct RouteQuery<'a> {
     pub path: &'a str,
     /// The value of the header of this lower-case name.
     pub header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
+}
+
+/// A condition of a route that a request does not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmet {
+    /// Its method is none of the route's.
+    Method,
+    /// Its host is none of the route's.
+    Host,
+    /// Its path does not look like the route's.
+    Path,
+    /// The header at this place of [`RouteMatch::headers`] is missing, or has another value.
+    Header(usize),
+}
+
+/// What became of a request at each route that was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// Of each route before the one that took it, or of all: what did not hold, at least one thing.
+    pub refused: Vec<Vec<Unmet>>,
+    /// The route that took it.
+    pub route: Option<usize>,
 }
 
 /// All routes, ready to be asked.
@@ -50,6 +74,20 @@ impl Router {
         let host = bare_host(query.host);
         self.rules.iter().position(|rule| rule.takes(query, host))
     }
+
+    /// The same, told: what each route that was asked had against the request.
+    pub fn explain(&self, query: &RouteQuery<'_>) -> Tried {
+        let host = bare_host(query.host);
+        let mut refused = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            let unmet = rule.unmet(query, host);
+            if unmet.is_empty() {
+                return Tried { refused, route: Some(index) };
+            }
+            refused.push(unmet);
+        }
+        Tried { refused, route: None }
+    }
 }
 
 #[derive(Debug)]
@@ -70,15 +108,44 @@ impl Rule {
         }
     }
 
-    /// `host` is that of the query without what does not count. The cheap questions come first.
+    /// `host` is that of the query without what does not count.
     fn takes(&self, query: &RouteQuery<'_>, host: &str) -> bool {
-        (self.methods.is_empty() || self.methods.iter().any(|method| method == query.method))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| host_matches(pattern, host)))
-            && self.path.matches(query.path)
-            && self
-                .headers
-                .iter()
-                .all(|(name, value)| (query.header)(name).is_some_and(|sent| sent == value.as_bytes()))
+        self.examine(query, host, |_| ControlFlow::Break(())).is_continue()
+    }
+
+    fn unmet(&self, query: &RouteQuery<'_>, host: &str) -> Vec<Unmet> {
+        let mut unmet = Vec::new();
+        let _ = self.examine(query, host, |condition| {
+            unmet.push(condition);
+            ControlFlow::Continue(())
+        });
+        unmet
+    }
+
+    /// Tells each condition that does not hold, until enough was heard. Routing and its explanation both ask this, so
+    /// that they cannot come to disagree. The cheap questions come first.
+    #[inline]
+    fn examine(
+        &self,
+        query: &RouteQuery<'_>,
+        host: &str,
+        mut tell: impl FnMut(Unmet) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if !self.methods.is_empty() && !self.methods.iter().any(|method| method == query.method) {
+            tell(Unmet::Method)?;
+        }
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|pattern| host_matches(pattern, host)) {
+            tell(Unmet::Host)?;
+        }
+        if !self.path.matches(query.path) {
+            tell(Unmet::Path)?;
+        }
+        for (place, (name, value)) in self.headers.iter().enumerate() {
+            if (query.header)(name).is_none_or(|sent| sent != value.as_bytes()) {
+                tell(Unmet::Header(place))?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 

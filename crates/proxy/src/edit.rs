@@ -16,16 +16,21 @@ use crate::worker::HeadPair;
 /// behind us would believe them.
 pub(crate) fn believe(x: &mut Exchange<'_>) {
     let trusted = &x.snapshot.config.trusted_proxies;
-    let headers = &mut x.heads.request.headers;
+    x.client_ip = believed(trusted, &mut x.heads.request.headers, x.client_ip);
+}
+
+/// [`believe`] of a head from somebody.
+pub(crate) fn believed(trusted: &[Trusted], headers: &mut Headers, from: Option<IpAddr>) -> Option<IpAddr> {
     // What a client proved with its certificate only we can know, whoever the client is.
     headers.remove(Name::ClientProof);
-    if !is_trusted(trusted, x.client_ip) {
+    if !is_trusted(trusted, from) {
         let told = [Name::XForwardedFor, Name::XForwardedProto, Name::XForwardedHost, Name::Forwarded];
         for name in told.into_iter().chain([Name::Spoofable]) {
             headers.remove(name);
         }
-        return;
+        return from;
     }
+    let mut client = from;
     let values: Vec<&[u8]> = headers.get_all(Name::XForwardedFor).collect();
     let addresses = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
     for address in addresses {
@@ -33,11 +38,12 @@ pub(crate) fn believe(x: &mut Exchange<'_>) {
         let Some(ip) = std::str::from_utf8(address).ok().and_then(|text| read_address(text.trim())) else {
             break;
         };
-        x.client_ip = Some(ip);
-        if !is_trusted(trusted, Some(ip)) {
+        client = Some(ip);
+        if !is_trusted(trusted, client) {
             break;
         }
     }
+    client
 }
 
 fn is_trusted(trusted: &[Trusted], from: Option<IpAddr>) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use loadweaver_config::RedirectHttps;
 use loadweaver_http1::preface::Preface;
-use loadweaver_http1::{Body, Method, Name};
+use loadweaver_http1::{Body, Method, Name, RequestHead};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::route::RouteQuery;
 
@@ -91,8 +91,7 @@ impl<'c> Exchange<'c> {
     /// Whether the client speaks TLS: with us, or with a proxy that we believe. Only to be asked once it is known whom
     /// to believe.
     pub(crate) fn is_secure(&self) -> bool {
-        let told = || self.heads.request.headers.get(Name::XForwardedProto);
-        self.came_over_tls() || told().is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
+        is_secure(&self.heads.request, self.came_over_tls())
     }
 
     /// What the listener does beside serving.
@@ -128,15 +127,25 @@ pub(crate) async fn run(x: &mut Exchange<'_>, now: Nanos) -> Next {
     next
 }
 
-/// Where the client is sent to for TLS. Not where certificates are asked for (RFC 8555 section 8.3): whoever renews
-/// them may not have one yet.
+/// Where the client is sent to for TLS.
 fn elsewhere(x: &Exchange<'_>) -> Option<RedirectHttps> {
     let to = x.manners()?.redirect?;
-    let request = &x.heads.request;
+    belongs_elsewhere(&x.heads.request, x.came_over_tls()).then_some(to)
+}
+
+/// Whether a request is for where TLS is spoken. Not where certificates are asked for (RFC 8555 section 8.3): whoever
+/// renews them may not have one yet.
+pub(crate) fn belongs_elsewhere(request: &RequestHead, over_tls: bool) -> bool {
     let served_here = request.path().starts_with("/.well-known/acme-challenge/")
         || request.method() == Method::Connect
-        || x.is_secure();
-    (!served_here).then_some(to)
+        || is_secure(request, over_tls);
+    !served_here
+}
+
+/// Whether the client of a request whose forwarded headers are believed speaks TLS.
+fn is_secure(request: &RequestHead, over_tls: bool) -> bool {
+    let told = || request.headers.get(Name::XForwardedProto);
+    over_tls || told().is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))
 }
 
 /// Route, admit, edit: everything that needs no server.
@@ -153,14 +162,8 @@ fn prepare(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
 }
 
 fn route(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
-    let request = &x.heads.request;
-    let header = |name: &str| request.headers.find(name.as_bytes());
-    let query = || RouteQuery {
-        method: request.method_text(),
-        host: request.host(),
-        path: request.path(),
-        header: &header,
-    };
+    let header = |name: &str| x.heads.request.headers.find(name.as_bytes());
+    let query = || query(&x.heads.request, &header);
     let route = x.snapshot.route(query).ok_or(Failure::NoRoute)?;
     // The checker has seen that every route leads to a pool.
     let pool = x.snapshot.pool_of(route).ok_or(Failure::Internal)?;
@@ -169,16 +172,33 @@ fn route(x: &mut Exchange<'_>) -> Result<Arc<PoolState>, Failure> {
     Ok(pool.clone())
 }
 
+/// What a request shows to the router.
+pub(crate) fn query<'r>(
+    request: &'r RequestHead,
+    header: &'r dyn Fn(&str) -> Option<&'r [u8]>,
+) -> RouteQuery<'r> {
+    RouteQuery { method: request.method_text(), host: request.host(), path: request.path(), header }
+}
+
 fn admit(x: &Exchange<'_>) -> Result<(), Failure> {
     let allowed = || {
         let entrance = x.entrance.as_ref()?;
         Some(x.snapshot.listener(entrance)?.allow_connect)
     };
-    if x.heads.request.method() == Method::Connect && allowed() != Some(true) {
+    let most = x.snapshot.config.limits.body;
+    admitted(x.heads.request.method(), || allowed() == Some(true), (x.body.length_left(), most))
+}
+
+/// Whether a request may go on to a server: its method, and the length of its body where it is known. No limit is 0.
+pub(crate) fn admitted(
+    method: Method,
+    connect_allowed: impl FnOnce() -> bool,
+    (length, most): (Option<u64>, u64),
+) -> Result<(), Failure> {
+    if method == Method::Connect && !connect_allowed() {
         return Err(Failure::ConnectMethod);
     }
-    let most = x.snapshot.config.limits.body;
-    if most > 0 && x.body.length_left().is_some_and(|length| length > most) {
+    if most > 0 && length.is_some_and(|length| length > most) {
         return Err(Failure::BodyTooLarge);
     }
     Ok(())

@@ -21,6 +21,7 @@ mod worker;
 mod edit;
 mod engine;
 mod exchange;
+pub mod explain;
 mod forward;
 mod grpc;
 mod record;
@@ -30,7 +31,7 @@ mod websocket;
 
 pub use address::Address;
 pub use listen::unix;
-pub use pool::{HealthView, PoolState};
+pub use pool::{HealthView, PoolState, Seen};
 pub use proxy::{Closing, Kept, Options, Proxy, Ready, StartError};
 pub use server::{Cut, ServerState};
 pub use snapshot::{Sameness, Snapshot};

@@ -17,8 +17,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use loadweaver_config::{Pool, Server};
-use loadweaver_policy::balance::{Balancer, Member, Membership, Pick};
+use loadweaver_config::{Algorithm, Pool, Server};
+use loadweaver_policy::balance::{Balancer, Foresight, Member, Membership, Pick};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::{Health, Observation};
 use loadweaver_policy::retry::{RetryBudget, RetryRules};
@@ -30,8 +30,8 @@ use crate::tls::Back;
 use places::Places;
 pub(crate) use succession::{Before, Origins};
 use succession::{Lineage, is_in};
-pub use verdicts::HealthView;
 use verdicts::Verdicts;
+pub use verdicts::{HealthView, Seen};
 
 /// A pool's configuration, and what its servers are spoken to with.
 pub(crate) type Secured = (Pool, Option<Arc<Back>>);
@@ -186,9 +186,7 @@ impl PoolState {
     ) -> Option<Permit> {
         let client = client.unwrap_or_else(|| Ipv6Addr::from_bits(u128::from(random)).into());
         loop {
-            let usable = |index: usize| {
-                self.servers.get(index).is_some_and(|server| server.is_eligible() && !server.is_full())
-            };
+            let usable = |index: usize| self.is_usable(index);
             let index = self.balancer.pick(&Pick { client, random, tried }, usable)?;
             tried.push(index);
             // Built first, so that its drop gives back the pick whatever happens.
@@ -203,8 +201,21 @@ impl PoolState {
         }
     }
 
-    /// Why [`PoolState::choose`] found nobody: all are down, or those that are not are full.
-    pub(crate) fn refusal(&self) -> Failure {
+    fn is_usable(&self, index: usize) -> bool {
+        self.servers.get(index).is_some_and(|server| server.is_eligible() && !server.is_full())
+    }
+
+    /// Whom the first attempt of an exchange would be made at, if it came now. Nothing is taken and nothing counted.
+    pub fn foresee(&self, client: Option<IpAddr>) -> Foresight {
+        if client.is_none() && self.config.algorithm == Algorithm::IpHash {
+            return Foresight::Chance;
+        }
+        let client = client.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+        self.balancer.foresee(&Pick { client, random: 0, tried: &[] }, |index| self.is_usable(index))
+    }
+
+    /// Why an exchange finds nobody: all are down, or those that are not are full.
+    pub fn refusal(&self) -> Failure {
         if self.up_count() == 0 { Failure::NoServer } else { Failure::PoolFull }
     }
 }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use loadweaver_config::RedirectHttps;
+use loadweaver_config::{Fallback, RedirectHttps};
 use loadweaver_http1::{Method, encode};
 use loadweaver_policy::failure::Failure;
 
@@ -13,6 +13,7 @@ use crate::engine::http1::Next;
 use crate::exchange::Exchange;
 use crate::forward::flow::Flow;
 use crate::grpc;
+use crate::pool::PoolState;
 use crate::record;
 
 /// Seconds after which a client may try again when no server could take its request.
@@ -110,8 +111,8 @@ struct Own {
 
 impl Own {
     fn of(x: &Exchange<'_>, failure: Failure) -> Self {
-        let fallback = x.story.pool.as_ref().filter(|_| nobody_was_reached(failure)).and_then(|pool| {
-            let fallback = pool.config.fallback.clone()?;
+        let fallback = x.story.pool.as_ref().and_then(|pool| {
+            let fallback = fallback_for(pool, failure)?.clone();
             pool.counters.fallbacks.increment();
             Some(fallback)
         });
@@ -163,6 +164,11 @@ fn hsts(x: &Exchange<'_>, out: &mut Vec<u8>) {
     if let Some(value) = x.manners().and_then(|manners| manners.hsts.as_ref()).filter(|_| x.is_secure()) {
         encode::field(out, b"strict-transport-security", value.as_bytes());
     }
+}
+
+/// What a pool has to say in place of our answer to a failure.
+pub(crate) fn fallback_for(pool: &PoolState, failure: Failure) -> Option<&Fallback> {
+    pool.config.fallback.as_ref().filter(|_| nobody_was_reached(failure))
 }
 
 /// Failures in which no server saw the request: the ones that a fallback stands in for.

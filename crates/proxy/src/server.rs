@@ -210,7 +210,7 @@ impl ServerState {
     }
 
     /// Whether it has all the exchanges at once that it may have.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         let most = u64::from(self.config.max_connections);
         most > 0 && self.active() >= most
     }

@@ -1,5 +1,6 @@
 //! Routes: what a request must look like to go to a pool.
 
+use std::fmt;
 use std::sync::Arc;
 
 /// A rule that sends requests to a pool.
@@ -44,6 +45,15 @@ pub enum HostPattern {
     /// Any name below this one, which begins with a dot and is lower case: `.example.com` takes
     /// `a.example.com` and `a.b.example.com`, not `example.com`.
     Wildcard(String),
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Wildcard(below) => write!(f, "*{below}"),
+        }
+    }
 }
 
 /// What the path must look like.

@@ -61,6 +61,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 impl Query {
     /// Refuses whatever is not among `known`, and what stands there twice but is not a list.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Denied> {
+        self.only_with_lists(known, &[])
+    }
+
+    /// The same, where some of them may stand there several times.
+    pub(super) fn only_with_lists(&self, known: &[&str], lists: &[&str]) -> Result<(), Denied> {
         let mut issues = Vec::new();
         for (index, (name, _)) in self.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
@@ -70,11 +75,18 @@ impl Query {
                     (None, known) => format!("known are: {}", known.join(", ")),
                 };
                 issues.push(Issue::new(format!("?{name}"), "this parameter is not known", help));
-            } else if self.0.iter().take(index).any(|(before, _)| before == name) {
+            } else if !lists.contains(&name.as_str())
+                && self.0.iter().take(index).any(|(before, _)| before == name)
+            {
                 issues.push(Issue::new(format!("?{name}"), "this parameter is given twice", "give it once"));
             }
         }
         if issues.is_empty() { Ok(()) } else { Err(bad_query(issues)) }
+    }
+
+    /// Each value of a parameter that may stand there several times.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {

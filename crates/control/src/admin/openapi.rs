@@ -10,7 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, answer, config, events, exposition, metrics, pools, recoveries, routes as routing, servers, webhooks,
+    Api, answer, config, events, explain, exposition, metrics, pools, recoveries, routes as routing, servers,
+    webhooks,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +26,7 @@ use super::{
         (name = "routes", description = "Which requests go to which pool"),
         (name = "config", description = "The whole configuration, its versions, and the ways back"),
         (name = "metrics", description = "Numbers"),
+        (name = "explain", description = "Why a request goes where it goes"),
         (name = "events", description = "What happened, and what happens"),
         (name = "webhooks", description = "Messages about events, and how they fare"),
         (name = "recoveries", description = "Servers that are brought back"),
@@ -69,6 +71,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(metrics::servers))
         .routes(routes!(metrics::requests::requests))
         .routes(routes!(exposition::metrics))
+        .routes(routes!(explain::get))
         .routes(routes!(events::events))
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::test))

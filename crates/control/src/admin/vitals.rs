@@ -8,6 +8,7 @@ use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::explain::health::{Facts, ServerExplanation, standing};
 use crate::plane::Watched;
 
 use super::status::{Times, decimal, times};
@@ -24,6 +25,8 @@ pub(super) struct ServerHealth {
     reason: String,
     /// Since when (RFC 3339).
     since: String,
+    /// Why it stands as it does, and what would change that.
+    explanation: ServerExplanation,
     /// Whether it may have new traffic.
     eligible: bool,
     /// What the operator wants: `active`, `drain`, `maintenance`.
@@ -103,7 +106,9 @@ impl ServerHealth {
         // Copied under the pool's lock, made into words outside of it.
         let (health, share) = pool.inspect(place, |health, share| (health.clone(), share))?;
         let started = watched.started.1;
+        let explanation = standing(pool, server, &Facts::of_one(pool, place)?, started);
         Some(Self {
+            explanation,
             server_id: server.config.id.to_string(),
             pool: pool.config.name.to_string(),
             status: health.state().name(),

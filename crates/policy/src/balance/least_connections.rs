@@ -78,6 +78,11 @@ impl LeastConnections {
         })
     }
 
+    /// Whom the next pick takes, unless something begins or ends before; counts nothing.
+    pub(super) fn foresee(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        self.with(|tournament| tournament.best_among(&self.members, accepts).map(|(index, _)| index))
+    }
+
     pub(super) fn release(&self, index: usize) {
         let Some(&life) = self.members.get(index) else { return };
         self.with(|tournament| {

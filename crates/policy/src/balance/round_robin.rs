@@ -39,6 +39,10 @@ impl RoundRobin {
     pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
         self.0.pick(accepts)
     }
+
+    pub(super) fn foresee(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        self.0.foresee(accepts)
+    }
 }
 
 /// A repeating order of turns, and whose turn it is.
@@ -75,23 +79,31 @@ impl Rotation {
     }
 
     pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        // Relaxed: a turn is taken once, by whomever; nothing else hangs on it.
+        self.find(|| self.cursor.0.fetch_add(1, Ordering::Relaxed), accepts)
+    }
+
+    /// Whom the next pick takes, unless somebody else takes a turn before; takes none itself.
+    pub(super) fn foresee(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut turns = self.cursor.0.load(Ordering::Relaxed)..;
+        self.find(|| turns.next().unwrap_or(0), accepts)
+    }
+
+    fn find(&self, mut take_turn: impl FnMut() -> usize, accepts: impl Fn(u32) -> bool) -> Option<u32> {
         let turns = self.turns.load();
         let cycle = turns.order.len();
+        let mut turn = 0;
         for _ in 0..cycle.min(PATIENCE) {
-            // Relaxed: a turn is taken once, by whomever; nothing else hangs on it.
-            let turn = self.cursor.0.fetch_add(1, Ordering::Relaxed) % cycle;
-            let index = *turns.order.get(turn)?;
+            turn = take_turn();
+            let index = *turns.order.get(turn % cycle)?;
             if accepts(index) {
                 return Some(index);
             }
         }
-        // Other workers take turns too, so even a whole cycle of refused turns may have left servers out.
-        let (before, from) = turns.members.split_at(self.start(turns.members.len()));
+        // Other workers take turns too, so even a whole cycle of refused turns may have left servers out. A pass over
+        // all begins behind the last turn: not always at the same one.
+        let start = turn.wrapping_add(1).checked_rem(turns.members.len()).unwrap_or(0);
+        let (before, from) = turns.members.split_at(start);
         from.iter().chain(before).copied().find(|&index| accepts(index))
-    }
-
-    /// Where a pass over `len` servers begins: not always at the same one.
-    fn start(&self, len: usize) -> usize {
-        self.cursor.0.load(Ordering::Relaxed).checked_rem(len).unwrap_or(0)
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use loadweaver_config::Algorithm;
 use proptest::prelude::*;
 
-use super::{Balancer, FULL_SHARE, Member, Pick};
+use super::{Balancer, FULL_SHARE, Foresight, Member, Pick};
 
 mod laws;
 mod shares;

@@ -37,6 +37,10 @@ impl WeightedRoundRobin {
     pub(super) fn pick(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
         self.0.pick(accepts)
     }
+
+    pub(super) fn foresee(&self, accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        self.0.foresee(accepts)
+    }
 }
 
 /// A turn to be given: urgent ones first, then those of the greater share, then in written order.

@@ -11,6 +11,7 @@ use crate::failure::{Blame, Failure};
 mod causes;
 mod flapping;
 mod memory;
+mod outlook;
 mod pace;
 
 const OK: Observation = good(Duration::from_millis(1));

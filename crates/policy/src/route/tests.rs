@@ -3,7 +3,7 @@
 use loadweaver_config::{HostPattern, PathPattern, Route, RouteMatch};
 use proptest::prelude::*;
 
-use super::{RouteQuery, Router};
+use super::{RouteQuery, Router, Tried, Unmet};
 
 fn router(matchers: impl IntoIterator<Item = RouteMatch>) -> Router {
     let route = |matcher| Route { name: "route".into(), matcher, pool: "pool".into() };
@@ -13,6 +13,11 @@ fn router(matchers: impl IntoIterator<Item = RouteMatch>) -> Router {
 fn ask(router: &Router, method: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> Option<usize> {
     let header = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_bytes());
     router.route(&RouteQuery { method, host, path, header: &header })
+}
+
+fn explain(router: &Router, method: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> Tried {
+    let header = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_bytes());
+    router.explain(&RouteQuery { method, host, path, header: &header })
 }
 
 fn host_taken(pattern: HostPattern, host: &str) -> bool {
@@ -154,6 +159,23 @@ fn a_first_route_for_everything_asks_nothing() {
     assert_eq!(router.route(&RouteQuery { method: "", host: "", path: "", header: &header }), Some(0));
 }
 
+#[test]
+fn all_that_does_not_hold_is_told_of_each_route_up_to_the_one_that_takes_it() {
+    let picky = RouteMatch {
+        hosts: vec![HostPattern::Exact("a".into())],
+        path: PathPattern::Prefix("/v1".into()),
+        methods: vec!["GET".into()],
+        headers: vec![("x-beta".into(), "1".into()), ("x-team".into(), "red".into())],
+    };
+    let path = RouteMatch { path: PathPattern::Exact("/v2".into()), ..RouteMatch::default() };
+    let router = router([picky, path, RouteMatch::default(), RouteMatch::default()]);
+    let tried = explain(&router, "PUT", "b", "/", &[("x-team", "red")]);
+    let refused = vec![vec![Unmet::Method, Unmet::Host, Unmet::Path, Unmet::Header(0)], vec![Unmet::Path]];
+    assert_eq!(tried, Tried { refused, route: Some(2) });
+    let tried = explain(&router, "GET", "a", "/v1", &[("x-beta", "1"), ("x-team", "blue")]);
+    assert_eq!(tried.refused[0], [Unmet::Header(1)]);
+}
+
 /// The same questions answered by taking everything apart into strings.
 mod reference {
     use super::{HostPattern, PathPattern, RouteMatch};
@@ -239,7 +261,28 @@ proptest! {
     ) {
         let headers: Vec<(&str, &str)> = header.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let expected = matchers.iter().position(|m| reference::takes(m, method, &host, &path, &headers));
-        prop_assert_eq!(ask(&router(matchers), method, &host, &path, &headers), expected);
+        let router = router(matchers.clone());
+        prop_assert_eq!(ask(&router, method, &host, &path, &headers), expected);
+        let tried = explain(&router, method, &host, &path, &headers);
+        prop_assert_eq!(tried.route, expected);
+        // Each route before it refused the request for something, and what is told of it alone is true.
+        prop_assert_eq!(tried.refused.len(), expected.unwrap_or(matchers.len()));
+        for (unmet, matcher) in tried.refused.iter().zip(&matchers) {
+            prop_assert!(!unmet.is_empty());
+            let asked = |what: &Unmet| {
+                let mut one = RouteMatch::default();
+                match what {
+                    Unmet::Method => one.methods.clone_from(&matcher.methods),
+                    Unmet::Host => one.hosts.clone_from(&matcher.hosts),
+                    Unmet::Path => one.path = matcher.path.clone(),
+                    Unmet::Header(place) => one.headers = vec![matcher.headers[*place].clone()],
+                }
+                one
+            };
+            for what in unmet {
+                prop_assert!(!reference::takes(&asked(what), method, &host, &path, &headers), "{:?}", what);
+            }
+        }
     }
 
     #[test]

@@ -366,7 +366,7 @@ impl Connection {
     }
 }
 
-fn bounds(limits: &Limits) -> HeadLimits {
+pub(crate) fn bounds(limits: &Limits) -> HeadLimits {
     HeadLimits { bytes: limits.request_head, target: limits.target, fields: limits.headers }
 }
 
@@ -403,7 +403,7 @@ pub(crate) fn may_be_whole(input: &[u8]) -> bool {
     memchr::memmem::rfind(input, b"\r\n\r\n").is_some()
 }
 
-fn failure_of(error: loadweaver_http1::RequestError) -> Failure {
+pub(crate) fn failure_of(error: loadweaver_http1::RequestError) -> Failure {
     use loadweaver_http1::RequestError as E;
     match error {
         E::Line => Failure::BadRequestLine,

@@ -21,6 +21,8 @@ pub(super) struct Seat {
     pub(super) eligible: Option<bool>,
     /// Since when its share grows, where it has not all of it yet.
     pub(super) grows_from: Option<Duration>,
+    /// When its next probe is due, as far as it is known.
+    pub(super) next_probe: Option<Duration>,
     /// What everybody was told last. An episode is told once, though a changed check may judge anew within it.
     pub(super) told: Option<Told>,
 }
@@ -46,6 +48,7 @@ impl Seat {
             away: is_away(server),
             eligible: None,
             grows_from: None,
+            next_probe: None,
             told: None,
         }
     }
@@ -55,6 +58,7 @@ impl Seat {
         std::mem::swap(&mut self.health, &mut known.health);
         std::mem::swap(&mut self.standing, &mut known.standing);
         (self.grows_from, self.told) = (known.grows_from, known.told);
+        self.next_probe = known.next_probe;
     }
 
     pub(super) fn health(&self) -> &Health {

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use loadweaver_config::{Server, Servers};
-use loadweaver_policy::admission::{Admission, Standing, admit};
+use loadweaver_policy::admission::{Admission, Grounds, Standing, admit};
 use loadweaver_policy::balance::FULL_SHARE;
 use loadweaver_policy::health::{Cause, Health, Observation, State, Transition};
 use loadweaver_policy::slow_start;
@@ -13,6 +13,7 @@ use loadweaver_telemetry::event::Event;
 
 use super::PoolState;
 use super::seat::{Seat, Told};
+use crate::server::ServerState;
 
 /// Health of all servers under one lock, so that who gets traffic is published in the order in which it came about.
 /// It is only taken by probes, by the clock, and when an attempt failed.
@@ -41,6 +42,19 @@ pub struct HealthView {
     pub since: Duration,
     /// Thousandths of what its weight gives it: less than 1,000 while it starts slowly, 0 while it gets nothing.
     pub share: u16,
+}
+
+/// A server as its pool sees it.
+#[derive(Debug)]
+pub struct Seen<'v> {
+    /// Why it gets traffic, or none.
+    pub grounds: Grounds,
+    /// What is known of its health.
+    pub health: &'v Health,
+    /// Thousandths of what its weight gives it, when it gets traffic.
+    pub share: u16,
+    /// When its next probe is due; none where nobody knows.
+    pub next_probe: Option<Duration>,
 }
 
 impl Verdicts {
@@ -198,11 +212,35 @@ impl PoolState {
         Some(look(seat.health(), seat.grows_from.map_or(FULL_SHARE, growing)))
     }
 
+    /// Looks at all servers of one moment, in order. Probes and verdicts wait meanwhile.
+    pub fn survey<T>(&self, mut look: impl FnMut(&Arc<ServerState>, Seen<'_>) -> T) -> Vec<T> {
+        let (now, slow_start) = (self.now(), self.config.slow_start);
+        let verdicts = self.lock();
+        let standings: Vec<_> = verdicts.seats.iter().map(Seat::standing).collect();
+        let admission = admit(&standings, self.config.panic_percent);
+        let seen = self.servers.iter().zip(&verdicts.seats).zip(standings);
+        seen.map(|((server, seat), standing)| {
+            let growing = |since: Duration| slow_start::share(now.saturating_sub(since), slow_start);
+            let share = seat.grows_from.map_or(FULL_SHARE, growing);
+            let (grounds, next_probe) = (admission.grounds(standing), seat.next_probe);
+            look(server, Seen { grounds, health: seat.health(), share, next_probe })
+        })
+        .collect()
+    }
+
     /// How long after this probe's begin the next one of a server is due.
     pub fn next_probe_in(&self, server: usize) -> Duration {
         let now = self.now();
         self.inspect(server, |health, _| health.next_probe_in(now))
             .unwrap_or(self.config.health_check.interval)
+    }
+
+    /// Takes note of when a server is probed next, for whoever asks.
+    pub fn expect_probe(&self, server: usize, pause: Duration) {
+        let at = self.now().saturating_add(pause);
+        if let Some(seat) = self.lock().get_mut(server) {
+            seat.next_probe = Some(at);
+        }
     }
 
     /// Number of servers that may have new traffic.

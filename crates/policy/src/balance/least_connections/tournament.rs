@@ -149,13 +149,18 @@ impl Tournament {
 
     /// A pick for a balancer that is not the owner: its index of the best of those of its members that play.
     pub(super) fn pick_among(&mut self, members: &[Life], accepts: impl Fn(u32) -> bool) -> Option<u32> {
+        let (index, place) = self.best_among(members, accepts)?;
+        self.take(place);
+        Some(index)
+    }
+
+    /// The best of some members that play, by its index among them and by its place; takes time in proportion to them.
+    pub(super) fn best_among(&self, members: &[Life], accepts: impl Fn(u32) -> bool) -> Option<(u32, u32)> {
         let here = (0u32..).zip(members).filter_map(|(index, life)| {
             let place = *self.places.get(life)?;
             Some((index, place, self.players.get(place as usize)?))
         });
-        let (index, place) = best(here, accepts)?;
-        self.take(place);
-        Some(index)
+        best(here, accepts)
     }
 
     /// A release for a balancer that is not the owner.

@@ -42,6 +42,44 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
+    /// What is foreseen is what comes, and that it was asked for changes nothing.
+    #[test]
+    fn foresees_the_next_pick_and_leaves_no_trace(
+        algorithm in algorithm(), servers in servers(24), events in prop::collection::vec(event(), 1..80),
+    ) {
+        let (balancer, twin) = (set_up(algorithm, &servers), set_up(algorithm, &servers));
+        let mut under_way = Vec::new();
+        for (nth, event) in (0_u32..).zip(events) {
+            match event {
+                Event::Publish(eligible) => {
+                    publish(&balancer, &eligible);
+                    publish(&twin, &eligible);
+                }
+                Event::Release(nth) if !under_way.is_empty() => {
+                    let index: usize = under_way.swap_remove(nth % under_way.len());
+                    balancer.release(index);
+                    twin.release(index);
+                }
+                Event::Release(_) => {}
+                Event::Pick(full) => {
+                    let client = IpAddr::V4(Ipv4Addr::from_bits(nth.wrapping_mul(0x9e37_79b9)));
+                    let pick = Pick { client, random: nth.into(), tried: &[] };
+                    let usable = |index: usize| !full.contains(&index);
+                    let foreseen = balancer.foresee(&pick, usable);
+                    let came = balancer.pick(&pick, usable);
+                    prop_assert_eq!(came, twin.pick(&pick, usable));
+                    match foreseen {
+                        Foresight::Certain(next) => prop_assert_eq!(next, came),
+                        Foresight::Chance => {
+                            prop_assert!(matches!(algorithm, Algorithm::Weighted | Algorithm::Random));
+                        }
+                    }
+                    under_way.extend(came);
+                }
+            }
+        }
+    }
+
     #[test]
     fn picks_what_is_eligible_usable_and_untried_and_only_once(
         algorithm in algorithm(), servers in servers(40), picks in prop::collection::vec(any::<(u64, u32)>(), 1..10),

@@ -14,6 +14,9 @@ use loadweaver_testkit::{Balancer, Operator, Origin, eventually};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+#[path = "metrics/prometheus.rs"]
+mod prometheus;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
 const PAGE: &str = "docs/metrics.md";
 

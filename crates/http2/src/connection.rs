@@ -32,11 +32,14 @@ use input::Reading;
 
 /// An HTTP/2 connection without its socket.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none of which rules out another")]
 pub struct Connection {
     role: Role,
     limits: Limits,
     now: u64,
     reading: Reading,
+    /// The last turn has left something.
+    behind: bool,
     /// The peer's first SETTINGS came.
     settled: bool,
     /// The peer has acknowledged ours.
@@ -140,6 +143,7 @@ impl Connection {
             limits: *limits,
             now,
             reading: if role == Role::Server { Reading::Preface(0) } else { Reading::Frame },
+            behind: false,
             settled: false,
             acknowledged: false,
             peer: PeerSettings {

@@ -56,6 +56,7 @@ pub(crate) fn discard(decoder: &mut Decoder, block: &[u8], limits: &Limits) -> R
     while let Some(field) = decoder.next(&mut block).map_err(undecodable)? {
         measure.fits(field.size())?;
     }
+    decoder.decoded += measure.size;
     Ok(())
 }
 
@@ -120,6 +121,7 @@ pub(crate) fn request(
             Kind::Refused => good = false,
         }
     }
+    decoder.decoded += measure.size;
     if !good {
         return Ok(Verdict::Malformed);
     }

@@ -9,6 +9,8 @@ mod both_ends;
 mod cuts;
 #[path = "protocol/details.rs"]
 mod details;
+#[path = "protocol/large_heads.rs"]
+mod large_heads;
 #[path = "protocol/messages.rs"]
 mod messages;
 #[path = "protocol/rules.rs"]

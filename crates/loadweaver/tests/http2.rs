@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 
 #[path = "http2/attacks.rs"]
 mod attacks;
+#[path = "http2/stalls.rs"]
+mod stalls;
 #[path = "http2/websockets.rs"]
 mod websockets;
 

@@ -5,6 +5,7 @@
 //! the block that a read goes to is nearly always the one that was used last and is still in the cache.
 
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 
 use crate::stream::pipe::Pipes;
 
@@ -14,8 +15,9 @@ pub(crate) const SMALL: usize = 16 * 1024;
 /// Room for a read of a long body: fewer system calls for the same bytes, and still within the second-level cache.
 pub(crate) const LARGE: usize = 256 * 1024;
 
-/// Bytes that may wait in a block of their own size: see [`Buffer::shrink`].
-const FEW: usize = 2 * 1024;
+/// Bytes that may wait in a block of their own size, see [`Buffer::shrink`], and bytes that are read for a receiver that
+/// takes none.
+pub(crate) const FEW: usize = 2 * 1024;
 
 /// Blocks of each size that a worker keeps: beyond it they go back to the allocator.
 const STOCK: usize = 64;
@@ -27,6 +29,8 @@ pub(crate) struct Buffer {
     start: usize,
     end: usize,
     large: bool,
+    /// Bytes that may stand in it, if that is less than there is room for.
+    most: Option<NonZeroUsize>,
 }
 
 impl Buffer {
@@ -68,7 +72,14 @@ impl Buffer {
             self.end -= self.start;
             self.start = 0;
         }
-        self.block.get_mut(self.end..).unwrap_or_default()
+        let end = self.most.map_or(self.block.len(), |most| self.block.len().min(self.start + most.get()));
+        self.block.get_mut(self.end..end).unwrap_or_default()
+    }
+
+    /// Has the next read bring no more than so many bytes, or as many as it can.
+    #[inline]
+    pub(crate) fn bring_at_most(&mut self, bytes: Option<usize>) {
+        self.most = bytes.and_then(|bytes| NonZeroUsize::new(self.len() + bytes));
     }
 
     /// Moves what stands in it to the front, so that all the room there is lies behind it.

@@ -175,6 +175,24 @@ impl Stream {
         }
     }
 
+    /// How much of `wanted` a write would take now, as far as that can be known: what the kernel takes cannot.
+    #[inline]
+    pub(crate) fn room(&self, wanted: usize) -> Option<usize> {
+        match &self.0 {
+            Kind::Plain(_) | Kind::Secured(_) => None,
+            Kind::Http2(stream) => Some(stream.room(wanted)),
+        }
+    }
+
+    /// Pending as long as that is nothing.
+    #[inline]
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Plain(_) | Kind::Secured(_) => Poll::Ready(Ok(wanted)),
+            Kind::Http2(stream) => stream.poll_room(cx, wanted),
+        }
+    }
+
     /// Ready when all that was taken for writing is with the kernel. A plain stream takes no more than that.
     #[inline]
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

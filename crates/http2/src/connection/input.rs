@@ -38,12 +38,33 @@ impl Connection {
     /// offered again with what follows them. After an error nothing is taken any more; what is in the output is still
     /// to be written.
     pub fn receive(&mut self, input: &[u8], now: u64) -> Result<usize, Ended> {
+        self.receive_within(input, now, usize::MAX)
+    }
+
+    /// The same, but no further than heads that are a turn's work ([`limits::TURN`]). Whether it has stopped for that says
+    /// [`Self::is_behind`].
+    pub fn receive_turn(&mut self, input: &[u8], now: u64) -> Result<usize, Ended> {
+        self.receive_within(input, now, limits::TURN)
+    }
+
+    /// The last turn has left frames that are there for the next one.
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    fn receive_within(&mut self, input: &[u8], now: u64, turn: usize) -> Result<usize, Ended> {
         if let Some(ended) = self.closing.ended() {
             return Err(ended);
         }
         self.now = now;
+        self.decoder.decoded = 0;
+        self.behind = false;
         let mut rest = input;
         loop {
+            if self.decoder.decoded >= turn {
+                self.behind = !rest.is_empty();
+                return Ok(input.len() - rest.len());
+            }
             let step = self.step(rest).and_then(|used| {
                 if self.output.acks() > limits::QUEUED_ACKS { Err(Abuse::AckQueue.into()) } else { Ok(used) }
             });

@@ -115,20 +115,8 @@ impl Connection {
     /// Sends data, as far as windows and the output allow; the rest is to be offered again at [`Event::Writable`]. An
     /// error says that nobody will read it.
     pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, Code> {
+        let len = self.room(id, data.len())?;
         let Some(stream) = self.streams.get_mut(id) else { return Err(Code::CANCEL) };
-        if let Some((code, _)) = stream.reset {
-            return Err(code);
-        }
-        if stream.sent_all {
-            return Err(Code::STREAM_CLOSED);
-        }
-        let mut room = self.limits.output.saturating_sub(self.output.len());
-        if room < SCRAP && room < data.len() {
-            room = 0;
-        }
-        let turn = room.min(self.send_window.room());
-        let own = stream.send_window.room();
-        let len = data.len().min(turn).min(own);
         let sent = data.get(..len).unwrap_or_default();
         for piece in sent.chunks(MAX_FRAME as usize) {
             stream.last_frame = Some(self.output.data(id.number, piece, Finish::Later));
@@ -139,13 +127,44 @@ impl Connection {
         stream.send_window.spend(len);
         self.send_window.spend(len);
         if len < data.len() {
-            if len == own {
-                stream.told.waits_window = true;
-            } else if !std::mem::replace(&mut stream.told.waits_turn, true) {
-                self.waiting.push_back(id);
-            }
+            self.tell_when_writable(id);
         }
         Ok(len)
+    }
+
+    /// The same as [`Self::room`]; where it is none, [`Event::Writable`] comes as after a write.
+    pub fn await_room(&mut self, id: StreamId, wanted: usize) -> Result<usize, Code> {
+        let room = self.room(id, wanted)?;
+        if room == 0 {
+            self.tell_when_writable(id);
+        }
+        Ok(room)
+    }
+
+    /// Bytes of so many that [`Self::write`] would take now: whoever asks before it reads has not to keep what nobody
+    /// takes.
+    pub fn room(&self, id: StreamId, wanted: usize) -> Result<usize, Code> {
+        let stream = self.streams.get(id).ok_or(Code::CANCEL)?;
+        if let Some((code, _)) = stream.reset {
+            return Err(code);
+        }
+        if stream.sent_all {
+            return Err(Code::STREAM_CLOSED);
+        }
+        let mut room = self.limits.output.saturating_sub(self.output.len());
+        if room < SCRAP && room < wanted {
+            room = 0;
+        }
+        Ok(wanted.min(room).min(self.send_window.room()).min(stream.send_window.room()))
+    }
+
+    fn tell_when_writable(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if stream.send_window.room() == 0 {
+            stream.told.waits_window = true;
+        } else if !std::mem::replace(&mut stream.told.waits_turn, true) {
+            self.waiting.push_back(id);
+        }
     }
 
     /// Ends our side of a stream, behind trailers if there are any. The end goes onto the last frame where that has not

@@ -10,6 +10,8 @@ pub(crate) struct Decoder {
     table: Table,
     /// The line of a field that does not stand in a table.
     line: Vec<u8>,
+    /// Sizes of the requests that were decoded lately, for whoever sets it back.
+    pub(crate) decoded: usize,
 }
 
 /// What is left of a block.
@@ -52,7 +54,7 @@ impl<'b> Block<'b> {
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self { table: Table::new(), line: Vec::new() }
+        Self { table: Table::new(), line: Vec::new(), decoded: 0 }
     }
 
     /// Gives back what one unusually long field has claimed.

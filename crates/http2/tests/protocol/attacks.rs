@@ -1,15 +1,15 @@
 //! Attacks are cut off by their names; those who only look like one are left alone.
 
 use loadweaver_http1::RequestHead;
-use loadweaver_http2::{Abuse, Code, Ended, Event, Finish, Limits, Refusal, Why};
+use loadweaver_http2::{Abuse, Code, Ended, Event, Finish, Limits, Why};
 
 use crate::wire::*;
 
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// Sends until the connection ends; how many times that took.
 #[track_caller]
-fn cut_off(
+pub(crate) fn cut_off(
     engine: &mut Engine,
     abuse: Abuse,
     mut send: impl FnMut(&mut Engine, u32) -> Result<(), Ended>,
@@ -32,7 +32,7 @@ fn cut_off(
 }
 
 /// Throws away what our side sends, and releases streams that were reset, as a proxy does.
-fn read(engine: &mut Engine) {
+pub(crate) fn read(engine: &mut Engine) {
     engine.frames();
     for event in engine.events() {
         if let Event::Reset(id, _) = event {
@@ -290,71 +290,6 @@ fn an_hpack_bomb_is_cut_off() {
     engine.frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb).unwrap();
     let id = engine.head();
     assert!(engine.connection.take_request(id, &mut RequestHead::default()).is_err());
-}
-
-/// A head that is too large, and what makes the next ones as large from a few bytes each: the field stands in the table.
-fn large_heads() -> (Vec<u8>, Vec<u8>) {
-    let mut first = block(&GET);
-    first.extend_from_slice(&[0x40, 1, b'n', 127, 0xa1, 0x1e]);
-    first.extend_from_slice(&[b'v'; 4000]);
-    let mut next = block(&GET);
-    next.extend_from_slice(&[0xbe; 90]);
-    first.extend_from_slice(&[0xbe; 90]);
-    (first, next)
-}
-
-/// Sends one, and answers it as a proxy does.
-fn large_head(engine: &mut Engine, stream: u32) -> Result<(), Ended> {
-    let (first, next) = large_heads();
-    let head = if stream == 1 { first } else { next };
-    engine.frame(HEADERS, END_HEADERS | END_STREAM, stream, &head)?;
-    let id = engine.head();
-    let taken = engine.connection.take_request(id, &mut RequestHead::default());
-    assert_eq!(taken, Err(Refusal::TooLarge));
-    engine.connection.respond_with(id, 431, b"", Finish::Now);
-    engine.connection.release(id);
-    read(engine);
-    Ok(())
-}
-
-#[test]
-fn heads_that_are_too_large_again_and_again_are_cut_off() {
-    let mut engine = Engine::server();
-    let rounds = cut_off(&mut engine, Abuse::LargeHeads, |engine, round| large_head(engine, 2 * round + 1));
-    assert_eq!(rounds, 128);
-    // As many as may be open at once may be too large at once.
-    let mut engine = Engine::server_with(&Limits { max_streams: 300, ..Limits::default() });
-    let rounds = cut_off(&mut engine, Abuse::LargeHeads, |engine, round| large_head(engine, 2 * round + 1));
-    assert_eq!(rounds, 300);
-}
-
-#[test]
-fn a_browser_whose_cookies_have_grown_too_large_gets_an_answer_to_each_request() {
-    let mut engine = Engine::server();
-    let mut stream = 1;
-    // A page of a hundred files, and then a script that goes on asking.
-    for _ in 0..100 {
-        large_head(&mut engine, stream).unwrap();
-        stream += 2;
-    }
-    for _ in 0..10_000 {
-        engine.now += SECOND / 10;
-        large_head(&mut engine, stream).unwrap();
-        stream += 2;
-    }
-}
-
-#[test]
-fn a_proxy_with_one_such_user_among_many_keeps_its_connection() {
-    let mut engine = Engine::server();
-    for round in 0..5_000 {
-        large_head(&mut engine, 4 * round + 1).unwrap();
-        engine.headers(END_STREAM, 4 * round + 3, &GET).unwrap();
-        let id = engine.head();
-        engine.connection.respond_with(id, 204, b"", Finish::Now);
-        engine.connection.release(id);
-        read(&mut engine);
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use loadweaver_config::Protocol;
 use loadweaver_http1::{Body, Framing, HeadLimits, Method, Name, Version, encode};
 use loadweaver_policy::failure::Failure;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, FEW, SMALL};
 use crate::deadline::{For, Nanos};
 use crate::engine::http1::may_be_whole;
 use crate::exchange::Exchange;
@@ -276,11 +276,12 @@ impl Talk {
                 self.answer.buffer.grow((self.answer.buffer.capacity() * 2).min(bounds.bytes + 1));
             }
             self.flush_interims(cx, x)?;
-            match std::task::ready!(self.answer.lease.stream.poll_read(
-                cx,
-                &mut self.answer.buffer,
-                &x.worker.stock
-            )) {
+            // Behind the head there may be as much body as the client takes.
+            let room = x.client.stream.room(SMALL).map(|room| room.max(FEW));
+            self.answer.buffer.bring_at_most(room);
+            let read = self.answer.lease.stream.poll_read(cx, &mut self.answer.buffer, &x.worker.stock);
+            self.answer.buffer.bring_at_most(None);
+            match std::task::ready!(read) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ServerClosed)),
                 Ok(_) => self.heard_anything = true,
             }

@@ -11,10 +11,14 @@ use std::task::{Context, Poll, ready};
 use loadweaver_http1::encode::{CHUNK_END, chunk_start, last_chunk};
 use loadweaver_http1::{Body, BodyError, Piece};
 
-use crate::buffer::{Buffer, Stock};
+use crate::buffer::{Buffer, FEW, LARGE, SMALL, Stock};
 use crate::stream::Stream;
 use crate::stream::http2::Http2Stream;
 use crate::stream::pipe::{PIPE, Pipe};
+
+mod replay;
+
+pub(crate) use replay::Replay;
 
 /// Pieces up to this many bytes are copied behind the head rather than written beside it: below it the copy is
 /// cheaper than a second slice for the kernel.
@@ -74,34 +78,6 @@ pub(crate) enum Upload {
     Whole,
     /// It will not go on.
     Broken,
-}
-
-/// A copy of what a flow has taken, so that another attempt can send it again.
-#[derive(Debug, Default)]
-pub(crate) struct Replay {
-    kept: Vec<u8>,
-    limit: usize,
-}
-
-impl Replay {
-    /// Keeps up to `limit` bytes; with 0 nothing can be replayed once a byte was taken.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { kept: Vec::new(), limit }
-    }
-
-    fn take(&mut self, piece: &[u8]) {
-        if self.kept.len() + piece.len() <= self.limit {
-            self.kept.extend_from_slice(piece);
-        } else {
-            self.give_up();
-        }
-    }
-
-    /// From here on what was taken is lost.
-    fn give_up(&mut self) {
-        self.kept = Vec::new();
-        self.limit = 0;
-    }
 }
 
 /// A body on its way.
@@ -191,7 +167,12 @@ impl Flow {
                 ready!(self.poll_splice(cx, ends, body))?;
             }
             self.frame(ends.buffer, body, replay.as_deref_mut())?;
-            ready!(self.poll_flush(cx, ends.buffer, ends.sink)).map_err(|_| Broken::Sink)?;
+            let flushed = self.poll_flush(cx, ends.buffer, ends.sink);
+            if flushed.is_pending() {
+                // What waits may have been copied out of it.
+                ends.buffer.release(ends.stock);
+            }
+            ready!(flushed).map_err(|_| Broken::Sink)?;
             if self.ended {
                 ends.sink.finish(body.trailers());
                 return Poll::Ready(Ok(()));
@@ -209,10 +190,11 @@ impl Flow {
                     continue;
                 }
             }
-            ends.buffer
-                .prefer_large(self.taken >= LONG || body.length_left().is_some_and(|left| left >= LONG));
             ends.buffer.release(ends.stock);
-            let read = if *ends.ended { 0 } else { ready!(poll_source(cx, ends))? };
+            let room = if *ends.ended { None } else { ready!(self.poll_room(cx, ends, body))? };
+            let long = self.taken >= LONG || body.length_left().is_some_and(|left| left >= LONG);
+            ends.buffer.prefer_large(long && room.is_none_or(|room| room > SMALL));
+            let read = if *ends.ended { 0 } else { ready!(poll_source(cx, ends, room))? };
             if read == 0 {
                 *ends.ended = true;
                 body.end_of_input().map_err(|_| Broken::SourceCut)?;
@@ -227,7 +209,29 @@ impl Flow {
     fn may_splice(&self, body: &Body, replay: Option<&Replay>) -> bool {
         self.coding == Coding::Plain
             && body.length_left().is_some_and(|left| left >= SPLICED && left <= self.most - self.taken)
-            && replay.is_none_or(|replay| replay.limit == 0)
+            && replay.is_none_or(Replay::is_over)
+    }
+
+    /// Bytes that may be read because the receiver takes them, where it says how many: a stream that its client does not
+    /// let go on shall hold nothing, for there may be thousands of them (CVE-2019-9517). Only where the end of the body
+    /// can come without a byte of it a few are read to see whether it does.
+    fn poll_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        ends: &mut Ends<'_>,
+        body: &Body,
+    ) -> Poll<Result<Option<usize>, Broken>> {
+        if !ends.sink.is_framed() || self.coding == Coding::Nothing {
+            return Poll::Ready(Ok(None));
+        }
+        match ends.sink.poll_room(cx, LARGE) {
+            Poll::Ready(room) => Poll::Ready(room.map(|room| Some(room.max(FEW))).map_err(|_| Broken::Sink)),
+            Poll::Pending if body.length_left().is_some_and(|left| left > 0) => {
+                self.waits = Waits::Sink;
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Ready(Ok(Some(FEW))),
+        }
     }
 
     /// Moves the rest of the body through a pipe.
@@ -383,20 +387,15 @@ impl Flow {
     }
 }
 
-impl Replay {
-    /// Whether there is nothing to be sent again.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.kept.is_empty()
-    }
-
-    /// Whether another attempt can send the same body from its start, after a flow that took `taken` bytes.
-    pub(crate) fn is_whole(&self, taken: u64) -> bool {
-        self.kept.len() as u64 == taken
-    }
-}
-
-fn poll_source(cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<usize, Broken>> {
-    ends.source.poll_read(cx, ends.buffer, ends.stock).map_err(|_| Broken::SourceCut)
+fn poll_source(
+    cx: &mut Context<'_>,
+    ends: &mut Ends<'_>,
+    most: Option<usize>,
+) -> Poll<Result<usize, Broken>> {
+    ends.buffer.bring_at_most(most);
+    let read = ends.source.poll_read(cx, ends.buffer, ends.stock);
+    ends.buffer.bring_at_most(None);
+    read.map_err(|_| Broken::SourceCut)
 }
 
 fn broken(error: BodyError) -> Broken {

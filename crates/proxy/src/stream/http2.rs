@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use loadweaver_http1::{Headers, RequestHead, ResponseHead};
-use loadweaver_http2::{Code, Connection, Event, Finish, Opening, Read, Refusal, StreamId};
+use loadweaver_http2::{Code, Connection, Event, Finish, NoRoom, Opening, Read, Refusal, StreamId};
 
 use crate::buffer::{Buffer, Stock};
 use crate::upstream::ByKey;
@@ -90,9 +90,10 @@ impl Multiplex {
         }
     }
 
-    /// Tells the streams what has happened to them; what is the driver's business is handed to it.
-    pub(crate) fn tell(&self, mut notice: impl FnMut(Event)) {
-        loop {
+    /// Tells the streams what has happened to them; what is the driver's business is handed to it, up to as many
+    /// requests as it takes: at none the rest stays for another time.
+    pub(crate) fn tell(&self, requests: &mut usize, mut notice: impl FnMut(Event)) {
+        while *requests > 0 {
             let event = self.engine.borrow_mut().next_event();
             match event {
                 None => return self.satisfy(),
@@ -101,7 +102,12 @@ impl Multiplex {
                 Some(Event::Head(id)) => {
                     // The head of an answer: somebody waits for it. That of a request: nobody has a seat yet.
                     let seated = self.seats.borrow().contains_key(&id.number());
-                    if seated { self.wake(id, None) } else { notice(Event::Head(id)) }
+                    if seated {
+                        self.wake(id, None);
+                    } else {
+                        *requests -= 1;
+                        notice(Event::Head(id));
+                    }
                 }
                 Some(event) => notice(event),
             }
@@ -129,7 +135,8 @@ impl Multiplex {
     pub(crate) fn lose(&self) {
         self.lost.set(true);
         self.engine.borrow_mut().lost();
-        self.tell(|_| {});
+        let mut all = usize::MAX;
+        self.tell(&mut all, |_| {});
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -326,6 +333,21 @@ impl Http2Stream {
         Poll::Ready(Ok(written))
     }
 
+    /// How much of `wanted` a write would take now.
+    pub(crate) fn room(&self, wanted: usize) -> usize {
+        self.id.and_then(|id| self.multiplex.engine.borrow().room(id, wanted).ok()).unwrap_or(0)
+    }
+
+    /// The same, pending as long as it is nothing.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        let Some(id) = self.id else { return Poll::Ready(Err(gone())) };
+        if self.multiplex.is_lost() {
+            return Poll::Ready(Err(gone()));
+        }
+        let room = self.multiplex.engine.borrow_mut().await_room(id, wanted).map_err(|_| gone())?;
+        if room == 0 { self.wait(cx).map_ok(|()| 0) } else { Poll::Ready(Ok(room)) }
+    }
+
     /// Says that nothing more will be written.
     pub(crate) fn finish(&mut self, trailers: Option<&Headers>) {
         if let Some(id) = self.id
@@ -360,6 +382,13 @@ impl Http2Stream {
     /// The server has not answered in time: it may be gone without a word.
     pub(crate) fn doubt(&self) {
         self.multiplex.doubt();
+    }
+
+    /// Whether others have taken all the room of the connection before this stream could be opened.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        let engine = self.multiplex.engine.borrow();
+        let full = engine.no_room().is_some_and(|none| none != NoRoom::Closed);
+        self.id.is_none() && full && engine.streams() > 0
     }
 
     /// Whether this stream alone was refused: its connection takes others.

@@ -125,14 +125,33 @@ pub(crate) async fn lease(
     worker: &Rc<Worker>,
     server: &ServerState,
     alarm: &Alarm,
-    (protocol, pool, limit): (Protocol, &ConnectionPool, Duration),
+    how: (Protocol, &ConnectionPool, Duration),
     fresh: bool,
+) -> Result<Lease, Failure> {
+    let began = worker.deadlines.now();
+    let mut may_share = !fresh;
+    loop {
+        let mut lease = place_or_open(worker, server, alarm, how, (began, fresh, may_share)).await?;
+        let overtaken = lease.stream.framed().is_some_and(|stream| stream.is_overtaken());
+        if !overtaken {
+            return Ok(lease);
+        }
+        may_share = true;
+    }
+}
+
+/// The same; but who came while its server said how many exchanges it takes may have all the places of a connection
+/// that is new.
+async fn place_or_open(
+    worker: &Rc<Worker>,
+    server: &ServerState,
+    alarm: &Alarm,
+    (protocol, pool, limit): (Protocol, &ConnectionPool, Duration),
+    (began, fresh, mut may_share): (Nanos, bool, bool),
 ) -> Result<Lease, Failure> {
     let shared = &worker.shared_upstreams;
     let key = server.upstream();
-    let began = worker.deadlines.now();
     let alone = protocol == Protocol::Auto && shared.unshared.borrow().contains(&key);
-    let mut may_share = !fresh;
     loop {
         if may_share
             && !alone

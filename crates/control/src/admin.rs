@@ -22,6 +22,7 @@ use loadweaver_telemetry::log;
 use tokio::sync::Semaphore;
 
 use crate::current::Current;
+use crate::history::History;
 use crate::plane::{Sight, Watched};
 use crate::rates::Rates;
 use crate::readiness::Stage;
@@ -34,12 +35,14 @@ mod answer;
 mod asked;
 mod change;
 mod config;
+mod dashboard;
 pub(crate) mod door;
 mod edit;
 mod events;
 mod explain;
 mod exposition;
 mod guard;
+mod history;
 mod metrics;
 mod names;
 mod openapi;
@@ -66,11 +69,19 @@ pub(crate) struct Api {
     /// It listens on a Unix socket whose mode was chosen by somebody who had tokens in mind.
     had_tokens: bool,
     rates: Rates,
+    history: History,
     logins: Arc<Logins>,
     streams: Arc<Semaphore>,
     /// One page of metrics is made at a time: threads are for changes.
     pages: Arc<Semaphore>,
     document: Arc<OnceLock<String>>,
+}
+
+/// What is read off counters now and then.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Numbers {
+    pub(crate) rates: Rates,
+    pub(crate) history: History,
 }
 
 impl Api {
@@ -79,7 +90,7 @@ impl Api {
         current: Current,
         sight: Arc<OnceLock<Sight>>,
         bound: Option<SocketAddr>,
-        rates: Rates,
+        Numbers { rates, history }: Numbers,
     ) -> Self {
         let admin = watched.snapshot.config.admin.as_ref();
         let had_tokens = bound.is_none() && admin.is_some_and(|admin| !admin.tokens.is_empty());
@@ -90,6 +101,7 @@ impl Api {
             sight,
             bound,
             rates,
+            history,
             logins: Arc::default(),
             streams: events::seats(),
             pages: Arc::new(Semaphore::new(1)),

@@ -26,6 +26,8 @@ mod admin;
 mod current;
 /// What follows the configuration beside the proxy.
 mod followers;
+/// How the last hour went.
+mod history;
 /// Randomness for schedules.
 mod jitter;
 /// Who computes first where all want to.

@@ -16,17 +16,19 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, oneshot};
 
+use crate::admin::Numbers;
 use crate::admin::door::{Bound, Door};
 use crate::admin::tls::Identity;
 use crate::coordinator::{self, Coordinator, Source};
 use crate::current::Current;
 use crate::followers::{Files, Followers};
+use crate::history::History;
 use crate::rates::Rates;
 use crate::readiness::Readiness;
 use crate::recovery::{Recoveries, guard};
 use crate::resolver::{self, Resolver};
 use crate::supervisor::Supervisor;
-use crate::upkeep;
+use crate::upkeep::{self, Halvings};
 use crate::webhooks::Webhooks;
 use crate::{admin, certificates, precedence, probes, reload};
 
@@ -197,14 +199,21 @@ impl Life {
             Err(reasons) => return drop(resolved.send(Err(reasons))),
         }
         let current = Current::new(Arc::clone(&watched.snapshot));
+        let halvings = Halvings::default();
         let sight = Arc::new(OnceLock::new());
         let source = watched.source.clone();
         if let Some((listener, address)) = listener {
             tracing::debug!(target: log::ADMIN, "answering");
             let (rates, seen) = (Rates::default(), Arc::clone(&sight));
+            let history = History::default();
+            let numbers = Numbers { rates: rates.clone(), history: history.clone() };
             let bound = address.tcp();
-            let api = admin::Api::new(watched, current.clone(), Arc::clone(&sight), bound, rates.clone());
+            let api = admin::Api::new(watched, current.clone(), Arc::clone(&sight), bound, numbers);
             supervisor.keep("rates", move || rates.clone().run(Arc::clone(&seen)));
+            let (sampled, halved, seen) = (current.clone(), halvings.clone(), Arc::clone(&sight));
+            supervisor.keep("history", move || {
+                history.clone().run((sampled.clone(), Arc::clone(&seen)), halved.clone())
+            });
             let identity = followers.admin.clone();
             supervisor
                 .keep("admin", move || admin::serve(listener.try_clone(), identity.clone(), api.clone()));
@@ -223,7 +232,7 @@ impl Life {
             certificates::run(shown.clone(), bus.clone(), Arc::clone(&renewals))
         });
         let tended = current.clone();
-        supervisor.keep("upkeep", move || upkeep::run(tended.clone()));
+        supervisor.keep("upkeep", move || upkeep::run(tended.clone(), halvings.clone()));
         // Without a data plane there is nothing to change.
         let Ok(proxy) = proxy.await else { return };
         let path = source.path.clone();

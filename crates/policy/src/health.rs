@@ -39,7 +39,7 @@ use uptime::Uptime;
 pub use history::{Entry, HISTORY, Happened, Quantiles, Trend};
 pub use observation::{Cause, Observation, ProbeFailure, ProbeFault};
 pub use outlook::Outlook;
-pub use uptime::Window;
+pub use uptime::{DAY_STEP, Window};
 pub use verdict::{State, Transition};
 
 /// The verdict on one server, and the evidence for it.
@@ -208,6 +208,12 @@ impl Health {
     /// known; none if it never was. How exact that is stands with [`Window`].
     pub fn uptime(&self, now: Duration, window: Window) -> Option<f64> {
         self.uptime.share(window, self.state, now)
+    }
+
+    /// The last 24 hours in steps of [`DAY_STEP`], the oldest first and the one that runs last: of each the share of its
+    /// known time in which the server was neither down nor unstable; none where nothing was known.
+    pub fn day(&self, now: Duration) -> Vec<Option<f64>> {
+        self.uptime.day(self.state, now)
     }
 
     /// Whether good probes have become slower; none without a good probe.

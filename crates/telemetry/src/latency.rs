@@ -116,6 +116,57 @@ impl Latency {
     }
 }
 
+/// What histograms held at one moment, added up: two of them tell what was recorded in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading(Box<[u32]>);
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self(vec![0; BUCKETS].into_boxed_slice())
+    }
+}
+
+impl Reading {
+    /// Adds what a histogram holds now.
+    pub fn take(&mut self, histogram: &Latency) {
+        for (sum, bucket) in self.0.iter_mut().zip(&histogram.buckets) {
+            *sum = sum.saturating_add(bucket.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(&other.0) {
+            *sum = sum.saturating_add(*count);
+        }
+    }
+
+    /// What was recorded since `before`. Only right where no [`Latency::decay`] lies in between.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self(self.0.iter().zip(&before.0).map(|(now, before)| now.saturating_sub(*before)).collect())
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
+    /// As [`Latency::quantiles`].
+    pub fn quantiles<const N: usize>(&self, wanted: [f64; N]) -> [Option<Duration>; N] {
+        let total = total(&self.0);
+        wanted.map(|q| {
+            let rank = rank(q, total)?;
+            let mut seen = 0;
+            let index = self.0.iter().position(|count| {
+                seen += u64::from(*count);
+                seen >= rank
+            })?;
+            Some(Duration::from_micros(middle_of(index)))
+        })
+    }
+}
+
 fn total(counts: &[u32]) -> u64 {
     counts.iter().map(|count| u64::from(*count)).sum()
 }
@@ -208,6 +259,31 @@ mod tests {
         let half = micros(all.quantile(0.5).unwrap_or_default());
         assert_eq!(all.count(), 1_000);
         assert!(half.abs_diff(500) * 100 <= 500 * 4, "{half}");
+    }
+
+    #[test]
+    fn two_readings_tell_what_came_in_between() {
+        let (one, other) = (filled(1..=1_000), filled([9]));
+        let read = || {
+            let mut reading = Reading::default();
+            reading.take(&one);
+            reading.take(&other);
+            reading
+        };
+        let before = read();
+        assert_eq!(read().since(&before).quantiles([0.5]), [None]);
+        for _ in 0..99 {
+            one.record(Duration::from_millis(5));
+        }
+        other.record(Duration::from_millis(80));
+        let mut between = read().since(&before);
+        let millis = |q| between.quantiles([q])[0].unwrap_or_default().as_secs_f64() * 1000.0;
+        assert!((millis(0.5) - 5.0).abs() < 0.2 && (millis(0.99) - 5.0).abs() < 0.2, "{}", millis(0.5));
+        assert!((millis(1.0) - 80.0).abs() < 3.0, "{}", millis(1.0));
+        between.add(&between.clone());
+        assert_eq!(total(&between.0), 200);
+        between.clear();
+        assert_eq!(between, Reading::default());
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod servers;
 pub(super) async fn metrics(State(api): State<Api>, query: Query, headers: HeaderMap) -> Answer {
     query.only(&[])?;
     let format = format(&headers);
-    let packs = quality(&headers, ACCEPT_ENCODING, &["gzip"]) > 0;
+    let packs = takes_gzip(&headers);
     // It is never closed. The turn lasts as long as the work, whether or not somebody still waits for it.
     let turn = api.pages.clone().acquire_owned().await;
     let made = tokio::task::spawn_blocking(move || {
@@ -73,6 +73,10 @@ fn response(body: Vec<u8>, format: Format, packed: bool) -> Response {
         response.headers_mut().insert(CONTENT_ENCODING, axum::http::HeaderValue::from_static("gzip"));
     }
     response
+}
+
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    quality(headers, ACCEPT_ENCODING, &["gzip"]) > 0
 }
 
 /// Fast rather than small: the page is mostly repetition, and somebody waits for it.

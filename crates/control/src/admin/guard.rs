@@ -21,12 +21,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use loadweaver_config::{Admin, Role};
 use loadweaver_telemetry::log;
+use serde::Serialize;
 use subtle::{Choice, ConstantTimeEq};
+use utoipa::ToSchema;
 
 use crate::coordinator::Origin;
 
-use super::answer::Denied;
-use super::{Api, names};
+use super::answer::{Answer, Denied, Success, succeeded};
+use super::asked::Query;
+use super::openapi::LookDenials;
+use super::{Api, dashboard, names};
 
 /// One line in the log for all failed logins of this time.
 const LOGIN_LINES: Duration = Duration::from_secs(10);
@@ -39,6 +43,7 @@ const PREFLIGHT: &str = "600";
 pub(super) struct Caller {
     /// The name of the token; none where there are no tokens.
     name: Option<Arc<str>>,
+    role: Role,
     proof: Option<Proof>,
 }
 
@@ -87,7 +92,8 @@ pub(super) async fn guard(State(api): State<Api>, mut request: Request, next: Ne
         }
     };
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Parts of the dashboard say themselves for how long they are good.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = page {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -112,7 +118,10 @@ fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, 
             "Origin must be the admin listener's own, or one of \"admin\": {\"origins\": [ … ]} with tokens";
         return Err(Denied::new(StatusCode::FORBIDDEN, "foreign_origin", message));
     }
-    let needs_no_token = matches!(request.uri().path(), "/livez" | "/readyz") || is_preflight(request);
+    let path = request.uri().path();
+    // The dashboard's page and its parts are the same for everybody: what they show is asked for with a token.
+    let is_open = matches!(path, "/" | "/livez" | "/readyz") || path.starts_with(dashboard::ASSETS);
+    let needs_no_token = is_open || is_preflight(request);
     if tokens.is_empty() && (is_open_to_others || api.had_tokens) && !needs_no_token {
         // It was bound when there were tokens; without them it would be anybody's.
         let message =
@@ -125,7 +134,7 @@ fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, 
         return Err(Denied::new(StatusCode::FORBIDDEN, "no_admin", message));
     }
     let Some(admin) = admin.filter(|admin| !admin.tokens.is_empty() && !needs_no_token) else {
-        return Ok(Caller { name: None, proof: None });
+        return Ok(Caller { name: None, role: Role::Write, proof: None });
     };
     let proof = proof(request.headers()).ok_or_else(|| {
         Denied::unauthorized("send a token: Authorization: Bearer …", "Bearer realm=\"loadweaver\"")
@@ -140,7 +149,28 @@ fn admit(api: &Api, admin: Option<&Admin>, request: &Request) -> Result<Caller, 
         let message = format!("the token \"{name}\" has the role \"read\"; changes take \"write\"");
         return Err(Denied::new(StatusCode::FORBIDDEN, "read_only", message));
     }
-    Ok(Caller { name: Some(name), proof: Some(proof) })
+    Ok(Caller { name: Some(name), role, proof: Some(proof) })
+}
+
+/// Who asks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CallerView {
+    /// The name of the token; none where there are no tokens.
+    token: Option<String>,
+    /// `read` may look, `write` may also change.
+    #[schema(example = "write")]
+    role: &'static str,
+}
+
+/// Who asks, and what they may do.
+#[utoipa::path(get, path = "/api/whoami", tag = "node", responses((status = 200, body = Success<CallerView>), LookDenials))]
+pub(super) async fn whoami(caller: Caller, query: Query) -> Answer {
+    query.only(&[])?;
+    let role = match caller.role {
+        Role::Read => "read",
+        Role::Write => "write",
+    };
+    Ok(succeeded(CallerView { token: caller.name.map(|name| name.to_string()), role }))
 }
 
 /// The presented token's hash (RFC 6750, section 2.1).

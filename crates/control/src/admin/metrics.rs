@@ -227,5 +227,5 @@ fn latency_of(pools: &[Arc<PoolState>]) -> Latency {
 pub(super) async fn servers(State(api): State<Api>, query: Query) -> Answer {
     query.only(&[])?;
     let snapshot = api.current.load();
-    Ok(Views { api: &api, pools: snapshot.pools.iter().collect() }.shown())
+    Ok(Views { api: &api, pools: snapshot.pools.iter().collect(), eligible: None }.shown())
 }

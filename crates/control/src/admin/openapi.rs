@@ -10,8 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, answer, config, events, explain, exposition, metrics, pools, recoveries, routes as routing, servers,
-    webhooks,
+    Api, answer, config, dashboard, events, explain, exposition, guard, history, metrics, pools, recoveries,
+    routes as routing, servers, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -70,6 +70,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(metrics::node))
         .routes(routes!(metrics::servers))
         .routes(routes!(metrics::requests::requests))
+        .routes(routes!(history::all))
+        .routes(routes!(history::servers))
         .routes(routes!(exposition::metrics))
         .routes(routes!(explain::get))
         .routes(routes!(events::events))
@@ -78,6 +80,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::redeliver))
         .routes(routes!(recoveries::list))
         .routes(routes!(recoveries::trigger))
+        .routes(routes!(guard::whoami))
+        .routes(routes!(dashboard::page))
+        .routes(routes!(dashboard::asset))
         .routes(routes!(super::status))
         .routes(routes!(super::livez))
         .routes(routes!(super::readyz))

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::SystemTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::answer::{Answer, Denied, Success, succeeded, succeeded_at, succeeded_with_all};
@@ -112,35 +112,61 @@ pub(super) struct Standing {
     state: WantedState,
 }
 
+/// Which servers.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read from the query by hand")]
+pub(super) struct ListParameters {
+    /// Those of this pool.
+    pool: Option<String>,
+    /// Those that may have new traffic, or those that may not.
+    eligible: Option<bool>,
+}
+
 /// All servers, or those of a pool.
-#[utoipa::path(get, path = "/api/servers", tag = "servers", params(PoolParameter),
+#[utoipa::path(get, path = "/api/servers", tag = "servers", params(ListParameters),
     responses((status = 200, body = Success<Vec<ServerView>>), (status = 404, body = super::answer::Failure, description = "There is no such pool"), LookDenials))]
 pub(super) async fn list(State(api): State<Api>, query: Query) -> Answer {
-    query.only(&["pool"])?;
+    query.only(&["pool", "eligible"])?;
+    let eligible = query.text("eligible").map(|_| query.flag("eligible")).transpose()?;
     let snapshot = api.current.load();
     let wanted = query.text("pool");
     if let Some(name) = wanted.filter(|name| snapshot.pool(name).is_none()) {
         return Err(Denied::not_found(format!("there is no pool \"{name}\"")));
     }
     let pools = snapshot.pools.iter().filter(|pool| wanted.is_none_or(|wanted| *pool.config.name == *wanted));
-    Ok(Views { api: &api, pools: pools.collect() }.shown())
+    Ok(Views { api: &api, pools: pools.collect(), eligible }.shown())
 }
 
 /// Each server of some pools, written down as it is looked at: thousands at once are more than a cache holds.
 pub(super) struct Views<'a> {
     pub(super) api: &'a Api,
     pub(super) pools: Vec<&'a Arc<PoolState>>,
+    /// Only those of which this is so.
+    pub(super) eligible: Option<bool>,
 }
 
 impl Views<'_> {
     pub(super) fn shown(self) -> Response {
-        succeeded_with_all(self.pools.iter().map(|pool| pool.servers.len()).sum(), self)
+        let expected = |pool: &&Arc<PoolState>| match self.eligible {
+            Some(false) => pool.servers.len() - pool.up_count().min(pool.servers.len()),
+            _ => pool.servers.len(),
+        };
+        succeeded_with_all(self.pools.iter().map(expected).sum(), self)
     }
 }
 
 impl Serialize for Views<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.pools.iter().flat_map(|pool| self.api.views_of(pool)))
+        let wanted = |pool: &PoolState, place: &usize| {
+            let is = pool.servers.get(*place).is_some_and(|server| server.is_eligible());
+            self.eligible.is_none_or(|wanted| wanted == is)
+        };
+        let views = self.pools.iter().flat_map(|pool| {
+            let places = (0..pool.servers.len()).filter(move |place| wanted(pool, place));
+            places.filter_map(|place| ServerView::of(&self.api.watched, pool, place))
+        });
+        serializer.collect_seq(views)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use loadweaver_policy::health::{Entry, Happened, Health, Quantiles, Trend, Window};
+use loadweaver_policy::health::{DAY_STEP, Entry, Happened, Health, Quantiles, Trend, Window};
 use loadweaver_proxy::PoolState;
 use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
@@ -38,6 +38,8 @@ pub(super) struct ServerHealth {
     /// Milliseconds from one probe's begin to the next one's, as things are.
     next_probe_in: f64,
     uptime: Uptime,
+    /// The last 24 hours, step by step.
+    timeline: Timeline,
     /// Whether good probes have become slower; none without a good probe.
     trend: Option<ProbeTrend>,
     /// Of real requests.
@@ -55,6 +57,16 @@ struct Uptime {
     day: Option<f64>,
     #[serde(rename = "sinceStart")]
     start: Option<f64>,
+}
+
+/// Uptime in pieces.
+#[derive(Debug, Serialize, ToSchema)]
+struct Timeline {
+    /// Seconds of each piece.
+    step: u64,
+    /// Of each piece the share, 0 to 1, of its known time in which the server was in; none where nothing was known. The
+    /// oldest first; the last one is the one that runs.
+    shares: Vec<Option<f64>>,
 }
 
 /// Milliseconds that good probes took.
@@ -120,6 +132,10 @@ impl ServerHealth {
             probe: pool.config.health_check.kind.name(),
             next_probe_in: millis(health.next_probe_in(now)),
             uptime: uptime(&health, now),
+            timeline: Timeline {
+                step: DAY_STEP.as_secs(),
+                shares: health.day(now).into_iter().map(|share| share.map(thousandths)).collect(),
+            },
             trend: health.trend().map(trend),
             latency: times(&server.counters.latency),
             history: health.history().rev().map(|each| entry(each, started)).collect(),
@@ -130,6 +146,11 @@ impl ServerHealth {
 fn uptime(health: &Health, now: Duration) -> Uptime {
     let of = |window| health.uptime(now, window);
     Uptime { hour: of(Window::Hour), day: of(Window::Day), start: of(Window::Start) }
+}
+
+/// Three decimals are more than a picture shows.
+fn thousandths(share: f64) -> f64 {
+    (share * 1000.0).round() / 1000.0
 }
 
 fn trend(trend: Trend) -> ProbeTrend {

@@ -22,6 +22,9 @@ pub enum Window {
     Start,
 }
 
+/// What a day's timeline is cut into.
+pub const DAY_STEP: Duration = Duration::from_millis(DAY.width);
+
 impl Window {
     /// Every window, the shortest first.
     pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Start];
@@ -118,6 +121,22 @@ impl Uptime {
         let from = self.until.max(ring.scale.start(first));
         all.add(&Span::of(state, now.saturating_sub(from)));
         all.share()
+    }
+}
+
+impl Uptime {
+    /// The last day bucket by bucket, the oldest first: of each the share of its known time in which the server was in.
+    /// The last one is the one that time goes into now.
+    pub(super) fn day(&self, state: State, now: Duration) -> Vec<Option<f64>> {
+        let mut until_now = self.clone();
+        until_now.advance(state, now);
+        let ring = &until_now.day;
+        let kept = ring.closed.iter().map(|bucket| {
+            let (up, known) = (f64::from(bucket.up), f64::from(bucket.known));
+            (bucket.known > 0).then(|| (up / known).min(1.0))
+        });
+        let unknown = ring.scale.buckets - ring.closed.len();
+        std::iter::repeat_n(None, unknown).chain(kept).chain([ring.filling.share()]).collect()
     }
 }
 

@@ -35,6 +35,20 @@ fn what_is_over_leaves_the_hour_and_then_the_day() {
 }
 
 #[test]
+fn a_day_is_told_step_by_step() {
+    let mut uptime = Uptime::default();
+    uptime.advance(State::Unknown, s(360));
+    uptime.advance(State::Up, s(360 + 270));
+    uptime.advance(State::Down, s(360 + 360));
+    let day = uptime.day(State::Up, s(720 + 10));
+    assert_eq!(day.len(), 241);
+    assert_eq!(day[..238].iter().flatten().count(), 0);
+    assert_eq!(day[238..], [None, Some(0.75), Some(1.0)]);
+    // Two days later nothing of it is left.
+    assert!(uptime.day(State::Down, s(2 * 86_400 + 10)).iter().all(|share| *share == Some(0.0)));
+}
+
+#[test]
 fn buckets_are_bounded_whatever_the_age() {
     let mut uptime = Uptime::default();
     for day in 1..400 {

@@ -48,6 +48,7 @@ mod names;
 mod openapi;
 mod pools;
 mod recoveries;
+mod requests;
 mod routes;
 mod seats;
 mod secrets;

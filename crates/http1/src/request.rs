@@ -162,8 +162,14 @@ impl RequestHead {
 
     /// The target as a server gets it: path and query, `*`, or the authority of a CONNECT.
     pub fn target(&self) -> &str {
-        let path = text(self.headers.bytes(self.path.0, self.path.1));
-        if path.is_empty() { self.path_prefix } else { path }
+        text(self.target_bytes())
+    }
+
+    /// The same, for whoever has no use for knowing again that it is text.
+    #[inline]
+    pub fn target_bytes(&self) -> &[u8] {
+        let path = self.headers.bytes(self.path.0, self.path.1);
+        if path.is_empty() { self.path_prefix.as_bytes() } else { path }
     }
 
     /// The path alone.

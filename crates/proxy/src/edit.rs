@@ -20,6 +20,7 @@ pub(crate) fn believe(x: &mut Exchange<'_>) {
 }
 
 /// [`believe`] of a head from somebody.
+#[inline]
 pub(crate) fn believed(trusted: &[Trusted], headers: &mut Headers, from: Option<IpAddr>) -> Option<IpAddr> {
     // What a client proved with its certificate only we can know, whoever the client is.
     headers.remove(Name::ClientProof);
@@ -30,6 +31,11 @@ pub(crate) fn believed(trusted: &[Trusted], headers: &mut Headers, from: Option<
         }
         return from;
     }
+    last_untrusted(trusted, headers, from)
+}
+
+/// Whom trusted proxies name.
+fn last_untrusted(trusted: &[Trusted], headers: &Headers, from: Option<IpAddr>) -> Option<IpAddr> {
     let mut client = from;
     let values: Vec<&[u8]> = headers.get_all(Name::XForwardedFor).collect();
     let addresses = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));

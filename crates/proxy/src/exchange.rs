@@ -143,6 +143,7 @@ pub(crate) fn belongs_elsewhere(request: &RequestHead, over_tls: bool) -> bool {
 }
 
 /// Whether the client of a request whose forwarded headers are believed speaks TLS.
+#[inline]
 fn is_secure(request: &RequestHead, over_tls: bool) -> bool {
     let told = || request.headers.get(Name::XForwardedProto);
     over_tls || told().is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"))

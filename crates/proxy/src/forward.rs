@@ -6,6 +6,7 @@ use loadweaver_policy::failure::{Blame, Failure};
 use loadweaver_policy::health::Observation;
 use loadweaver_policy::retry::{Attempted, is_idempotent};
 use loadweaver_telemetry::counters::Retried;
+use loadweaver_telemetry::recent::End;
 
 use crate::deadline::{For, Nanos};
 use crate::engine::http1::Next;
@@ -100,6 +101,8 @@ impl Effort {
                 Ok(mut answer) => match self.better(x, &answer) {
                     Some((next, why)) => {
                         permit = next;
+                        let end = End::SetAside(x.heads.response.status());
+                        x.story.lose(&answer.permit.server, x.worker.deadlines.now(), end);
                         answer.set_aside(x);
                         self.held = Some(answer);
                         why
@@ -112,9 +115,12 @@ impl Effort {
                     permit = lost.permit;
                     fresh = true;
                     now = x.worker.deadlines.now();
+                    x.story.lose(&permit.server, now, End::Stale);
                     continue;
                 }
                 Err(lost) => {
+                    let end = End::Failed(lost.failure);
+                    x.story.lose(&lost.permit.server, x.worker.deadlines.now(), end);
                     // A kept connection that the server had closed says nothing about its health.
                     if !lost.stale && !lost.excused {
                         judge(&lost.permit, lost.failure);

@@ -12,6 +12,7 @@ use loadweaver_config::Bind;
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::{Event, EventBus};
+use loadweaver_telemetry::recent::Recent;
 use loadweaver_telemetry::series::Book;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -113,6 +114,7 @@ impl Proxy {
             snapshot: ArcSwap::new(snapshot),
             counters: Arc::new(ProxyCounters::default()),
             books: (0..workers).map(|_| Arc::default()).collect(),
+            recent: Recent::default(),
             kept: (0..workers).map(|_| Mutex::default()).collect(),
             bus: options.bus,
             access_log: options.access_log,
@@ -222,6 +224,11 @@ impl Proxy {
     /// What the node did.
     pub fn counters(&self) -> &Arc<ProxyCounters> {
         &self.shared.counters
+    }
+
+    /// The last exchanges of all workers.
+    pub fn recent(&self) -> &Recent {
+        &self.shared.recent
     }
 
     /// What each worker has counted by itself.

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use loadweaver_http1::{Name, RequestHead, Version};
 use loadweaver_policy::failure::{Blame, Failure};
+use loadweaver_telemetry::recent::{End, Lost, Note, Numbers};
 use loadweaver_telemetry::record::{HttpVersion, Record};
+use loadweaver_telemetry::series::Series;
 
 use crate::deadline::Nanos;
 use crate::exchange::Exchange;
@@ -25,6 +27,10 @@ pub(crate) struct Story {
     pub(crate) attempts: u32,
     /// Attempts after the first.
     pub(crate) retried: u64,
+    /// When the last of them began.
+    pub(crate) last_attempt: Nanos,
+    /// Those that brought no answer, as far as others came after them, or none ever came.
+    pub(crate) lost: Vec<Lost>,
     pub(crate) connect: Option<Nanos>,
     pub(crate) first_byte: Option<Nanos>,
     pub(crate) status: u16,
@@ -41,14 +47,34 @@ pub(crate) struct Story {
 impl Story {
     /// The id that the request came with, or the one that we made.
     pub(crate) fn request_id(&self) -> &str {
+        std::str::from_utf8(self.id()).unwrap_or_default()
+    }
+
+    /// The same, for whoever has no use for knowing again that it is text.
+    #[inline]
+    fn id(&self) -> &[u8] {
         match &self.request_id {
-            Some(id) => id,
-            None => self.made_id.as_ref().map_or("", |id| std::str::from_utf8(id).unwrap_or_default()),
+            Some(id) => id.as_bytes(),
+            None => self.made_id.as_ref().map_or(&[], |id| id),
         }
     }
 }
 
-/// Counts the exchange and writes its line.
+impl Story {
+    /// Takes down how an attempt ended that did not bring the answer.
+    #[cold]
+    pub(crate) fn lose(&mut self, server: &ServerState, now: Nanos, end: End) {
+        self.lost.push(Lost {
+            server: server.config.id.clone(),
+            began: self.last_attempt.saturating_sub(self.started),
+            ended: now.saturating_sub(self.started),
+            connect: self.connect,
+            end,
+        });
+    }
+}
+
+/// Counts the exchange, notes it, and writes its line.
 pub(crate) fn finish(x: &mut Exchange<'_>) {
     let counters = &x.worker.shared.counters;
     let story = &x.story;
@@ -67,10 +93,68 @@ pub(crate) fn finish(x: &mut Exchange<'_>) {
             counters.refused.increment();
         }
     }
-    let total = Duration::from_nanos(x.worker.deadlines.now().saturating_sub(story.started));
-    x.worker.tally.count(x, total);
+    let total = x.worker.deadlines.now().saturating_sub(story.started);
+    let way = x.worker.tally.count(x, Duration::from_nanos(total));
+    note(x, total, way);
     if let Some(log) = &x.worker.log {
-        write(x, total, &mut log.borrow_mut());
+        write(x, Duration::from_nanos(total), &mut log.borrow_mut());
+    }
+}
+
+/// Notes it among the last ones.
+#[inline]
+fn note(x: &mut Exchange<'_>, total: Nanos, way: Option<Arc<Series>>) {
+    let lost = std::mem::take(&mut x.story.lost);
+    if x.story.refused {
+        let (method, target) = unreadable(x);
+        return put_down(x, total, (way, lost), [method.as_bytes(), b"", target.as_bytes()]);
+    }
+    let request = &x.heads.request;
+    let host = request.headers.get(Name::Host).unwrap_or_default();
+    put_down(x, total, (way, lost), [request.method_text().as_bytes(), host, request.target_bytes()]);
+}
+
+#[inline]
+fn put_down(
+    x: &Exchange<'_>,
+    total: Nanos,
+    (way, lost): (Option<Arc<Series>>, Vec<Lost>),
+    [method, host, target]: [&[u8]; 3],
+) {
+    let story = &x.story;
+    let numbers = Numbers {
+        began: x.worker.base.saturating_add(story.started),
+        total,
+        last_attempt: story.last_attempt.saturating_sub(story.started),
+        connect: story.connect,
+        first_byte: story.first_byte,
+        bytes_in: story.bytes_in,
+        bytes_out: story.bytes_out,
+        client: x.client_ip,
+        status: story.status,
+        attempts: story.attempts,
+        failure: story.failure,
+        version: version_of(&x.heads.request),
+        upgraded: story.upgraded,
+    };
+    let id = story.id();
+    x.worker.notebook.borrow_mut().write(Note { numbers, way, id, method, host, target, lost });
+}
+
+fn version_of(request: &RequestHead) -> HttpVersion {
+    match request.version() {
+        Version::Http10 => HttpVersion::Http10,
+        Version::Http11 => HttpVersion::Http11,
+        Version::Http2 => HttpVersion::Http2,
+    }
+}
+
+/// Method and target of a head that was refused, as far as they can be told.
+#[cold]
+fn unreadable(x: &Exchange<'_>) -> (String, String) {
+    match x.heads.request.version() {
+        Version::Http2 => shown(&x.heads.request),
+        Version::Http10 | Version::Http11 => sent(x.client.buffer.filled()),
     }
 }
 
@@ -79,11 +163,7 @@ fn write(x: &Exchange<'_>, total: Duration, log: &mut loadweaver_telemetry::acce
     let request = &x.heads.request;
     let listener = x.entrance.as_ref().map(|entrance| entrance.name(&x.snapshot));
     let known = !story.refused;
-    let (method, target) = match request.version() {
-        _ if known => Default::default(),
-        Version::Http2 => shown(request),
-        Version::Http10 | Version::Http11 => sent(x.client.buffer.filled()),
-    };
+    let (method, target) = if known { Default::default() } else { unreadable(x) };
     let value = |name| if known { request.headers.get(name).unwrap_or_default() } else { b"" };
     log.write(&Record {
         at: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
@@ -92,11 +172,7 @@ fn write(x: &Exchange<'_>, total: Duration, log: &mut loadweaver_telemetry::acce
         client_ip: x.client_ip,
         method: if known { request.method_text() } else { &method },
         target: if known { request.target() } else { &target },
-        version: match request.version() {
-            Version::Http10 => HttpVersion::Http10,
-            Version::Http11 => HttpVersion::Http11,
-            Version::Http2 => HttpVersion::Http2,
-        },
+        version: version_of(request),
         host: if known { request.host() } else { "" },
         user_agent: value(Name::UserAgent),
         referer: value(Name::Referer),

@@ -73,8 +73,8 @@ impl Tally {
         }
     }
 
-    /// Counts an exchange that is over and took this long.
-    pub(crate) fn count(&self, x: &Exchange<'_>, whole: Duration) {
+    /// Counts an exchange that is over and took this long; says where, if there is such a place.
+    pub(crate) fn count(&self, x: &Exchange<'_>, whole: Duration) -> Option<Arc<Series>> {
         let story = &x.story;
         let method = (!story.refused).then(|| x.heads.request.method_text());
         self.book.kinds.record(method, story.status);
@@ -91,13 +91,13 @@ impl Tally {
             if let Some(connect) = story.connect {
                 times.connect.record(Duration::from_nanos(connect));
             }
-        });
+        })
     }
 
-    fn with(&self, x: &Exchange<'_>, count: impl Fn(&Series)) {
+    fn with(&self, x: &Exchange<'_>, count: impl Fn(&Series)) -> Option<Arc<Series>> {
         let version = x.snapshot.version;
         if version < self.version.get() {
-            return self.look_up(x, false).iter().for_each(|series| count(series));
+            return self.look_up(x, false).inspect(|series| count(series));
         }
         self.turn_to(version);
         let server = x.story.server.as_ref().map(|server| &server.counters);
@@ -105,12 +105,13 @@ impl Tally {
         let key = (address, x.story.route, server.map_or(std::ptr::null(), Arc::as_ptr));
         let mut found = self.found.borrow_mut();
         if let Some(found) = found.get(&key) {
-            return count(&found.series);
+            count(&found.series);
+            return Some(Arc::clone(&found.series));
         }
-        if let Some(series) = self.look_up(x, true) {
-            count(&series);
-            found.insert(key, Found { series, _server: server.cloned() });
-        }
+        let series = self.look_up(x, true)?;
+        count(&series);
+        found.insert(key, Found { series: Arc::clone(&series), _server: server.cloned() });
+        Some(series)
     }
 
     /// What was found under numbers of an older configuration is found anew.

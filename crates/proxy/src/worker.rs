@@ -14,6 +14,7 @@ use loadweaver_http1::{RequestHead, ResponseHead};
 use loadweaver_telemetry::access_log::{AccessLog, AccessLogWriter};
 use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::EventBus;
+use loadweaver_telemetry::recent::{Notebook, Recent};
 use loadweaver_telemetry::series::Book;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<ProxyCounters>,
     /// What each worker has counted by itself.
     pub(crate) books: Vec<Arc<Book>>,
+    /// The last exchanges of all of them.
+    pub(crate) recent: Recent,
     /// How many connections each worker keeps for the next exchange, by [`crate::upstream::key`].
     pub(crate) kept: Vec<Mutex<HashMap<u64, u64>>>,
     pub(crate) bus: EventBus,
@@ -116,6 +119,9 @@ pub(crate) struct Worker {
     /// The drain has no more time: whatever is under way ends.
     pub(crate) cutting: Cell<bool>,
     pub(crate) tally: Tally,
+    pub(crate) notebook: RefCell<Notebook>,
+    /// When its clock began: nanoseconds since 1970.
+    pub(crate) base: u64,
     random: Cell<u64>,
     ids: RequestIds,
 }
@@ -170,6 +176,7 @@ impl Worker {
             self.count_kept();
             let snapshot = self.shared.snapshot.load_full();
             self.tally.keep(&snapshot);
+            self.notebook.borrow_mut().hand_over();
             if std::mem::replace(&mut departures, snapshot.departures) != snapshot.departures {
                 let count = snapshot.pools.iter().map(|pool| pool.servers.len()).sum();
                 let mut servers = HashSet::with_capacity(count);
@@ -309,6 +316,8 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
     stock.pipes.limit(shared.pipes);
     let tally = Tally::new(shared.books.get(index).cloned().unwrap_or_default());
     Worker {
+        notebook: RefCell::new(shared.recent.notebook()),
+        base: now,
         index,
         tally,
         log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),

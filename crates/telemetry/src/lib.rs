@@ -15,8 +15,12 @@ pub mod event;
 pub mod latency;
 /// Categories of the program's own log, and its way out.
 pub mod log;
+/// The last exchanges, attempt by attempt.
+pub mod recent;
 /// One exchange's story.
 pub mod record;
+/// What of a target nobody may read.
+pub mod redact;
 /// Exchanges by where they came in and went to.
 pub mod series;
 

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::{
     Api, answer, config, dashboard, events, explain, exposition, guard, history, metrics, pools, recoveries,
-    routes as routing, servers, webhooks,
+    requests, routes as routing, servers, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -26,7 +26,7 @@ use super::{
         (name = "routes", description = "Which requests go to which pool"),
         (name = "config", description = "The whole configuration, its versions, and the ways back"),
         (name = "metrics", description = "Numbers"),
-        (name = "explain", description = "Why a request goes where it goes"),
+        (name = "explain", description = "Why a request goes where it goes, and what became of the last ones"),
         (name = "events", description = "What happened, and what happens"),
         (name = "webhooks", description = "Messages about events, and how they fare"),
         (name = "recoveries", description = "Servers that are brought back"),
@@ -74,6 +74,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(history::servers))
         .routes(routes!(exposition::metrics))
         .routes(routes!(explain::get))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::get))
         .routes(routes!(events::events))
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::test))

@@ -16,13 +16,12 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::coordinator::command::EditError;
+use loadweaver_telemetry::redact::CREDENTIALS;
+pub(super) use loadweaver_telemetry::redact::MASK;
 pub(super) use sealed::Sealed;
 
 mod sealed;
 pub(super) mod variables;
-
-/// What stands for a secret.
-pub(super) const MASK: &str = "***";
 
 /// A step on the way to a secret.
 #[derive(Debug, Clone, Copy)]
@@ -64,10 +63,6 @@ const SENDERS: &[&[Step]] = &[
 
 /// What of such a section is sent.
 const SENT: [&str; 2] = ["headers", "body"];
-
-/// Parts of names of header fields and variables that hold credentials.
-const CREDENTIALS: [&str; 10] =
-    ["auth", "cookie", "token", "secret", "password", "passwd", "key", "credential", "signature", "session"];
 
 /// The document as it may be shown.
 pub(super) fn masked(document: &Value) -> Value {

@@ -58,6 +58,7 @@ pub(crate) async fn run(
     x.alarm.set(For::Attempt, now, config.retry.per_try_timeout);
     x.story.server = Some(permit.server.clone());
     x.story.connect = None;
+    x.story.last_attempt = now;
     // What could not be sent twice deserves a look at the connection first.
     let careful = !effort.idempotent || !x.body.is_done();
     let shared = matches!(config.protocol, Protocol::H2c | Protocol::Http2);

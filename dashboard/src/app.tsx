@@ -4,8 +4,13 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { caller, leave, link, whoami } from "./api.ts";
 import { span, spoken } from "./format.ts";
+import { Config } from "./pages/config.tsx";
+import { Distribution } from "./pages/distribution.tsx";
+import { Events } from "./pages/events.tsx";
+import { Explain } from "./pages/explain.tsx";
 import { Overview } from "./pages/overview.tsx";
 import { Servers } from "./pages/servers.tsx";
+import { Webhooks } from "./pages/webhooks.tsx";
 import { Asking, Saying } from "./parts/dialog.tsx";
 import { Icon } from "./parts/icon.tsx";
 import { Denied, Door, Empty, Lost } from "./parts/states.tsx";
@@ -18,6 +23,11 @@ import { choose, theme, type Theme } from "./theme.ts";
 const PAGES: { page: string; name: string; icon: string; shows: () => JSX.Element }[] = [
     { page: "", name: "Overview", icon: "overview", shows: Overview },
     { page: "servers", name: "Servers", icon: "servers", shows: Servers },
+    { page: "distribution", name: "Distribution", icon: "distribution", shows: Distribution },
+    { page: "events", name: "Events", icon: "events", shows: Events },
+    { page: "webhooks", name: "Webhooks", icon: "webhooks", shows: Webhooks },
+    { page: "config", name: "Config", icon: "config", shows: Config },
+    { page: "explain", name: "Explain", icon: "explain", shows: Explain },
 ];
 
 export function App(): JSX.Element {

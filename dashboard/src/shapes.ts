@@ -72,6 +72,7 @@ export interface ServerHealth {
     timeline: { step: number; shares: (number | null)[] };
     trend: { recent: { p50: number; p95: number }; before: { p50: number; p95: number } | null } | null;
     history: HistoryEntry[];
+    explanation?: { summary: string; wouldChange: string[] } | null;
 }
 
 export interface EventView {

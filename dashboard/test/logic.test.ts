@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { compared } from "../src/diff.ts";
 import { ago, count, millis, percent, span } from "../src/format.ts";
 import { cells, merged, NAMES, times, type Column, type Columns, type Lines } from "../src/history.ts";
 import type { PoolView, ServerView, Versions } from "../src/shapes.ts";
@@ -100,4 +101,15 @@ test("numbers are short and do not lie at the ends", () => {
     assert.deepEqual([0.4, 18, 1234, 70_000].map(millis), ["0.40 ms", "18 ms", "1.2 s", "70 s"]);
     assert.deepEqual([3, 75, 7300, 90_000].map(span), ["3 s", "1 min", "2 h 1 min", "1 d"]);
     assert.equal(ago(1000, 1500), "just now");
+});
+
+test("texts are compared by what stays, with a little around what differs", () => {
+    const lines = Array.from({ length: 20 }, (_, place) => `line ${place}`);
+    const before = lines.join("\n");
+    const after = [...lines.slice(0, 9), "other", ...lines.slice(10), "more"].join("\n");
+    assert.deepEqual(compared(before, after).map((piece) => `${piece.kind} ${piece.text}`), [
+        "gap ", "same line 7", "same line 8", "gone line 9", "new other", "same line 10", "same line 11", "gap ",
+        "same line 18", "same line 19", "new more",
+    ]);
+    assert.deepEqual(compared("a\nb", "a\nb").filter((piece) => piece.kind !== "gap"), []);
 });

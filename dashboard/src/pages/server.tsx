@@ -54,6 +54,11 @@ export function Detail({ line, close }: { line: Line; close: () => void }): JSX.
                     {server.eligible ? "" : ". It gets no new requests."}
                 </p>
             </div>
+            {health.data?.explanation && health.data.explanation.wouldChange.length > 0 && (
+                <ul class="would" aria-label="What would change that">
+                    {health.data.explanation.wouldChange.map((line) => <li key={line}>{line}</li>)}
+                </ul>
+            )}
             <Actions server={server} recovery={recovery} />
             <dl class="facts facts-wide">
                 <div><dt>Share of the pool</dt><dd><Share rate={rate} expected={line.expected} /></dd></div>

@@ -122,7 +122,7 @@ function options(shape: { current: Shape }, width: number, setAt: (at: number | 
     return {
         width,
         height,
-        padding: [8, 8, 0, 0],
+        padding: [8, 22, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "time" } },
         scales: {

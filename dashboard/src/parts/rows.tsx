@@ -45,9 +45,11 @@ export function Rows<T>(many: Many<T>): JSX.Element {
     useEffect(() => many.seen?.(first, last), [first, last]);
     const handle = (place: number) => box.current?.querySelector<HTMLElement>(`[data-row="${place}"] :is(a, button)`);
     useEffect(() => {
-        if (wanted.current === null) return;
-        handle(wanted.current)?.focus({ preventScroll: true });
+        const found = wanted.current === null ? null : handle(wanted.current);
+        // It may come with a later drawing than this one.
+        if (!found) return;
         wanted.current = null;
+        found.focus({ preventScroll: true });
     });
     const go = (event: KeyboardEvent) => {
         const row = (event.target as HTMLElement).closest<HTMLElement>("[data-row]");
@@ -60,8 +62,9 @@ export function Rows<T>(many: Many<T>): JSX.Element {
         // The head stays where it is and covers the first row.
         if (top < place.scrollTop) place.scrollTop = top;
         else if (top + height * 2 > place.scrollTop + place.clientHeight) place.scrollTop = top + height * 2 - place.clientHeight;
-        wanted.current = next;
-        if (handle(next)) handle(next)?.focus({ preventScroll: true });
+        const there = handle(next);
+        wanted.current = there ? null : next;
+        there?.focus({ preventScroll: true });
         setView({ top: place.scrollTop, room: place.clientHeight });
     };
     return (

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use loadweaver_http1::{Name, RequestHead, Version};
 use loadweaver_policy::failure::{Blame, Failure};
-use loadweaver_telemetry::recent::{End, Lost, Note, Numbers};
+use loadweaver_telemetry::recent::{End, Id, Lost, Note, Numbers};
 use loadweaver_telemetry::record::{HttpVersion, Record};
 use loadweaver_telemetry::series::Series;
 
@@ -137,7 +137,10 @@ fn put_down(
         version: version_of(&x.heads.request),
         upgraded: story.upgraded,
     };
-    let id = story.id();
+    let id = match (&story.request_id, story.made_id) {
+        (None, Some(made)) => Id::Made(made),
+        _ => Id::Sent(story.id()),
+    };
     x.worker.notebook.borrow_mut().write(Note { numbers, way, id, method, host, target, lost });
 }
 

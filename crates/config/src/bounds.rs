@@ -32,7 +32,11 @@ pub(crate) const FLAP_REUSE: Whole = 1..=1_000;
 pub(crate) const TRIES: Whole = 1..=1_000;
 pub(crate) const MAX_CONCURRENT: Whole = 1..=1_000;
 pub(crate) const FILES_KEPT: Whole = 0..=1_000;
-/// A file of events is at least big enough for some of them.
+/// Fields of one line: every one there is, and more headers than anybody reads.
+pub(crate) const LOG_FIELDS: usize = 64;
+/// Names of one kind that are redacted beside the defaults.
+pub(crate) const REDACTED_NAMES: usize = 256;
+/// A file of events or of exchanges is at least big enough for some of them.
 pub(crate) const EVENT_FILE: Whole = 64 * KIB..=1024 * 1024 * MIB;
 
 pub(crate) const BUFFER_BODY: Whole = 0..=16 * MIB;

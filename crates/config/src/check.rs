@@ -1,5 +1,6 @@
 //! The tree into the model: every section of the file, then what no single section can know.
 
+mod access_log;
 mod admin;
 mod clients;
 mod cross;
@@ -23,7 +24,8 @@ use crate::document::Node;
 use crate::expand::Env;
 use crate::issue::{Fault, Report};
 use crate::model::Config;
-use crate::model::listener::{AccessLog, ClientTimeouts, ForwardedHeaders, Limits};
+use crate::model::access_log::AccessLog;
+use crate::model::listener::{ClientTimeouts, ForwardedHeaders, Limits};
 use crate::spot::{Section, Spot};
 use crate::{bounds, shape, syntax};
 
@@ -63,7 +65,7 @@ pub(crate) fn check(document: &Node, env: Env<'_>, report: &mut Report) -> Optio
     });
     file.set("via", report, &mut config.via, via);
     file.set("admin", report, &mut config.admin, admin::admin);
-    file.set("accessLog", report, &mut config.access_log, clients::access_log);
+    file.set("accessLog", report, &mut config.access_log, access_log::access_log);
     file.set("webhooks", report, &mut config.webhooks, webhook::webhooks);
     file.set("events", report, &mut config.events, webhook::event_log);
     overrides::apply(&mut config, env, report);

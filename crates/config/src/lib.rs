@@ -35,6 +35,12 @@ mod shape;
 /// The least and the most of every setting.
 mod bounds;
 
+/// The fields of the access log.
+mod log_field;
+
+/// The language of the access log's filter.
+mod filter;
+
 /// Durations, sizes and ranges of statuses.
 mod quantity;
 
@@ -81,13 +87,16 @@ pub use change::{Added, Change, Changed, Difference, ServerDifference, Setting};
 pub use expand::variables;
 pub use issue::{Issue, Issues};
 pub use model::Config;
+pub use model::access_log::{
+    AccessLog, KnownField, LogField, LogFormat, LogOutput, LogRotation, LogSample, Redact,
+};
 pub use model::admin::{Admin, AdminTls, Role, Token};
 pub use model::bind::{Bind, SocketMode, Trusted};
 pub use model::event::{EVENT_NAMES, EventFilter, EventLog, Webhook, WebhookFormat};
 pub use model::listener::{
-    AccessLog, ClientProtocol, ClientTimeouts, ForwardedHeaders, Http2Limits, Limits, Listener, LogFormat,
-    LogOutput, Protocols, ProxyProtocol,
+    ClientProtocol, ClientTimeouts, ForwardedHeaders, Http2Limits, Limits, Listener, Protocols, ProxyProtocol,
 };
+pub use model::log_filter::{IsOrNot, LogFilter, LogTest, Order};
 pub use model::pool::{
     Algorithm, ConnectionPool, Fallback, Pool, PoolTimeouts, Protocol, Retry, RetryOn, SendProxyProtocol,
     Server, ServerState,

@@ -3,10 +3,12 @@
 //! `Default` of each section is what stands in for every key that the operator left out, and is the only
 //! place where a default is written down.
 
+pub(crate) mod access_log;
 pub(crate) mod admin;
 pub(crate) mod bind;
 pub(crate) mod event;
 pub(crate) mod listener;
+pub(crate) mod log_filter;
 pub(crate) mod pool;
 pub(crate) mod probe;
 pub(crate) mod recovery;
@@ -15,10 +17,11 @@ pub(crate) mod secret;
 pub(crate) mod servers;
 pub(crate) mod tls;
 
+use access_log::AccessLog;
 use admin::Admin;
 use bind::Trusted;
 use event::{EventLog, Webhook};
-use listener::{AccessLog, ClientTimeouts, ForwardedHeaders, Limits, Listener};
+use listener::{ClientTimeouts, ForwardedHeaders, Limits, Listener};
 use pool::Pool;
 use route::Route;
 

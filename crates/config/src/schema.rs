@@ -5,6 +5,7 @@
 //! against `shape`. What a schema cannot say (binds that overlap, routes without a pool) stays with the
 //! checker, so whatever the checker accepts the schema accepts, not the other way round.
 
+mod access_log;
 mod file;
 mod healing;
 mod operators;

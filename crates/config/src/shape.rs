@@ -5,7 +5,7 @@
 
 pub(crate) use clients::{
     ACCESS_LOG, CERTIFICATE, CLIENT_CERTIFICATES, CLIENT_TIMEOUTS, HSTS, HTTP2_LIMITS, LIMITS, LISTENER,
-    LISTENER_TLS, PROXY_PROTOCOL, REDIRECT_HTTPS,
+    LISTENER_TLS, LOG_ROTATION, LOG_SAMPLE, PROXY_PROTOCOL, REDACT, REDIRECT_HTTPS,
 };
 pub(crate) use operators::{ADMIN, ADMIN_TLS, EVENT_LOG, TOKEN, WEBHOOK};
 pub(crate) use pools::{
@@ -104,7 +104,7 @@ pub(crate) const MATCH: Shape = Shape {
 };
 
 /// Every shape, the file itself first.
-pub(crate) const ALL: [&Shape; 31] = [
+pub(crate) const ALL: [&Shape; 34] = [
     &FILE,
     &LISTENER,
     &PROXY_PROTOCOL,
@@ -134,6 +134,9 @@ pub(crate) const ALL: [&Shape; 31] = [
     &TOKEN,
     &ADMIN_TLS,
     &ACCESS_LOG,
+    &LOG_SAMPLE,
+    &LOG_ROTATION,
+    &REDACT,
     &WEBHOOK,
     &EVENT_LOG,
 ];

@@ -118,10 +118,28 @@ impl<'a> Spot<'a> {
         self.whole(report, range).and_then(|value| T::try_from(value).ok())
     }
 
+    /// A part of a whole: 0 to 1.
+    pub(crate) fn fraction(&self, report: &mut Report) -> Option<f64> {
+        let (expected, help) = ("a number from 0 to 1", "write a part of the whole, such as 0.01 for 1 %");
+        let found = match self.node {
+            Node::Number(number) => number.as_f64(),
+            Node::Text(Text { value, written: Some(_) }) => plain_number(value),
+            _ => {
+                self.wrong_type(report, expected, help);
+                return None;
+            }
+        };
+        if let Some(found) = found.filter(|found| (0.0..=1.0).contains(found)) {
+            return Some(found);
+        }
+        self.refuse(report, Fault::new(format!("expected {expected}, found {}", describe(self.node)), help));
+        None
+    }
+
     pub(crate) fn duration(&self, report: &mut Report, bounds: &DurationBounds) -> Option<Duration> {
         let found = match self.node {
             Node::Number(number) => quantity::duration_from_seconds(number.as_f64().unwrap_or(f64::MAX)),
-            Node::Text(Text { value, written: Some(_) }) => match plain_seconds(value) {
+            Node::Text(Text { value, written: Some(_) }) => match plain_number(value) {
                 Some(seconds) => quantity::duration_from_seconds(seconds),
                 None => quantity::parse_duration(value),
             },
@@ -333,7 +351,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// What a variable holds has no quotes that could tell a number from a text.
-fn plain_seconds(text: &str) -> Option<f64> {
+fn plain_number(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     plain.then(|| text.parse().ok()).flatten()
 }

@@ -1,6 +1,7 @@
 //! What would run, in words: what `loadweaver check` prints.
 
 mod healing;
+mod log;
 mod operators;
 mod tls;
 
@@ -9,7 +10,7 @@ use std::fmt::{self, Write};
 use crate::issue::shown;
 use crate::model::Config;
 use crate::model::bind::Bind;
-use crate::model::listener::{Http2Limits, Limits, LogOutput, Protocols, ProxyProtocol};
+use crate::model::listener::{Http2Limits, Limits, Protocols, ProxyProtocol};
 use crate::model::pool::{Pool, Protocol, Retry, SendProxyProtocol, Server, ServerState};
 use crate::model::probe::{BodyPattern, HealthCheck, ProbeKind, StatusRange};
 use crate::model::route::{PathPattern, Route};
@@ -340,13 +341,7 @@ fn write_clients(out: &mut String, config: &Config) -> fmt::Result {
     }
     writeln!(out, "forwarded headers: {}", config.forwarded_headers.name())?;
     writeln!(out, "via: {}", config.via.as_deref().unwrap_or("none"))?;
-    let format = config.access_log.format.name();
-    match &config.access_log.output {
-        LogOutput::Off => writeln!(out, "access log: off"),
-        LogOutput::Stdout => writeln!(out, "access log: {format} to stdout"),
-        LogOutput::Stderr => writeln!(out, "access log: {format} to stderr"),
-        LogOutput::File(path) => writeln!(out, "access log: {format} to {}", path.display()),
-    }
+    log::write(out, &config.access_log)
 }
 
 fn write_limits(out: &mut String, limits: &Limits) -> fmt::Result {

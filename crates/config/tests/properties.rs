@@ -148,7 +148,9 @@ fn every_key() -> Value {
         "trustedProxies": ["10.0.0.0/8"], "forwardedHeaders": "both", "via": "lw",
         "admin": { "bind": "127.0.0.1:9090", "tokens": [{ "token": "0123456789abcdef", "role": "read", "name": "x" }],
             "persist": true, "tls": { "cert": "a.pem", "key": "a.key" }, "origins": ["https://a.com"] },
-        "accessLog": { "format": "json", "output": "stdout" },
+        "accessLog": { "format": "json", "output": "stdout", "fields": ["time", "requestHeader:x"], "filter": "status >= 500",
+            "sample": { "ratio": 0.5, "failures": true }, "rotate": { "maxSize": "1MiB", "keep": 1 },
+            "redact": { "defaults": true, "query": ["x"], "headers": ["x"] } },
         "webhooks": [{ "name": "x", "url": "https://a/", "events": ["server_up"], "secret": "x", "format": "slack",
             "timeout": "1s", "attempts": 1, "headers": { "x": "1" }, "caFile": "ca.pem" }],
         "events": { "file": "x", "maxSize": "1MiB", "keep": 1 }

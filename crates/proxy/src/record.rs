@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use loadweaver_http1::{Name, RequestHead, Version};
+use loadweaver_config::AccessLog;
+use loadweaver_http1::{Headers, Name, RequestHead, Version};
 use loadweaver_policy::failure::{Blame, Failure};
 use loadweaver_telemetry::recent::{End, Id, Lost, Note, Numbers};
 use loadweaver_telemetry::record::{HttpVersion, Record};
@@ -168,6 +169,10 @@ fn write(x: &Exchange<'_>, total: Duration, log: &mut loadweaver_telemetry::acce
     let known = !story.refused;
     let (method, target) = if known { Default::default() } else { unreadable(x) };
     let value = |name| if known { request.headers.get(name).unwrap_or_default() } else { b"" };
+    let (mut asked, mut answered) = ([None; AccessLog::MOST_HEADERS], [None; AccessLog::MOST_HEADERS]);
+    let asked = filled(&mut asked, log.request_headers(), known.then_some(&request.headers));
+    let response = is_servers(x).then_some(&x.heads.response.headers);
+    let answered = filled(&mut answered, log.response_headers(), response);
     log.write(&Record {
         at: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
         request_id: story.request_id(),
@@ -192,7 +197,27 @@ fn write(x: &Exchange<'_>, total: Duration, log: &mut loadweaver_telemetry::acce
         total,
         failure: story.failure,
         upgraded: story.upgraded,
+        request_headers: asked,
+        response_headers: answered,
     });
+}
+
+/// Whether the answer that the client got was a server's: its head is kept for longer than one exchange.
+fn is_servers(x: &Exchange<'_>) -> bool {
+    x.story.first_byte.is_some() && x.story.failure.is_none() && x.story.status == x.heads.response.status()
+}
+
+/// The first value of each of the headers.
+fn filled<'v, 'h>(
+    room: &'v mut [Option<&'h [u8]>],
+    names: &[Arc<str>],
+    headers: Option<&'h Headers>,
+) -> &'v [Option<&'h [u8]>] {
+    let Some(room) = room.get_mut(..names.len()) else { return &[] };
+    for (slot, name) in room.iter_mut().zip(names) {
+        *slot = headers.and_then(|headers| headers.find(name.as_bytes()));
+    }
+    room
 }
 
 /// What a client sent in the places of method and target, when the head was not acceptable: as far as it is text, and

@@ -10,15 +10,22 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use loadweaver_config::{AccessLog as Settings, LogFormat, LogOutput};
+use loadweaver_config::{AccessLog as Settings, LogField, LogFormat, LogOutput};
 use loadweaver_policy::failure::Failure;
 
 use crate::line::Clock;
 use crate::record::Record;
-use crate::sink::{Batch, Output, Sink, Trouble, append_to};
+use crate::redact::Redaction;
+use crate::sink::{Batch, Output, RotatedFile, Sink, Trouble, append_to};
 
+use choice::Choice;
+use fields::{Desk, Fields, Style};
+
+mod choice;
 mod combined;
+mod fields;
 mod json;
+mod value;
 
 /// What a worker gathers before it hands over: large enough that a busy worker makes one system call for a few
 /// hundred exchanges, small enough for the second-level cache.
@@ -32,9 +39,23 @@ const WHAT: &str = "the access log";
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     sink: Sink,
-    format: LogFormat,
-    /// Where the output is, if it is a file.
-    path: Option<Arc<Path>>,
+    plan: Arc<Plan>,
+}
+
+/// What every writer and every opening needs, made ready once.
+#[derive(Debug)]
+struct Plan {
+    settings: Settings,
+    choice: Choice,
+    redaction: Redaction,
+    headers: (Vec<Arc<str>>, Vec<Arc<str>>),
+}
+
+impl Plan {
+    fn new(settings: Settings) -> io::Result<Self> {
+        let (choice, headers) = (Choice::new(&settings)?, settings.headers());
+        Ok(Self { choice, redaction: Redaction::new(&settings.redact), headers, settings })
+    }
 }
 
 impl AccessLog {
@@ -43,36 +64,40 @@ impl AccessLog {
     /// A file is made when there is none and appended to when there is one, so that a rotation that copies and
     /// truncates works. The error names the file.
     pub fn open(settings: &Settings) -> io::Result<Option<Self>> {
-        let mut file = None;
         let output = match &settings.output {
             LogOutput::Off => return Ok(None),
-            LogOutput::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            LogOutput::Stderr => File::from(io::stderr().as_fd().try_clone_to_owned()?),
-            LogOutput::File(path) => {
-                file = Some(Arc::from(path.as_path()));
-                append_to(path, WHAT)?
-            }
+            LogOutput::Stdout => Output::Plain(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+            LogOutput::Stderr => Output::Plain(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
+            LogOutput::File(path) => file(path, settings)?,
         };
-        let sink = Sink::start("access-log", Output::Plain(output), WAITING_BATCHES, report)?;
-        Ok(Some(Self { sink, format: settings.format, path: file }))
+        Self::with(settings, output).map(Some)
+    }
+
+    fn with(settings: &Settings, output: Output) -> io::Result<Self> {
+        let plan = Arc::new(Plan::new(settings.clone())?);
+        let sink = Sink::start("access-log", output, WAITING_BATCHES, report)?;
+        Ok(Self { sink, plan })
     }
 
     /// Opens the file by its path again and goes on there, for whoever renamed it. Batches that still wait go to
     /// the new file. False when the output is not a file; after an error, which names the file, the old one stays
     /// in use.
     pub fn reopen(&self) -> io::Result<bool> {
-        let Some(path) = &self.path else { return Ok(false) };
-        self.sink.replace(Output::Plain(append_to(path, WHAT)?));
+        let LogOutput::File(path) = &self.plan.settings.output else { return Ok(false) };
+        self.sink.replace(file(path, &self.plan.settings)?);
         Ok(true)
     }
 
     /// A writer for one worker.
     pub fn writer(&self) -> AccessLogWriter {
-        let line = match self.format {
-            LogFormat::Json => Line::Json(Clock::new(Clock::RFC3339)),
-            LogFormat::Combined => Line::Combined(Clock::new(Clock::APACHE)),
-        };
-        AccessLogWriter { sink: self.sink.clone(), line, batch: Batch::default() }
+        AccessLogWriter {
+            sink: self.sink.clone(),
+            line: Line::new(&self.plan),
+            choice: self.plan.choice.for_worker(),
+            rooms: Rooms::default(),
+            plan: Arc::clone(&self.plan),
+            batch: Batch::default(),
+        }
     }
 
     /// Lines that were lost: the output was too slow or refused them.
@@ -92,29 +117,92 @@ impl AccessLog {
     }
 }
 
+fn file(path: &Path, settings: &Settings) -> io::Result<Output> {
+    match &settings.rotate {
+        None => append_to(path, WHAT).map(Output::Plain),
+        Some(rotate) => RotatedFile::open(path, WHAT, rotate.max_size, rotate.keep).map(Output::Rotated),
+    }
+}
+
 /// One worker's end of the access log. Dropping it hands over what it holds.
 #[derive(Debug)]
 pub struct AccessLogWriter {
     sink: Sink,
+    plan: Arc<Plan>,
     line: Line,
+    choice: Choice,
+    rooms: Rooms,
     batch: Batch,
+}
+
+/// Where texts stand that are not shown as they came.
+#[derive(Debug, Default)]
+struct Rooms {
+    target: Vec<u8>,
+    referer: Vec<u8>,
+    header: Vec<u8>,
+}
+
+/// What may be shown of the texts that can hold secrets.
+#[derive(Debug, Clone, Copy)]
+struct Shown<'r> {
+    target: &'r [u8],
+    referer: &'r [u8],
 }
 
 #[derive(Debug)]
 enum Line {
+    /// The usual fields, whose order is known beforehand.
     Json(Clock),
     Combined(Clock),
+    Fields(Clock, Fields),
+}
+
+impl Line {
+    fn new(plan: &Plan) -> Self {
+        let fields = |style| Fields::new(&plan.settings, style, &plan.redaction);
+        match plan.settings.format {
+            LogFormat::Json if plan.settings.fields == LogField::usual() => {
+                Self::Json(Clock::new(Clock::RFC3339))
+            }
+            LogFormat::Json => Self::Fields(Clock::new(Clock::RFC3339), fields(Style::Json)),
+            LogFormat::Logfmt => Self::Fields(Clock::new(Clock::RFC3339), fields(Style::Logfmt)),
+            LogFormat::Combined => Self::Combined(Clock::new(Clock::APACHE)),
+        }
+    }
 }
 
 impl AccessLogWriter {
-    /// Adds one line. Never blocks.
+    /// The headers of the request that a record shall bring, at most [`Settings::MOST_HEADERS`].
+    pub fn request_headers(&self) -> &[Arc<str>] {
+        &self.plan.headers.0
+    }
+
+    /// The same of the server's answer.
+    pub fn response_headers(&self) -> &[Arc<str>] {
+        &self.plan.headers.1
+    }
+
+    /// Adds one line, if the filter and the sample take the record. Never blocks.
     pub fn write(&mut self, record: &Record<'_>) {
+        if !self.choice.takes(record) {
+            return;
+        }
         if self.batch.bytes.capacity() < BATCH {
             self.batch.bytes.reserve_exact(BATCH);
         }
+        let (redaction, rooms) = (&self.plan.redaction, &mut self.rooms);
+        let shown = Shown {
+            target: redaction.shown(record.target.as_bytes(), &mut rooms.target),
+            referer: redaction.shown(record.referer, &mut rooms.referer),
+        };
+        let out = &mut self.batch.bytes;
         match &mut self.line {
-            Line::Json(clock) => json::write(&mut self.batch.bytes, clock, record),
-            Line::Combined(clock) => combined::write(&mut self.batch.bytes, clock, record),
+            Line::Json(clock) => json::write(out, clock, record, shown),
+            Line::Combined(clock) => combined::write(out, clock, record, shown),
+            Line::Fields(clock, fields) => {
+                fields.write(out, &mut Desk { clock, redaction, room: &mut rooms.header }, record, shown);
+            }
         }
         self.batch.lines += 1;
         // Room for one more line of usual length, so that the buffer does not grow for the last one.

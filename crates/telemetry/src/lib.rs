@@ -19,7 +19,7 @@ pub mod log;
 pub mod recent;
 /// One exchange's story.
 pub mod record;
-/// What of a target nobody may read.
+/// Secrets out of what is shown.
 pub mod redact;
 /// Exchanges by where they came in and went to.
 pub mod series;

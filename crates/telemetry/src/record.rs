@@ -56,6 +56,10 @@ pub struct Record<'a> {
     pub failure: Option<Failure>,
     /// The connection became a tunnel (101, or CONNECT).
     pub upgraded: bool,
+    /// The values of the headers that [`crate::access_log::AccessLogWriter::request_headers`] asks for, in that order.
+    pub request_headers: &'a [Option<&'a [u8]>],
+    /// The same of the server's answer.
+    pub response_headers: &'a [Option<&'a [u8]>],
 }
 
 /// A protocol version that a client can speak to us.

@@ -1,6 +1,11 @@
 //! What stands in a request's target and is nobody's business: values of parameters that are called like credentials.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+pub use parameters::Redaction;
+
+mod parameters;
 
 /// What stands for a secret.
 pub const MASK: &str = "***";
@@ -12,8 +17,17 @@ pub const CREDENTIALS: [&str; 10] =
 /// Whole names of parameters that hold credentials, too short to be looked for in others. `code` is OAuth's.
 const SHORT: [&str; 5] = ["code", "sig", "pwd", "pass", "sid"];
 
-/// The target with `***` for the values of such parameters. Names may be written with percent signs.
+/// The target with `***` for the values of such parameters, and for all that [`Redaction::default`] hides: where nobody
+/// wrote down what to hide, more is hidden. Names may be written with percent signs.
 pub fn target(target: &str) -> Cow<'_, str> {
+    static USUAL: LazyLock<Redaction> = LazyLock::new(Redaction::default);
+    match USUAL.url(target) {
+        Cow::Borrowed(target) => by_parts(target),
+        Cow::Owned(target) => Cow::Owned(by_parts(&target).into_owned()),
+    }
+}
+
+fn by_parts(target: &str) -> Cow<'_, str> {
     let Some((path, query)) = target.split_once('?') else { return target.into() };
     if !query.split(['&', ';']).any(is_secret) {
         return target.into();
@@ -70,7 +84,9 @@ mod tests {
             ("/a", "/a"),
             ("/a?b=c&d", "/a?b=c&d"),
             ("/a?token=x", "/a?token=***"),
-            ("/a?b=c&access_token=x=y;d=e", "/a?b=c&access_token=***;d=e"),
+            ("/a?b=c&access_token=x=y;d=e", "/a?b=c&access_token=***"),
+            ("/a?b=c&my_token=x=y;d=e", "/a?b=c&my_token=***;d=e"),
+            ("/a?next=%2Fb%3Fcode%3Dx", "/a?next=%2Fb%3Fcode%3D***"),
             ("/a?API-Key=x&API-Key=z", "/a?API-Key=***&API-Key=***"),
             ("/a?to%6Ben=x", "/a?to%6Ben=***"),
             ("/a?code=x&postcode=1", "/a?code=***&postcode=1"),

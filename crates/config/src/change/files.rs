@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::document::push_step;
 use crate::model::Config;
+use crate::model::access_log::LogOutput;
 use crate::model::bind::Bind;
-use crate::model::listener::LogOutput;
 use crate::model::recovery::{Recovery, RecoveryAction};
 
 /// One of them.

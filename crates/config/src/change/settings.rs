@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::Config;
+use crate::model::access_log::{AccessLog, LogRotation};
 use crate::model::admin::{Admin, AdminTls};
 use crate::model::event::EventLog;
-use crate::model::listener::{AccessLog, ClientTimeouts, Http2Limits, Limits, LogOutput, ProxyProtocol};
+use crate::model::listener::{ClientTimeouts, Http2Limits, Limits, ProxyProtocol};
 use crate::model::pool::{ConnectionPool, PoolTimeouts, Retry, RetryOn};
 use crate::model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth};
 use crate::model::recovery::{Recovery, RecoveryAction};
@@ -307,14 +308,24 @@ fn admin(old: Option<&Admin>, new: Option<&Admin>) -> Vec<Setting> {
 }
 
 fn access_log(old: &AccessLog, new: &AccessLog) -> Vec<Setting> {
-    let AccessLog { format, output } = new;
+    let AccessLog { format, output, fields, filter, sample, rotate, redact } = new;
     let mut settings = Settings::new("accessLog.");
     settings.note("format", &old.format, format, |format| format.name().to_owned());
-    settings.note("output", &old.output, output, |output| match output {
-        LogOutput::Stdout => "stdout".to_owned(),
-        LogOutput::Stderr => "stderr".to_owned(),
-        LogOutput::Off => "off".to_owned(),
-        LogOutput::File(path) => path.display().to_string(),
+    settings.note("output", &old.output, output, plain);
+    settings.note("fields", &old.fields, fields, |fields| {
+        fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     });
+    settings.note("filter", &old.filter, filter, or_none(plain));
+    settings.note("sample.ratio", &old.sample.ratio, &sample.ratio, plain);
+    settings.note("sample.failures", &old.sample.failures, &sample.failures, plain);
+    settings.note(
+        "rotate",
+        &old.rotate,
+        rotate,
+        or_none(|rotate: &LogRotation| format!("{}, {} kept", format_size(rotate.max_size), rotate.keep)),
+    );
+    settings.note("redact.defaults", &old.redact.defaults, &redact.defaults, plain);
+    settings.note("redact.query", &old.redact.query, &redact.query, |names| names.join(" "));
+    settings.note("redact.headers", &old.redact.headers, &redact.headers, |names| names.join(" "));
     settings.found
 }

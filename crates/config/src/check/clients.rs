@@ -1,20 +1,17 @@
-//! The client's side: listeners, time-outs, limits, trusted proxies, the access log.
-
-use std::path::PathBuf;
+//! The client's side: listeners, time-outs, limits, trusted proxies.
 
 use crate::bounds;
 use crate::document::Node;
 use crate::issue::{Fault, Report, shown};
 use crate::model::bind::{Bind, SocketMode, Trusted};
 use crate::model::listener::{
-    AccessLog, ClientProtocol, ClientTimeouts, Http2Limits, Limits, Listener, LogFormat, LogOutput,
-    Protocols, ProxyProtocol,
+    ClientProtocol, ClientTimeouts, Http2Limits, Limits, Listener, Protocols, ProxyProtocol,
 };
 use crate::shape;
 use crate::spot::{Section, Spot};
-use crate::{address, suggest, syntax};
+use crate::{address, syntax};
 
-use super::{program, tls};
+use super::tls;
 
 pub(super) fn listeners(spot: &Spot<'_>, report: &mut Report) -> Vec<Listener> {
     let Some(entries) = spot.entries(report, "an object that names listeners") else { return Vec::new() };
@@ -237,45 +234,4 @@ pub(super) fn trusted(spot: &Spot<'_>, report: &mut Report) -> Option<Vec<Truste
         all.push(trusted);
     }
     Some(all)
-}
-
-pub(super) fn access_log(spot: &Spot<'_>, report: &mut Report) -> Option<AccessLog> {
-    let section = Section::open(spot, &shape::ACCESS_LOG, report)?;
-    let mut log = AccessLog::default();
-    section.set("format", report, &mut log.format, |spot, report| {
-        spot.word(report, LogFormat::ALL, LogFormat::name)
-    });
-    section.set("output", report, &mut log.output, output);
-    Some(log)
-}
-
-/// The outputs that are words; anything else is a file.
-const OUTPUT_WORDS: [&str; 3] = ["stdout", "stderr", "off"];
-
-fn output(spot: &Spot<'_>, report: &mut Report) -> Option<LogOutput> {
-    let text = spot.text(report, "\"stdout\", \"stderr\", \"off\" or a file's path")?;
-    let fault = match text {
-        "stdout" => return Some(LogOutput::Stdout),
-        "stderr" => return Some(LogOutput::Stderr),
-        "off" => return Some(LogOutput::Off),
-        "" => Fault::new("the output is empty", "write \"stdout\", \"stderr\", \"off\" or a file's path"),
-        _ => match program::path(text) {
-            Err(fault) => fault,
-            Ok(()) if text.ends_with('/') => Fault::new(
-                format!("{} is a directory", shown(text)),
-                format!("name the file: {}", shown(&format!("{text}access.log"))),
-            ),
-            Ok(()) => {
-                let near = suggest::nearest(text, OUTPUT_WORDS).filter(|_| !text.contains(['/', '.']));
-                let Some(near) = near else { return Some(LogOutput::File(PathBuf::from(text))) };
-                let problem = format!("{} would be a file's path", shown(text));
-                Fault::new(
-                    problem,
-                    format!("did you mean \"{near}\"? For a file of that name write \"./{text}\""),
-                )
-            }
-        },
-    };
-    spot.refuse(report, fault);
-    None
 }

@@ -1,6 +1,5 @@
-//! The client's side: listeners, time-outs, limits and the access log.
+//! The client's side: listeners, time-outs and limits.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,50 +200,4 @@ impl ForwardedHeaders {
             Self::Off => "off",
         }
     }
-}
-
-/// What is written about each exchange, and where.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct AccessLog {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// Where lines go.
-    pub output: LogOutput,
-}
-
-/// How a line of the access log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// The combined format that Apache and nginx write.
-    Combined,
-}
-
-impl LogFormat {
-    /// Every format.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Combined];
-
-    /// The word that stands in the file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Combined => "combined",
-        }
-    }
-}
-
-/// Where the access log goes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum LogOutput {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// Nowhere.
-    #[default]
-    Off,
-    /// Appended to this file.
-    File(PathBuf),
 }

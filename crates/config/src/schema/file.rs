@@ -8,10 +8,11 @@ use crate::bounds;
 use crate::model::bind::SocketMode;
 use crate::model::listener::{self as model};
 
+use super::access_log::AccessLog;
 use super::operators::{Admin, EventLog, Webhook};
 use super::pool::Pool;
 use super::tls::{Hsts, ListenerTls, Redirection};
-use super::words::{Addresses, ClientProtocol, ForwardedHeaders, LogFormat, Size, Span, or_variable};
+use super::words::{Addresses, ClientProtocol, ForwardedHeaders, Size, Span, or_variable};
 
 /// The configuration of LoadWeaver.
 #[derive(Serialize, JsonSchema)]
@@ -274,28 +275,5 @@ impl Default for Limits {
             requests_per_connection: limits.requests_per_connection,
             http2: Http2Limits::default(),
         }
-    }
-}
-
-/// What is written about each exchange, and where.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct AccessLog {
-    /// How a line looks.
-    format: LogFormat,
-    /// stdout, stderr, off, or a file's path.
-    output: String,
-}
-
-impl Default for AccessLog {
-    fn default() -> Self {
-        let model::AccessLog { format, output } = model::AccessLog::default();
-        let output = match output {
-            model::LogOutput::Stdout => "stdout".to_owned(),
-            model::LogOutput::Stderr => "stderr".to_owned(),
-            model::LogOutput::Off => "off".to_owned(),
-            model::LogOutput::File(path) => path.display().to_string(),
-        };
-        Self { format: LogFormat(format), output }
     }
 }

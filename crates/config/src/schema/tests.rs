@@ -34,7 +34,7 @@ fn every_section() -> Value {
             "bind": "127.0.0.1:0", "tokens": [{ "token": "0123456789abcdef", "role": "read" }],
             "tls": { "cert": "a.pem", "key": "a.key" }
         },
-        "accessLog": {}, "webhooks": [{ "url": "https://a/" }], "events": { "file": "events.jsonl" }
+        "accessLog": { "sample": {}, "rotate": {}, "redact": {} }, "webhooks": [{ "url": "https://a/" }], "events": { "file": "events.jsonl" }
     })
 }
 
@@ -81,6 +81,9 @@ fn place(shape: &Shape) -> &'static str {
         "Webhook" => "/webhooks/0",
         "EventLog" => "/events",
         "AccessLog" => "/accessLog",
+        "LogSample" => "/accessLog/sample",
+        "LogRotation" => "/accessLog/rotate",
+        "Redact" => "/accessLog/redact",
         other => panic!("no place for {other}"),
     }
 }

@@ -220,6 +220,31 @@ impl JsonSchema for Percent {
     }
 }
 
+/// A part of a whole.
+pub(super) struct Fraction(pub(super) f64);
+
+impl Serialize for Fraction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
+    }
+}
+
+impl JsonSchema for Fraction {
+    fn schema_name() -> Cow<'static, str> {
+        "Fraction".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, { "type": "string", "pattern": VARIABLE }]
+        })
+    }
+}
+
 /// Which events are wanted.
 pub(super) struct EventName(pub(super) String);
 
@@ -268,7 +293,7 @@ words!(SendProxyProtocol, crate::model::pool::SendProxyProtocol);
 words!(ProbeKind, crate::model::probe::ProbeKind);
 words!(ClientProtocol, crate::model::listener::ClientProtocol);
 words!(ForwardedHeaders, crate::model::listener::ForwardedHeaders);
-words!(LogFormat, crate::model::listener::LogFormat);
+words!(LogFormat, crate::model::access_log::LogFormat);
 words!(ServerState, crate::model::pool::ServerState);
 words!(Role, crate::model::admin::Role);
 words!(TlsVersion, crate::model::tls::TlsVersion);

@@ -151,7 +151,44 @@ pub(crate) const HTTP2_LIMITS: Shape = Shape {
 pub(crate) const ACCESS_LOG: Shape = Shape {
     name: "AccessLog",
     what: "the access log",
-    keys: &["format", "output"],
+    keys: &["format", "output", "fields", "filter", "sample", "rotate", "redact"],
     later: &[],
-    also: &[("file", "output"), ("path", "output"), ("type", "format")],
+    also: &[
+        ("file", "output"),
+        ("path", "output"),
+        ("type", "format"),
+        ("columns", "fields"),
+        ("if", "filter"),
+        ("where", "filter"),
+        ("sampling", "sample"),
+        ("ratio", "sample"),
+        ("rotation", "rotate"),
+        ("maxSize", "rotate"),
+        ("mask", "redact"),
+        ("hide", "redact"),
+    ],
+};
+
+pub(crate) const LOG_SAMPLE: Shape = Shape {
+    name: "LogSample",
+    what: "the sample of the access log",
+    keys: &["ratio", "failures"],
+    later: &[],
+    also: &[("share", "ratio"), ("rate", "ratio"), ("percent", "ratio"), ("errors", "failures")],
+};
+
+pub(crate) const LOG_ROTATION: Shape = Shape {
+    name: "LogRotation",
+    what: "the rotation of the access log",
+    keys: &["maxSize", "keep"],
+    later: &[],
+    also: &[("size", "maxSize"), ("backups", "keep"), ("files", "keep")],
+};
+
+pub(crate) const REDACT: Shape = Shape {
+    name: "Redact",
+    what: "what the access log redacts",
+    keys: &["defaults", "query", "headers"],
+    later: &[],
+    also: &[("default", "defaults"), ("parameters", "query"), ("header", "headers")],
 };

@@ -6,9 +6,9 @@
 use crate::line::{Clock, bare_text, decimal, ip, millis, quoted_text};
 use crate::record::Record;
 
-use super::{UNIX, shown_status};
+use super::{Shown, UNIX, shown_status};
 
-pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
+pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>, shown: Shown<'_>) {
     match record.client_ip {
         Some(client) => ip(out, client),
         None => out.extend_from_slice(UNIX),
@@ -16,7 +16,7 @@ pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
     out.extend_from_slice(b" - - [");
     out.extend_from_slice(clock.second(record.at).0.as_bytes());
     out.extend_from_slice(b"] \"");
-    request_line(out, record);
+    request_line(out, record, shown.target);
     out.extend_from_slice(b"\" ");
     decimal(out, u64::from(shown_status(record)));
     out.push(b' ');
@@ -24,7 +24,7 @@ pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
         0 => out.push(b'-'),
         bytes => decimal(out, bytes),
     }
-    quoted(out, record.referer);
+    quoted(out, shown.referer);
     quoted(out, record.user_agent);
     path_taken(out, record);
     timers(out, record);
@@ -33,14 +33,14 @@ pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
     out.push(b'\n');
 }
 
-fn request_line(out: &mut Vec<u8>, record: &Record<'_>) {
+fn request_line(out: &mut Vec<u8>, record: &Record<'_>, target: &[u8]) {
     if record.method.is_empty() {
         out.push(b'-');
         return;
     }
     quoted_text(out, record.method.as_bytes());
     out.push(b' ');
-    quoted_text(out, record.target.as_bytes());
+    quoted_text(out, target);
     out.push(b' ');
     out.extend_from_slice(record.version.as_str().as_bytes());
 }

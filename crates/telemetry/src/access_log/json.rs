@@ -5,9 +5,9 @@
 use crate::line::{Clock, decimal, ip, json_text, millis, socket};
 use crate::record::{HttpVersion, Record};
 
-use super::{UNIX, shown_status};
+use super::{Shown, UNIX, shown_status};
 
-pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
+pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>, shown: Shown<'_>) {
     out.extend_from_slice(b"{\"time\":\"");
     clock.rfc3339(out, record.at);
     text(out, b"\",\"requestId\":\"", record.request_id);
@@ -20,7 +20,7 @@ pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
         out.extend_from_slice(b"\",\"clientIp\":\"");
         ip(out, client);
     }
-    request(out, record);
+    request(out, record, shown);
     out.extend_from_slice(b"\",\"status\":");
     decimal(out, u64::from(shown_status(record)));
     number(out, b",\"bytesIn\":", record.bytes_in);
@@ -37,9 +37,10 @@ pub(super) fn write(out: &mut Vec<u8>, clock: &mut Clock, record: &Record<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
-fn request(out: &mut Vec<u8>, record: &Record<'_>) {
+fn request(out: &mut Vec<u8>, record: &Record<'_>, shown: Shown<'_>) {
     text(out, b"\",\"method\":\"", record.method);
-    text(out, b"\",\"target\":\"", record.target);
+    out.extend_from_slice(b"\",\"target\":\"");
+    json_text(out, shown.target);
     out.extend_from_slice(match record.version {
         HttpVersion::Http10 => b"\",\"version\":\"1.0",
         HttpVersion::Http11 => b"\",\"version\":\"1.1",
@@ -47,7 +48,7 @@ fn request(out: &mut Vec<u8>, record: &Record<'_>) {
     });
     text(out, b"\",\"host\":\"", record.host);
     for (name, value) in
-        [(&b"\",\"userAgent\":\""[..], record.user_agent), (&b"\",\"referer\":\""[..], record.referer)]
+        [(&b"\",\"userAgent\":\""[..], record.user_agent), (&b"\",\"referer\":\""[..], shown.referer)]
     {
         if !value.is_empty() {
             out.extend_from_slice(name);

@@ -10,6 +10,8 @@ use crate::record::HttpVersion;
 
 use super::*;
 
+mod lines;
+
 fn record() -> Record<'static> {
     Record {
         at: UNIX_EPOCH + Duration::from_millis(1_700_000_000_042),
@@ -35,19 +37,30 @@ fn record() -> Record<'static> {
         total: Duration::from_micros(2001),
         failure: None,
         upgraded: false,
+        request_headers: &[],
+        response_headers: &[],
     }
+}
+
+fn as_it_came<'r>(record: &Record<'r>) -> Shown<'r> {
+    Shown { target: record.target.as_bytes(), referer: record.referer }
 }
 
 fn json_line(record: &Record<'_>) -> String {
     let mut out = Vec::new();
-    json::write(&mut out, &mut Clock::new(Clock::RFC3339), record);
+    json::write(&mut out, &mut Clock::new(Clock::RFC3339), record, as_it_came(record));
     String::from_utf8(out).unwrap()
 }
 
 fn combined_line(record: &Record<'_>) -> String {
     let mut out = Vec::new();
-    combined::write(&mut out, &mut Clock::new(Clock::APACHE), record);
+    combined::write(&mut out, &mut Clock::new(Clock::APACHE), record, as_it_came(record));
     String::from_utf8(out).unwrap()
+}
+
+/// Usual lines to this output.
+fn to(output: LogOutput) -> Settings {
+    Settings { output, ..Settings::default() }
 }
 
 /// A path of its own for each test, gone with the value.
@@ -61,8 +74,7 @@ impl Scratch {
     }
 
     fn open(&self) -> io::Result<AccessLog> {
-        let output = LogOutput::File(self.0.clone());
-        Ok(AccessLog::open(&Settings { format: LogFormat::Json, output })?.unwrap())
+        Ok(AccessLog::open(&to(LogOutput::File(self.0.clone())))?.unwrap())
     }
 
     fn text(&self) -> String {
@@ -215,7 +227,8 @@ fn only_a_file_is_opened_anew_and_a_failure_keeps_the_old_one() {
     assert!(!piped.reopen().unwrap());
     let scratch = Scratch::new("kept.log");
     let mut log = scratch.open().unwrap();
-    log.path = Some(PathBuf::from("/proc/nowhere/access.log").into());
+    let elsewhere = LogOutput::File("/proc/nowhere/access.log".into());
+    log.plan = Arc::new(Plan::new(to(elsewhere)).unwrap());
     assert!(log.reopen().unwrap_err().to_string().contains("/proc/nowhere/access.log"));
     let mut writer = log.writer();
     writer.write(&record());
@@ -227,7 +240,7 @@ fn only_a_file_is_opened_anew_and_a_failure_keeps_the_old_one() {
 #[test]
 fn names_the_file_that_cannot_be_opened() {
     let output = LogOutput::File(std::env::temp_dir());
-    let error = AccessLog::open(&Settings { format: LogFormat::Json, output }).unwrap_err();
+    let error = AccessLog::open(&to(output)).unwrap_err();
     assert!(error.to_string().contains(std::env::temp_dir().to_str().unwrap()), "{error}");
 }
 
@@ -249,13 +262,13 @@ fn a_fifo_that_nobody_reads_does_not_hold_up_the_start() {
 
 #[test]
 fn off_opens_nothing() {
-    let settings = Settings { format: LogFormat::Json, output: LogOutput::Off };
+    let settings = to(LogOutput::Off);
     assert!(AccessLog::open(&settings).unwrap().is_none());
 }
 
 #[test]
 fn a_full_disk_is_counted_and_kills_nothing() {
-    let settings = Settings { format: LogFormat::Json, output: LogOutput::File("/dev/full".into()) };
+    let settings = to(LogOutput::File("/dev/full".into()));
     let log = AccessLog::open(&settings).unwrap().unwrap();
     let mut writer = log.writer();
     (0..10).for_each(|_| writer.write(&record()));
@@ -268,8 +281,7 @@ fn a_full_disk_is_counted_and_kills_nothing() {
 fn piped() -> (AccessLog, io::PipeReader) {
     let (reader, output) = io::pipe().unwrap();
     let output = File::from(std::os::fd::OwnedFd::from(output));
-    let sink = Sink::start("access-log", Output::Plain(output), WAITING_BATCHES, report).unwrap();
-    (AccessLog { sink, format: LogFormat::Json, path: None }, reader)
+    (AccessLog::with(&to(LogOutput::Stdout), Output::Plain(output)).unwrap(), reader)
 }
 
 #[test]

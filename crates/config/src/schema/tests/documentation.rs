@@ -6,9 +6,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{definition, issues_at, properties};
+use crate::model::access_log::{KnownField, LogFormat, Redact};
 use crate::model::admin::Role;
 use crate::model::event::{EVENT_NAMES, WebhookFormat};
-use crate::model::listener::{ForwardedHeaders, LogFormat};
+use crate::model::listener::ForwardedHeaders;
 use crate::model::pool::{Algorithm, ServerState};
 use crate::model::probe::ProbeKind;
 use crate::model::recovery::RecoveryAction;
@@ -113,7 +114,8 @@ fn documents_every_word() {
     let words = words.chain(ForwardedHeaders::ALL.map(ForwardedHeaders::name));
     let words = words.chain(ServerState::ALL.map(ServerState::name)).chain(Role::ALL.map(Role::name));
     let words = words.chain(WebhookFormat::ALL.map(WebhookFormat::name)).chain(RecoveryAction::NAMES);
-    let words = words.chain(EVENT_NAMES);
+    let words = words.chain(EVENT_NAMES).chain(KnownField::ALL.map(KnownField::name));
+    let words = words.chain(Redact::QUERY).chain(Redact::HEADERS);
     let variables =
         ["PORT", "WORKER_COUNT", "HEALTH_CHECK_INTERVAL", "REDIS_URL", "LOADWEAVER_CONFIG", "LOADWEAVER_LOG"];
     for word in words.chain(["connect_failure", "reset", "timeout"]).chain(variables) {

@@ -64,6 +64,13 @@ export function App(): JSX.Element {
 
 function Side({ page }: { page: string }): JSX.Element {
     const who = useSignal(caller);
+    const list = useRef<HTMLUListElement>(null);
+    useEffect(() => {
+        // On a phone the pages are a row that is wider than the screen.
+        const here = list.current?.querySelector<HTMLElement>("[aria-current]");
+        const row = list.current?.parentElement;
+        if (here && row) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+    }, [page]);
     return (
         <header class="side">
             <a class="brand" href="#/">
@@ -78,7 +85,7 @@ function Side({ page }: { page: string }): JSX.Element {
                 <span>LoadWeaver</span>
             </a>
             <nav aria-label="Pages">
-                <ul>
+                <ul ref={list}>
                     {PAGES.map((one) => (
                         <li key={one.page}>
                             <a href={`#/${one.page}`} aria-current={one.page === page ? "page" : undefined}>

@@ -5,7 +5,7 @@ import { useMemo } from "preact/hooks";
 import { count, percent, several, spoken } from "../format.ts";
 import { times, type Column } from "../history.ts";
 import { Chart, type Track } from "../parts/chart.tsx";
-import { Rows } from "../parts/rows.tsx";
+import { Rows, useNarrow } from "../parts/rows.tsx";
 import { State } from "../parts/state.tsx";
 import { Empty, Loading, Shown } from "../parts/states.tsx";
 import { usePoll } from "../poll.ts";
@@ -114,6 +114,7 @@ interface Line {
 }
 
 function Fairness({ data, servers, points, algorithm }: { data: ServerLines; servers: ServerView[]; points: number; algorithm: string }): JSX.Element {
+    const small = useNarrow();
     const lines = useMemo(() => {
         const requests = new Map(data.totals.map((total) => [total.serverId, total.requests]));
         const all = [...requests.values()].reduce((sum, one) => sum + one, 0);
@@ -142,7 +143,7 @@ function Fairness({ data, servers, points, algorithm }: { data: ServerLines; ser
             </p>
             <Rows
                 items={lines}
-                height={40}
+                height={small ? 88 : 40}
                 keyOf={(line) => line.server.serverId}
                 label="Shares against weights, those that are off most first"
                 class="fairness"

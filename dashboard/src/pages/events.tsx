@@ -140,7 +140,7 @@ export function Events(): JSX.Element {
                             <button type="button" class="link" onClick={() => { setText(""); narrow({ event: null }); }}>Show all</button>
                         </Empty>
                     ) : (
-                        <Rows items={shown} height={small ? 66 : 38} keyOf={(event) => String(event.id)} label="Events, the newest first" class="events" head={<>{["Time", "Event", "About", "What"].map((name) => <span role="columnheader" key={name}>{name}</span>)}</>}>
+                        <Rows items={shown} height={small ? 60 : 38} keyOf={(event) => String(event.id)} label="Events, the newest first" class="events" head={<>{["Time", "Event", "About", "What"].map((name) => <span role="columnheader" key={name}>{name}</span>)}</>}>
                             {(event) => (
                                 <>
                                     <time role="cell" class="muted" dateTime={event.timestamp}>{clock(event.timestamp, now)}</time>
@@ -148,7 +148,7 @@ export function Events(): JSX.Element {
                                         <Icon name={kindOf(event.event)} />
                                         <button type="button" class="event-open" onClick={() => narrow({ id: String(event.id) })}>{spoken(event.event)}</button>
                                     </span>
-                                    <span role="cell" class="event-about">{about(event)}</span>
+                                    <span role="cell" class="event-about">{about(event) || (small ? told(event) : "")}</span>
                                     <span role="cell" class="muted event-told" title={told(event)}>{told(event)}</span>
                                 </>
                             )}

@@ -93,7 +93,7 @@ function One({ webhook }: { webhook: Webhook }): JSX.Element {
             {shown.length === 0 ? (
                 <Empty title={webhook.deliveries.length === 0 ? "Nothing has been sent yet" : "No delivery is like that"} />
             ) : (
-                <Rows items={shown} height={small ? 84 : 40} keyOf={(delivery) => delivery.id} label={`Deliveries of ${webhook.name}`} class="deliveries" most={420} head={<>{["Time", "Event", "State", "Answer", "Attempts", "Took", ""].map((name) => <span role="columnheader" key={name}>{name === "" ? <span class="sr">Again</span> : name}</span>)}</>}>
+                <Rows items={shown} height={small ? 70 : 40} keyOf={(delivery) => delivery.id} label={`Deliveries of ${webhook.name}`} class="deliveries" most={420} head={<>{["Time", "Event", "State", "Answer", "Attempts", "Took", ""].map((name) => <span role="columnheader" key={name}>{name === "" ? <span class="sr">Again</span> : name}</span>)}</>}>
                     {(delivery) => <Sent delivery={delivery} now={now} bar={bar} again={() => void post(`${path}/deliveries/${encodeURIComponent(delivery.id)}/redeliver`, `${spoken(delivery.event)} is sent again to ${webhook.name}.`)} />}
                 </Rows>
             )}

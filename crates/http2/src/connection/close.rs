@@ -159,6 +159,21 @@ impl Connection {
         }
     }
 
+    /// When half of the room for streams is taken: has those leave that were reset before anybody took their request. For
+    /// whoever receives again before asking for all events.
+    pub fn make_room(&mut self) {
+        if self.streams.len() < self.limits.max_streams as usize / 2 {
+            return;
+        }
+        let unheard: Vec<StreamId> = self
+            .streams
+            .iter_mut()
+            .filter(|(_, stream)| stream.reset.is_some() && stream.request.is_some())
+            .map(|(id, _)| id)
+            .collect();
+        unheard.into_iter().for_each(|id| self.release(id));
+    }
+
     /// The last stream of the peer's that we may have acted on.
     fn last_of_peer(&self) -> u32 {
         if self.role == Role::Server { self.last_stream } else { 0 }

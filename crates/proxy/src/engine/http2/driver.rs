@@ -32,10 +32,27 @@ pub(crate) type Stuck = (u64, usize);
 /// one byte are half a millisecond's work. Without it the reactor's own limit holds, which is 16 times as much.
 const TURN: u32 = 8;
 
-/// Requests that are begun before the other tasks are let to work. A read can bring a hundred, each of which is some ten
+/// Requests that are begun before the other tasks are let to work. A turn can bring a hundred, each of which is some ten
 /// microseconds of work, or fifty with a new connection to a server; whoever else waits would wait for all of them. What
 /// clients usually have under way at once is begun at once.
 const BEGUN: usize = 40;
+
+/// Bytes that the engine may have to say of what it hears in one turn: a peer that asks much, and in vain, is told so
+/// before it is heard any further.
+const SAID: usize = 8 * 1024;
+
+/// How far the reading came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// There is nothing more for now.
+    All,
+    /// There may be more, but it is others' turn.
+    More,
+    /// The engine has not taken all that was read.
+    Behind,
+    /// The socket has ended or failed.
+    Lost,
+}
 
 /// How a connection came to its end.
 #[derive(Debug)]
@@ -61,41 +78,71 @@ impl Driver {
         now: Nanos,
         mut notice: impl FnMut(Event),
     ) -> Poll<Gone> {
+        let read = self.read(cx, stock, now);
         let mut requests = BEGUN;
-        for turn in 0.. {
-            if turn == TURN {
-                return give_way(cx);
+        let cut = self.ended.is_some();
+        let mut tell = |multiplex: &Multiplex| {
+            // What is behind is judged whole first, and who is cut off begins nothing more.
+            if read != Read::Behind {
+                multiplex.tell(&mut requests, |event| {
+                    if !(cut && matches!(event, Event::Head(_))) {
+                        notice(event);
+                    }
+                });
             }
+        };
+        tell(&self.multiplex);
+        let written = self.poll_flush(cx);
+        self.stuck = written.is_pending();
+        tell(&self.multiplex);
+        match written {
+            Poll::Ready(false) => return Poll::Ready(Gone::Lost),
+            Poll::Ready(true) => {
+                if let Some(ended) = self.ended.take() {
+                    return Poll::Ready(Gone::Ended(ended));
+                }
+                if self.multiplex.engine.borrow().is_finished() {
+                    return Poll::Ready(Gone::Finished);
+                }
+            }
+            Poll::Pending if self.ended.is_some() => return Poll::Pending,
+            Poll::Pending => {}
+        }
+        match read {
+            Read::Lost => Poll::Ready(Gone::Lost),
+            Read::More | Read::Behind => give_way(cx),
+            Read::All if requests == 0 => give_way(cx),
+            Read::All => Poll::Pending,
+        }
+    }
+
+    /// Takes what is there, a turn's worth at the most, before any of it begins: whoever sends what known attacks send is
+    /// found out by all of it, and not after servers have worked on the first hundred requests.
+    fn read(&mut self, cx: &mut Context<'_>, stock: &Stock, now: Nanos) -> Read {
+        let said = self.multiplex.engine.borrow().output().len();
+        for turn in 0.. {
             if self.ended.is_none() && !self.buffer.is_empty() {
                 self.receive(now);
             }
-            self.multiplex.tell(&mut requests, &mut notice);
-            let written = self.poll_flush(cx);
-            self.stuck = written.is_pending();
-            self.multiplex.tell(&mut requests, &mut notice);
-            match written {
-                Poll::Ready(false) => return Poll::Ready(Gone::Lost),
-                Poll::Ready(true) => {
-                    if let Some(ended) = self.ended.take() {
-                        return Poll::Ready(Gone::Ended(ended));
-                    }
-                    if self.multiplex.engine.borrow().is_finished() {
-                        return Poll::Ready(Gone::Finished);
-                    }
-                }
-                Poll::Pending if self.ended.is_some() => return Poll::Pending,
-                Poll::Pending => {}
+            let mut engine = self.multiplex.engine.borrow_mut();
+            if self.ended.is_some() {
+                return Read::All;
             }
-            if self.ended.is_none() && (requests == 0 || self.multiplex.engine.borrow().is_behind()) {
-                return give_way(cx);
+            if engine.is_behind() {
+                return Read::Behind;
             }
+            if turn == TURN || engine.output().len() > said + SAID {
+                return Read::More;
+            }
+            engine.make_room();
+            drop(engine);
             match self.stream.poll_read(cx, &mut self.buffer, stock) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Gone::Lost),
+                Poll::Ready(Ok(0) | Err(_)) => return Read::Lost,
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => break,
             }
         }
-        Poll::Pending
+        Read::All
     }
 
     fn receive(&mut self, now: Nanos) {

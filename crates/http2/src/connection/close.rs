@@ -171,7 +171,9 @@ impl Connection {
             .filter(|(_, stream)| stream.reset.is_some() && stream.request.is_some())
             .map(|(id, _)| id)
             .collect();
-        unheard.into_iter().for_each(|id| self.release(id));
+        for id in unheard {
+            self.release(id);
+        }
     }
 
     /// The last stream of the peer's that we may have acted on.

@@ -74,7 +74,7 @@ pub struct Explanation {
     /// Whether the state of the servers is known.
     pub live: bool,
     /// What was asked about, what was left out filled in.
-    pub request: RequestView,
+    pub request: AskedRequest,
     /// Where it would come in.
     pub listener: ListenerView,
     /// The routes that were tried, in order; the last one took the request if it says so.
@@ -100,7 +100,7 @@ pub struct Explanation {
 /// The request that is explained.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RequestView {
+pub struct AskedRequest {
     /// As it would be sent.
     pub method: String,
     /// The field `Host`.
@@ -163,7 +163,7 @@ pub fn explain(scene: &Scene<'_>, asked: &Asked) -> Result<Explanation, Misfit> 
         outcome: "refused",
         config_version: snapshot.version,
         live: scene.live.is_some(),
-        request: RequestView {
+        request: AskedRequest {
             method: asked.method.clone(),
             host,
             path: asked.path.clone(),

@@ -131,8 +131,12 @@ impl Connection {
         taken
     }
 
+    /// A block that nobody is shown. It costs what others cost, so it counts.
     fn discard_block(&mut self, block: &[u8]) -> Result<(), Ended> {
-        message::discard(&mut self.decoder, block, &self.limits)
+        let before = self.decoder.decoded;
+        message::discard(&mut self.decoder, block, &self.limits)?;
+        let size = self.decoder.decoded.saturating_sub(before);
+        self.count(if size > self.limits.head { Abuse::LargeHeads } else { Abuse::Churn })
     }
 
     /// A request.

@@ -39,7 +39,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// From here on clients come to it: those who came to a wider address of ours before, too.
     pub(crate) fn listen(&self) -> io::Result<()> {
-        // A Unix socket does already. Once more changes nothing.
+        // Some do already. Once more changes nothing.
         self.sockets.iter().try_for_each(|bound| SockRef::from(&bound.socket).listen(BACKLOG))
     }
 }
@@ -165,6 +165,10 @@ fn open_all(
             drop(open(address, device, false)?);
         }
         let socket = open(address, device, true)?;
+        if !shared {
+            // It takes nobody's clients. And as long as nobody listens, others can bind the address unseen.
+            socket.listen(BACKLOG)?;
+        }
         address.set_port(local_port(&socket)?);
         sockets.push(socket.into());
     }

@@ -80,15 +80,10 @@ impl Driver {
     ) -> Poll<Gone> {
         let read = self.read(cx, stock, now);
         let mut requests = BEGUN;
-        let cut = self.ended.is_some();
         let mut tell = |multiplex: &Multiplex| {
-            // What is behind is judged whole first, and who is cut off begins nothing more.
+            // What is behind is judged whole first. Who is cut off begins nothing more: its streams are reset.
             if read != Read::Behind {
-                multiplex.tell(&mut requests, |event| {
-                    if !(cut && matches!(event, Event::Head(_))) {
-                        notice(event);
-                    }
-                });
+                multiplex.tell(&mut requests, &mut notice);
             }
         };
         tell(&self.multiplex);

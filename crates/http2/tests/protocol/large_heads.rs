@@ -71,6 +71,23 @@ fn a_proxy_with_one_such_user_among_many_keeps_its_connection() {
     }
 }
 
+#[test]
+fn heads_that_nobody_is_shown_count_as_well() {
+    let (first, next) = large_heads();
+    for (head, abuse, most) in [(next, Abuse::LargeHeads, 128), (block(&GET), Abuse::Churn, 1024)] {
+        let mut engine = Engine::server();
+        // We reset this stream: a name is not lower case.
+        let table = first.get(..first.len() - 90).unwrap();
+        engine.frame(HEADERS, END_HEADERS, 1, &[table, &[0, 1, b'X', 1, b'v']].concat()).unwrap();
+        let rounds = cut_off(&mut engine, abuse, |engine, _| {
+            engine.frame(HEADERS, END_HEADERS, 1, &head)?;
+            read(engine);
+            Ok(())
+        });
+        assert!((most..most + 8).contains(&rounds), "{rounds}");
+    }
+}
+
 /// How many of these requests, which come in one piece, are taken in each turn.
 fn turns(heads: &[Vec<u8>]) -> Vec<usize> {
     let mut engine = Engine::server();

@@ -75,7 +75,7 @@ def _weigh(niceness):
 def _go_first():
     """Lets this process run as soon as it can, before whatever else is on its core."""
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except OSError:
         pass  # not root: it waits for its turn
 

@@ -204,6 +204,11 @@ impl Connection {
         }
     }
 
+    /// What [`Self::next_event`] begins with; a stream that it is of may have left meanwhile.
+    pub fn peek_event(&self) -> Option<Event> {
+        self.events.front().copied()
+    }
+
     /// Takes the request of a stream; `head`'s memory is used for another one. What is refused has to be answered
     /// by the caller; of its head there is the method and the beginning of the target.
     pub fn take_request(&mut self, id: StreamId, head: &mut RequestHead) -> Result<(), Refusal> {

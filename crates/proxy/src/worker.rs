@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use crate::buffer::Stock;
 use crate::deadline::Deadlines;
 use crate::engine::http2::cuts::Cuts;
+use crate::engine::http2::pace::Pace;
 use crate::listen::{Bound, Entrances, Patience, Places};
 use crate::snapshot::Snapshot;
 use crate::tally::Tally;
@@ -109,6 +110,7 @@ pub(crate) struct Worker {
     pub(crate) upstreams: Upstreams,
     pub(crate) shared_upstreams: SharedConnections,
     pub(crate) cuts: RefCell<Cuts>,
+    pub(crate) pace: Rc<Pace>,
     pub(crate) log: Option<RefCell<AccessLogWriter>>,
     pub(crate) entrances: Entrances,
     pub(crate) draining: Cell<bool>,
@@ -329,6 +331,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         upstreams: Upstreams::default(),
         shared_upstreams: SharedConnections::default(),
         cuts: RefCell::default(),
+        pace: Rc::default(),
         entrances: Entrances::default(),
         patience: Rc::default(),
         draining: Cell::new(false),
@@ -342,6 +345,8 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
 async fn run(index: usize, worker: Rc<Worker>, sockets: Vec<Bound>) {
     let deadlines = worker.deadlines.clone();
     tokio::task::spawn_local(async move { deadlines.keep().await });
+    let pace = worker.pace.clone();
+    tokio::task::spawn_local(async move { pace.keep().await });
     let housekeeper = worker.clone();
     tokio::task::spawn_local(async move { housekeeper.keep_house().await });
     tokio::task::spawn_local(worker.clone().follow_changes(index));

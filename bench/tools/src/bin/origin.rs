@@ -17,11 +17,12 @@ use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-const HELP: &str = "origin [--ports N] [--body BYTES] [--headers bare|framework] [--spread]
+const HELP: &str = "origin [--ports N] [--body BYTES] [--headers bare|framework] [--spread] [--send-buffer BYTES]
   --ports N      listen on N ports (default 1)
   --spread       give each port an address of its own, 127.1.x.y, instead of 127.0.0.1
   --body BYTES   length of each answer's body (default 128)
-  --headers K    bare: status, Content-Length; framework: the 12 fields a web framework sends";
+  --headers K    bare: status, Content-Length; framework: the 12 fields a web framework sends
+  --send-buffer BYTES   of each connection, in the kernel (default: as it likes, up to some MiB)";
 
 /// The 12 fields of an answer as a web framework behind a CDN sends them, Content-Length included.
 const FRAMEWORK_FIELDS: &str = "Date: Tue, 04 Mar 2025 10:00:00 GMT\r\n\
@@ -76,6 +77,7 @@ struct Origin {
 
 fn main() -> io::Result<()> {
     let (mut ports, mut body, mut framework, mut spread) = (1usize, 128usize, false, false);
+    let mut send_buffer = None;
     let mut args = lexopt::Parser::from_env();
     let bad = |error: lexopt::Error| io::Error::other(format!("{error}\n{HELP}"));
     while let Some(arg) = args.next().map_err(bad)? {
@@ -85,10 +87,15 @@ fn main() -> io::Result<()> {
             Long("body") => body = args.value().and_then(|v| v.parse()).map_err(bad)?,
             Long("headers") => framework = args.value().map_err(bad)? == "framework",
             Long("spread") => spread = true,
+            Long("send-buffer") => send_buffer = Some(args.value().and_then(|v| v.parse()).map_err(bad)?),
             other => return Err(bad(other.unexpected())),
         }
     }
-    Origin::new(ports, spread, answer(body, framework))?.run()
+    let origin = Origin::new(ports, spread, answer(body, framework))?;
+    if let Some(bytes) = send_buffer {
+        origin.limit_send_buffers(bytes)?;
+    }
+    origin.run()
 }
 
 fn answer(body: usize, framework: bool) -> (Vec<u8>, usize) {
@@ -128,6 +135,14 @@ impl Origin {
             buffer: vec![0; 1024 * 1024],
             commands: Vec::new(),
         })
+    }
+
+    /// Of the connections that will be accepted: they inherit it.
+    fn limit_send_buffers(&self, bytes: usize) -> io::Result<()> {
+        for listener in self.ports.iter().filter_map(|port| port.listener.as_ref()) {
+            rustix::net::sockopt::set_socket_send_buffer_size(listener, bytes)?;
+        }
+        Ok(())
     }
 
     fn run(mut self) -> io::Result<()> {

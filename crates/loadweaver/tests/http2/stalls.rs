@@ -1,7 +1,9 @@
 //! Answers that their client does not let come: what they hold, and that they go on.
 
+use std::io::Read as _;
+
 use super::*;
-use loadweaver_testkit::http2::raw::PREFACE;
+use loadweaver_testkit::http2::raw::{PREFACE, frame};
 
 /// Streams at once on a connection.
 const STREAMS: u32 = 100;
@@ -111,4 +113,36 @@ fn an_answer_goes_on_when_its_window_opens_however_little() {
         }
         assert!(received[..] == body[..received.len()], "{step}");
     }
+}
+
+#[test]
+fn who_is_cut_off_is_told_of_at_once_and_cannot_stay_by_reading_a_byte_now_and_then() {
+    let piece = vec![b'x'; 512 * 1024];
+    let origin = Origin::start(move |connection| {
+        connection.read_request()?;
+        connection.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        for _ in 0..40 {
+            connection.write(&piece);
+        }
+        connection.hang()
+    });
+    let patient = json!({ "timeouts": { "send": "1h" } });
+    let balancer = Balancer::start(BINARY, &one_pool(&[origin.address()], &patient));
+    let mut raw = with_window(&balancer, (1 << 31) - 1);
+    raw.get(1, "/").unwrap();
+    let (mut last, mut steady) = (0, 0);
+    eventually("its socket is full", || {
+        let now = rustix::io::ioctl_fionread(raw.socket()).unwrap();
+        steady = if now > 0 && now == last { steady + 1 } else { 0 };
+        last = now;
+        steady > 30
+    });
+    // More than anybody is let say in vain.
+    let many = frame(kind::PRIORITY, 0, 3, &[0, 0, 0, 0, 16]).repeat(100_000);
+    let _ = raw.send(&many);
+    balancer.wait_for_status("the cut is told of", |status| status["clientsCut"] == 1);
+    eventually("its connection is over", || {
+        let _ = raw.socket().read(&mut [0]);
+        balancer.status()["connections"]["active"] == 0
+    });
 }

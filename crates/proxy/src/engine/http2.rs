@@ -31,6 +31,7 @@ use crate::worker::Worker;
 
 pub(crate) mod cuts;
 pub(crate) mod driver;
+pub(crate) mod pace;
 
 use driver::{Driver, Gone, Stuck};
 
@@ -41,6 +42,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What a client that reads nothing is given beyond `timeouts.send`, so that its exchanges, which have that, end first
 /// and say why.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What a client that was cut off is given to take the reason out of its socket.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a connection waits before it gives back the memory that it has for the next exchange.
 const RESTED: Duration = Duration::from_secs(2);
@@ -68,14 +72,15 @@ pub(super) async fn serve(connection: &mut Connection, client: Client) -> Next {
         idle: false,
         idle_since: 0,
         stuck: None,
+        cut: false,
     };
-    let mut driver = Driver::new(session.multiplex.clone(), client.stream, client.buffer);
+    let pace = Some(connection.worker.pace.clone());
+    let mut driver = Driver::new(session.multiplex.clone(), client.stream, client.buffer, pace);
     let ended = poll_fn(|cx| session.poll(cx, &connection.alarm, &mut driver)).await;
-    session.multiplex.lose();
     for what in [For::Client, For::Server, For::Attempt, For::Exchange] {
         connection.alarm.clear(what);
     }
-    connection.stream = driver.into_stream(&connection.worker.stock);
+    connection.stream = driver.give_up(&connection.worker.stock).await;
     match ended {
         Gone::Ended(Ended { why: Why::Abuse(_), .. }) => Next::TurnAway,
         Gone::Finished | Gone::Ended(_) => Next::Linger,
@@ -114,6 +119,8 @@ struct Session {
     idle_since: Nanos,
     /// The client does not read.
     stuck: Option<Stuck>,
+    /// It was cut off.
+    cut: bool,
 }
 
 impl Session {
@@ -122,17 +129,22 @@ impl Session {
         self.look_at_the_end(alarm);
         let now = self.worker.deadlines.now();
         let worker = self.worker.clone();
-        let gone = driver.poll(cx, &worker.stock, now, |event| {
-            if let http2::Event::Head(id) = event {
+        let gone = driver.poll(cx, &worker.stock, now, |event| match event {
+            http2::Event::Head(id) => {
                 self.served += 1;
-                self.begin(id);
+                self.begin(id)
             }
+            _ => false,
         });
-        if let Poll::Ready(Gone::Ended(ended)) = &gone {
-            self.tell(*ended);
-        }
         self.look_at_the_time(alarm);
-        self.look_at_the_output(alarm, driver);
+        match driver.ended() {
+            None => self.look_at_the_output(alarm, driver),
+            Some(ended) if !std::mem::replace(&mut self.cut, true) => {
+                self.tell(ended);
+                alarm.set(For::Attempt, now, LAST_WORDS);
+            }
+            Some(_) => {}
+        }
         // Whatever is left to be said to a client that does not read is not worth its place.
         if gone.is_pending() && alarm.is_due(For::Attempt) { Poll::Ready(Gone::Lost) } else { gone }
     }
@@ -191,16 +203,18 @@ impl Session {
         }
     }
 
-    /// Begins the exchange of a request that has come.
-    fn begin(&self, id: StreamId) {
+    /// Begins the exchange of a request that has come, if anybody still wants it.
+    fn begin(&self, id: StreamId) -> bool {
         if self.multiplex.engine.borrow().is_reset(id) {
             // Cancelled before anybody has heard of it: it costs no exchange (CVE-2023-44487, CVE-2025-8671).
-            return self.multiplex.engine.borrow_mut().release(id);
+            self.multiplex.engine.borrow_mut().release(id);
+            return false;
         }
         let stream = Http2Stream::opened(self.multiplex.clone(), id);
         let (entrance, greeting) = (self.entrance.clone(), self.greeting.clone());
         let from = Origin { peer: self.peer, entrance, greeting, preface: self.preface.clone() };
         tokio::task::spawn_local(run(self.worker.clone(), stream, from));
+        true
     }
 
     fn tell(&self, ended: Ended) {

@@ -90,27 +90,39 @@ impl Multiplex {
         }
     }
 
-    /// Tells the streams what has happened to them; what is the driver's business is handed to it, up to as many
-    /// requests as it takes: at none the rest stays for another time.
-    pub(crate) fn tell(&self, requests: &mut usize, mut notice: impl FnMut(Event)) {
-        while *requests > 0 {
-            let event = self.engine.borrow_mut().next_event();
-            match event {
-                None => return self.satisfy(),
-                Some(Event::Readable(id) | Event::Writable(id)) => self.wake(id, None),
-                Some(Event::Reset(id, code)) => self.wake(id, Some(code)),
-                Some(Event::Head(id)) => {
-                    // The head of an answer: somebody waits for it. That of a request: nobody has a seat yet.
-                    let seated = self.seats.borrow().contains_key(&id.number());
-                    if seated {
-                        self.wake(id, None);
-                    } else {
-                        *requests -= 1;
-                        notice(Event::Head(id));
-                    }
-                }
-                Some(event) => notice(event),
+    /// Tells the streams what has happened to them; what is the driver's business is handed to it, which says whether
+    /// that begins something. As many are begun and ended as are `left`: the rest stays for another time. Whether that
+    /// was all.
+    pub(crate) fn tell(&self, left: &mut usize, mut notice: impl FnMut(Event) -> bool) -> bool {
+        loop {
+            if *left == 0 && self.is_much_next() {
+                return false;
             }
+            let event = self.engine.borrow_mut().next_event();
+            let much = match event {
+                None => {
+                    self.satisfy();
+                    return true;
+                }
+                Some(Event::Readable(id) | Event::Writable(id)) => {
+                    self.wake(id, None);
+                    false
+                }
+                Some(Event::Reset(id, code)) => self.wake(id, Some(code)),
+                // The head of an answer: somebody waits for it. That of a request: nobody has a seat yet.
+                Some(Event::Head(id)) if self.wake(id, None) => false,
+                Some(event) => notice(event),
+            };
+            *left = left.saturating_sub(usize::from(much));
+        }
+    }
+
+    /// Whether what is to be told next may begin or end something.
+    fn is_much_next(&self) -> bool {
+        match self.engine.borrow().peek_event() {
+            Some(Event::Reset(..)) => true,
+            Some(Event::Head(id)) => !self.seats.borrow().contains_key(&id.number()),
+            _ => false,
         }
     }
 
@@ -121,22 +133,21 @@ impl Multiplex {
         }
     }
 
-    fn wake(&self, id: StreamId, reset: Option<Code>) {
+    /// Whether anybody works with the stream.
+    fn wake(&self, id: StreamId, reset: Option<Code>) -> bool {
         let mut seats = self.seats.borrow_mut();
-        if let Some(seat) = seats.get_mut(&id.number()) {
-            seat.reset = seat.reset.or(reset);
-            if let Some(waker) = &seat.waker {
-                waker.wake_by_ref();
-            }
+        let Some(seat) = seats.get_mut(&id.number()) else { return false };
+        seat.reset = seat.reset.or(reset);
+        if let Some(waker) = &seat.waker {
+            waker.wake_by_ref();
         }
+        true
     }
 
-    /// The socket is gone: every stream is told.
+    /// The socket is gone: there is something to tell to every stream.
     pub(crate) fn lose(&self) {
         self.lost.set(true);
         self.engine.borrow_mut().lost();
-        let mut all = usize::MAX;
-        self.tell(&mut all, |_| {});
     }
 
     pub(crate) fn is_lost(&self) -> bool {

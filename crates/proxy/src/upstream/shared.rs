@@ -291,15 +291,14 @@ struct Session {
 
 impl Session {
     async fn drive(mut self, stream: Stream) {
-        let mut driver = Driver::new(self.multiplex.clone(), stream, Buffer::default());
+        let mut driver = Driver::new(self.multiplex.clone(), stream, Buffer::default(), None);
         poll_fn(|cx| {
             self.alarm.wakes(cx.waker());
             Poll::Ready(())
         })
         .await;
         poll_fn(|cx| self.poll(cx, &mut driver)).await;
-        self.multiplex.lose();
-        drop(driver.into_stream(&self.worker.stock));
+        drop(driver.give_up(&self.worker.stock).await);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, driver: &mut Driver) -> Poll<()> {
@@ -320,7 +319,10 @@ impl Session {
             self.alarm.set(For::Server, now, SIGN_OF_LIFE);
         }
         let mut alive = false;
-        let gone = driver.poll(cx, &self.worker.stock, now, |event| alive |= matches!(event, Event::Pong(_)));
+        let gone = driver.poll(cx, &self.worker.stock, now, |event| {
+            alive |= matches!(event, Event::Pong(_));
+            false
+        });
         if self.opening.is_some() && self.multiplex.engine.borrow().is_settled() {
             self.opening = None;
             self.alarm.clear(For::Server);

@@ -1,5 +1,6 @@
 //! What reads and writes the socket of an HTTP/2 connection.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -8,6 +9,7 @@ use loadweaver_http2::{Ended, Event};
 
 use crate::buffer::{Buffer, Stock};
 use crate::deadline::Nanos;
+use crate::engine::http2::pace::{Pace, Ticket};
 use crate::stream::Stream;
 use crate::stream::http2::Multiplex;
 
@@ -17,6 +19,9 @@ pub(crate) struct Driver {
     multiplex: Rc<Multiplex>,
     stream: Stream,
     buffer: Buffer,
+    /// Of clients' connections: exchanges whose server's connection broke look for the next one together.
+    pace: Option<Rc<Pace>>,
+    ticket: Ticket,
     /// The engine takes nothing more: what is left is to write what it has to say.
     ended: Option<Ended>,
     /// Bytes that were written in all.
@@ -31,11 +36,6 @@ pub(crate) type Stuck = (u64, usize);
 /// Reads in a row, of 16 KiB each, before the other tasks of the worker are let to work: that many bytes of frames of
 /// one byte are half a millisecond's work. Without it the reactor's own limit holds, which is 16 times as much.
 const TURN: u32 = 8;
-
-/// Requests that are begun before the other tasks are let to work. A turn can bring a hundred, each of which is some ten
-/// microseconds of work, or fifty with a new connection to a server; whoever else waits would wait for all of them. What
-/// clients usually have under way at once is begun at once.
-const BEGUN: usize = 40;
 
 /// Bytes that the engine may have to say of what it hears in one turn: a peer that asks much, and in vain, is told so
 /// before it is heard any further.
@@ -66,34 +66,37 @@ pub(crate) enum Gone {
 }
 
 impl Driver {
-    pub(crate) fn new(multiplex: Rc<Multiplex>, stream: Stream, buffer: Buffer) -> Self {
-        Self { multiplex, stream, buffer, ended: None, written: 0, stuck: false }
+    pub(crate) fn new(
+        multiplex: Rc<Multiplex>,
+        stream: Stream,
+        buffer: Buffer,
+        pace: Option<Rc<Pace>>,
+    ) -> Self {
+        let ticket = Ticket::default();
+        Self { multiplex, stream, buffer, pace, ticket, ended: None, written: 0, stuck: false }
     }
 
-    /// Reads and writes as far as it goes; ready when there is nothing left to do.
+    /// Reads and writes as far as it goes; ready when there is nothing left to do. `notice` says whether what it is told
+    /// of begins something.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         stock: &Stock,
         now: Nanos,
-        mut notice: impl FnMut(Event),
+        mut notice: impl FnMut(Event) -> bool,
     ) -> Poll<Gone> {
         let read = self.read(cx, stock, now);
-        let mut requests = BEGUN;
-        let mut tell = |multiplex: &Multiplex| {
-            // What is behind is judged whole first. Who is cut off begins nothing more: its streams are reset.
-            if read != Read::Behind {
-                multiplex.tell(&mut requests, &mut notice);
-            }
-        };
-        tell(&self.multiplex);
+        let mut all_told = self.tell(read, &mut notice);
         let written = self.poll_flush(cx);
         self.stuck = written.is_pending();
-        tell(&self.multiplex);
+        all_told = all_told && self.tell(read, &mut notice);
+        if !all_told {
+            self.queue(cx);
+        }
         match written {
             Poll::Ready(false) => return Poll::Ready(Gone::Lost),
             Poll::Ready(true) => {
-                if let Some(ended) = self.ended.take() {
+                if let Some(ended) = self.ended {
                     return Poll::Ready(Gone::Ended(ended));
                 }
                 if self.multiplex.engine.borrow().is_finished() {
@@ -106,8 +109,29 @@ impl Driver {
         match read {
             Read::Lost => Poll::Ready(Gone::Lost),
             Read::More | Read::Behind => give_way(cx),
-            Read::All if requests == 0 => give_way(cx),
             Read::All => Poll::Pending,
+        }
+    }
+
+    /// Tells what has happened, as much as others allow; whether that was all. What is behind is judged whole first. Who
+    /// is cut off begins nothing more: its streams are reset.
+    fn tell(&self, read: Read, notice: impl FnMut(Event) -> bool) -> bool {
+        if read == Read::Behind {
+            return true;
+        }
+        let share = self.pace.as_ref().map_or(usize::MAX, |pace| pace.share(&self.ticket));
+        let mut left = share;
+        let all = self.multiplex.tell(&mut left, notice);
+        if let Some(pace) = &self.pace {
+            pace.spend(share - left);
+        }
+        all
+    }
+
+    /// Waits until others allow more.
+    fn queue(&self, cx: &Context<'_>) {
+        if let Some(pace) = &self.pace {
+            pace.queue(&self.ticket, cx);
         }
     }
 
@@ -173,8 +197,22 @@ impl Driver {
         self.stuck.then(|| (self.written, self.stream.unsent()))
     }
 
-    /// The socket, when nobody drives it any more.
-    pub(crate) fn into_stream(mut self, stock: &Stock) -> Stream {
+    /// Why the other side was cut off, as soon as it is: what it is told of that may take a while to leave.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.ended
+    }
+
+    /// The socket, when nobody drives it any more: every stream is told that it is gone.
+    pub(crate) async fn give_up(mut self, stock: &Stock) -> Stream {
+        self.multiplex.lose();
+        poll_fn(|cx| {
+            if self.tell(Read::Lost, |_| false) {
+                return Poll::Ready(());
+            }
+            self.queue(cx);
+            Poll::Pending
+        })
+        .await;
         self.buffer.discard(stock);
         self.stream
     }

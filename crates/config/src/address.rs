@@ -11,9 +11,11 @@ use crate::model::bind::Trusted;
 use crate::model::pool::UNIX;
 
 mod bind;
+mod syslog;
 pub(crate) mod unix;
 
 pub(crate) use bind::{bind, socket_mode};
+pub(crate) use syslog::syslog;
 
 /// Where a server is: an IP address, a name to look up, or a Unix socket. Names are kept in lower case, addresses in
 /// their usual form.

@@ -106,6 +106,7 @@ pub use model::recovery::{HostCommand, HttpCall, Recovery, RecoveryAction};
 pub use model::route::{HostPattern, PathPattern, Route, RouteMatch};
 pub use model::secret::Secret;
 pub use model::servers::{Servers, Tally};
+pub use model::syslog::{Facility, Severity, Syslog, SyslogAddress};
 pub use model::tls::{
     CertificateFiles, ClientCertificateMode, ClientCertificates, Hsts, ListenerTls, PoolTls, RedirectHttps,
     TlsVersion,

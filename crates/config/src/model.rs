@@ -15,6 +15,7 @@ pub(crate) mod recovery;
 pub(crate) mod route;
 pub(crate) mod secret;
 pub(crate) mod servers;
+pub(crate) mod syslog;
 pub(crate) mod tls;
 
 use access_log::AccessLog;

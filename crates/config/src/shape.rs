@@ -5,7 +5,7 @@
 
 pub(crate) use clients::{
     ACCESS_LOG, CERTIFICATE, CLIENT_CERTIFICATES, CLIENT_TIMEOUTS, HSTS, HTTP2_LIMITS, LIMITS, LISTENER,
-    LISTENER_TLS, LOG_ROTATION, LOG_SAMPLE, PROXY_PROTOCOL, REDACT, REDIRECT_HTTPS,
+    LISTENER_TLS, LOG_ROTATION, LOG_SAMPLE, PROXY_PROTOCOL, REDACT, REDIRECT_HTTPS, SYSLOG,
 };
 pub(crate) use operators::{ADMIN, ADMIN_TLS, EVENT_LOG, TOKEN, WEBHOOK};
 pub(crate) use pools::{
@@ -104,7 +104,7 @@ pub(crate) const MATCH: Shape = Shape {
 };
 
 /// Every shape, the file itself first.
-pub(crate) const ALL: [&Shape; 34] = [
+pub(crate) const ALL: [&Shape; 35] = [
     &FILE,
     &LISTENER,
     &PROXY_PROTOCOL,
@@ -137,6 +137,7 @@ pub(crate) const ALL: [&Shape; 34] = [
     &LOG_SAMPLE,
     &LOG_ROTATION,
     &REDACT,
+    &SYSLOG,
     &WEBHOOK,
     &EVENT_LOG,
 ];

@@ -150,7 +150,8 @@ fn every_key() -> Value {
             "persist": true, "tls": { "cert": "a.pem", "key": "a.key" }, "origins": ["https://a.com"] },
         "accessLog": { "format": "json", "output": "stdout", "fields": ["time", "requestHeader:x"], "filter": "status >= 500",
             "sample": { "ratio": 0.5, "failures": true }, "rotate": { "maxSize": "1MiB", "keep": 1 },
-            "redact": { "defaults": true, "query": ["x"], "headers": ["x"] } },
+            "redact": { "defaults": true, "query": ["x"], "headers": ["x"] },
+            "syslog": { "facility": "user", "severity": "debug" } },
         "webhooks": [{ "name": "x", "url": "https://a/", "events": ["server_up"], "secret": "x", "format": "slack",
             "timeout": "1s", "attempts": 1, "headers": { "x": "1" }, "caFile": "ca.pem" }],
         "events": { "file": "x", "maxSize": "1MiB", "keep": 1 }

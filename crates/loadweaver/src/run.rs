@@ -214,7 +214,7 @@ impl Running {
             Ok(false) if self.bus.file().is_some() => {}
             Ok(false) => tracing::warn!(
                 target: log::ACCESS_LOG,
-                "SIGUSR1: neither access log nor events go to a file, so there is nothing to open anew"
+                "SIGUSR1: neither access log nor events go to a file or a syslog server, so there is nothing to open anew"
             ),
             Err(error) => {
                 tracing::error!(target: log::ACCESS_LOG, "SIGUSR1: {error}; the old file stays in use");

@@ -16,14 +16,16 @@ use loadweaver_policy::failure::Failure;
 use crate::line::Clock;
 use crate::record::Record;
 use crate::redact::Redaction;
-use crate::sink::{Batch, Output, RotatedFile, Sink, Trouble, append_to};
+use crate::sink::{Batch, Output, RotatedFile, Sink, Syslog, Trouble, append_to};
 
 use choice::Choice;
 use fields::{Desk, Fields, Style};
+use header::Header;
 
 mod choice;
 mod combined;
 mod fields;
+mod header;
 mod json;
 mod value;
 
@@ -69,6 +71,7 @@ impl AccessLog {
             LogOutput::Stdout => Output::Plain(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
             LogOutput::Stderr => Output::Plain(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
             LogOutput::File(path) => file(path, settings)?,
+            LogOutput::Syslog(address) => Output::Syslog(Syslog::new(address.clone())),
         };
         Self::with(settings, output).map(Some)
     }
@@ -80,11 +83,14 @@ impl AccessLog {
     }
 
     /// Opens the file by its path again and goes on there, for whoever renamed it. Batches that still wait go to
-    /// the new file. False when the output is not a file; after an error, which names the file, the old one stays
-    /// in use.
+    /// the new file. A syslog server is connected to anew, and its name looked up again. False when the output is
+    /// neither; after an error, which names the file, the old one stays in use.
     pub fn reopen(&self) -> io::Result<bool> {
-        let LogOutput::File(path) = &self.plan.settings.output else { return Ok(false) };
-        self.sink.replace(file(path, &self.plan.settings)?);
+        self.sink.replace(match &self.plan.settings.output {
+            LogOutput::File(path) => file(path, &self.plan.settings)?,
+            LogOutput::Syslog(address) => Output::Syslog(Syslog::new(address.clone())),
+            LogOutput::Stdout | LogOutput::Stderr | LogOutput::Off => return Ok(false),
+        });
         Ok(true)
     }
 
@@ -93,6 +99,7 @@ impl AccessLog {
         AccessLogWriter {
             sink: self.sink.clone(),
             line: Line::new(&self.plan),
+            header: Header::new(&self.plan.settings),
             choice: self.plan.choice.for_worker(),
             rooms: Rooms::default(),
             plan: Arc::clone(&self.plan),
@@ -130,6 +137,8 @@ pub struct AccessLogWriter {
     sink: Sink,
     plan: Arc<Plan>,
     line: Line,
+    /// What stands before a line that a syslog server gets.
+    header: Option<Header>,
     choice: Choice,
     rooms: Rooms,
     batch: Batch,
@@ -197,6 +206,9 @@ impl AccessLogWriter {
             referer: redaction.shown(record.referer, &mut rooms.referer),
         };
         let out = &mut self.batch.bytes;
+        if let Some(header) = &mut self.header {
+            header.write(out, record);
+        }
         match &mut self.line {
             Line::Json(clock) => json::write(out, clock, record, shown),
             Line::Combined(clock) => combined::write(out, clock, record, shown),

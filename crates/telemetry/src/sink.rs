@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use crate::counters::Counter;
 
 mod output;
+mod syslog;
 
 pub(crate) use output::{Output, RotatedFile, append_to};
+pub(crate) use syslog::Syslog;
 
 /// Trouble is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_mins(1);
@@ -147,6 +149,20 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         lock(&self.queue)
     }
+
+    /// Waits that long, but not for more than another output or the end.
+    fn wait_for_another(&self, pause: Duration) -> Option<Output> {
+        let until = Instant::now() + pause;
+        let mut queue = self.lock();
+        while queue.output.is_none() && !queue.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            queue = self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.output.take()
+    }
 }
 
 /// Nothing in here leaves a queue half changed, so a panic of another holder does not matter.
@@ -209,6 +225,10 @@ impl Writer {
     /// Writes the batch or counts the lines of it that were lost. After an error in the middle of a line the next
     /// batch starts on a line of its own.
     fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        if matches!(self.output, Output::Syslog(_)) {
+            self.send(&batch.bytes);
+            return Ok(());
+        }
         if self.torn {
             if let Err(error) = self.write_all(b"\n") {
                 self.shared.dropped.add(batch.lines);
@@ -243,6 +263,33 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Sends the lines, however long the server is away; what comes meanwhile waits, as far as there is room.
+    fn send(&mut self, mut lines: &[u8]) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let Output::Syslog(syslog) = &mut self.output else { return };
+            let closing = || shared.closing.load(Ordering::Relaxed);
+            let sent = syslog.send(lines, &closing);
+            let pause = if sent.error.is_some() { syslog.pause() } else { Duration::ZERO };
+            shared.written.add(sent.written);
+            shared.dropped.add(sent.lost);
+            lines = lines.get(sent.bytes..).unwrap_or_default();
+            self.tell(sent.error);
+            if lines.is_empty() {
+                return;
+            }
+            if closing() {
+                #[expect(clippy::naive_bytecount, reason = "once, at the end")]
+                let lost = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+                shared.dropped.add(lost);
+                return;
+            }
+            if let Some(output) = shared.wait_for_another(pause) {
+                self.output = output;
+            }
+        }
     }
 
     fn closing(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::model::Config;
 use crate::model::access_log::LogOutput;
 use crate::model::bind::Bind;
 use crate::model::recovery::{Recovery, RecoveryAction};
+use crate::model::syslog::SyslogAddress;
 
 /// One of them.
 pub(super) struct Named<'c> {
@@ -27,6 +28,10 @@ pub(super) fn of(config: &Config) -> Vec<Named<'_>> {
     }
     if let LogOutput::File(path) = &config.access_log.output {
         name("/accessLog/output".to_owned(), "access log", path);
+    }
+    // A server in the network is no file: it may be named, as a webhook's may.
+    if let LogOutput::Syslog(SyslogAddress::Unix(socket)) = &config.access_log.output {
+        name("/accessLog/output".to_owned(), "syslog", Path::new(&**socket));
     }
     if let Some(log) = &config.events {
         name("/events/file".to_owned(), "events", &log.file);

@@ -308,7 +308,7 @@ fn admin(old: Option<&Admin>, new: Option<&Admin>) -> Vec<Setting> {
 }
 
 fn access_log(old: &AccessLog, new: &AccessLog) -> Vec<Setting> {
-    let AccessLog { format, output, fields, filter, sample, rotate, redact } = new;
+    let AccessLog { format, output, fields, filter, sample, rotate, redact, syslog } = new;
     let mut settings = Settings::new("accessLog.");
     settings.note("format", &old.format, format, |format| format.name().to_owned());
     settings.note("output", &old.output, output, plain);
@@ -327,5 +327,7 @@ fn access_log(old: &AccessLog, new: &AccessLog) -> Vec<Setting> {
     settings.note("redact.defaults", &old.redact.defaults, &redact.defaults, plain);
     settings.note("redact.query", &old.redact.query, &redact.query, |names| names.join(" "));
     settings.note("redact.headers", &old.redact.headers, &redact.headers, |names| names.join(" "));
+    settings.note("syslog.facility", &old.syslog.facility, &syslog.facility, |word| word.name().to_owned());
+    settings.note("syslog.severity", &old.syslog.severity, &syslog.severity, |word| word.name().to_owned());
     settings.found
 }

@@ -379,6 +379,8 @@ mod files {
         assert_eq!(found("/events/file", json!("/etc/cron.d/x")), ["/events/file"]);
         assert_eq!(found("/events/file", json!("/ca.pem")), ["/events/file"], "it is read, not written");
         assert_eq!(found("/accessLog", json!({"output": "/var/events"})), ["/accessLog/output"]);
+        assert_eq!(found("/accessLog", json!({"output": "syslog+unix:/dev/log"})), ["/accessLog/output"]);
+        assert_eq!(found("/accessLog", json!({"output": "syslog+udp://10.0.0.5"})), [""; 0]);
         assert_eq!(found("/accessLog", json!({"output": "stdout"})), [""; 0]);
         let hook = |file: &str| json!([{"url": "https://h/", "caFile": file}]);
         assert_eq!(found("/webhooks", hook("/ca.pem")), [""; 0], "that one is named for this");

@@ -6,8 +6,9 @@ use crate::bounds;
 use crate::issue::{Fault, Report, shown};
 use crate::model::access_log::{AccessLog, LogField, LogFormat, LogOutput, LogRotation, LogSample, Redact};
 use crate::model::log_filter::LogFilter;
+use crate::model::syslog::{Facility, Severity, Syslog};
 use crate::spot::{Section, Spot};
-use crate::{filter, log_field, shape, suggest, syntax};
+use crate::{address, filter, log_field, shape, suggest, syntax};
 
 use super::program;
 
@@ -23,6 +24,7 @@ pub(super) fn access_log(spot: &Spot<'_>, report: &mut Report) -> Option<AccessL
     section.set("sample", report, &mut log.sample, sample);
     section.set("rotate", report, &mut log.rotate, |spot, report| rotate(spot, report).map(Some));
     section.set("redact", report, &mut log.redact, redact);
+    section.set("syslog", report, &mut log.syslog, syslog);
     is_of_use(&section, &log, report);
     few_headers(&section, &log, report);
     Some(log)
@@ -33,6 +35,9 @@ const OUTPUT_WORDS: [&str; 3] = ["stdout", "stderr", "off"];
 
 fn output(spot: &Spot<'_>, report: &mut Report) -> Option<LogOutput> {
     let text = spot.text(report, "\"stdout\", \"stderr\", \"off\" or a file's path")?;
+    if text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("syslog")) {
+        return spot.settle(report, address::syslog(text)).map(LogOutput::Syslog);
+    }
     let fault = match text {
         "stdout" => return Some(LogOutput::Stdout),
         "stderr" => return Some(LogOutput::Stderr),
@@ -95,6 +100,18 @@ fn sample(spot: &Spot<'_>, report: &mut Report) -> Option<LogSample> {
     section.set("ratio", report, &mut sample.ratio, Spot::fraction);
     section.set("failures", report, &mut sample.failures, Spot::flag);
     Some(sample)
+}
+
+fn syslog(spot: &Spot<'_>, report: &mut Report) -> Option<Syslog> {
+    let section = Section::open(spot, &shape::SYSLOG, report)?;
+    let mut syslog = Syslog::default();
+    section.set("facility", report, &mut syslog.facility, |spot, report| {
+        spot.word(report, Facility::ALL, Facility::name)
+    });
+    section.set("severity", report, &mut syslog.severity, |spot, report| {
+        spot.word(report, Severity::ALL, Severity::name)
+    });
+    Some(syslog)
 }
 
 fn rotate(spot: &Spot<'_>, report: &mut Report) -> Option<LogRotation> {
@@ -162,6 +179,12 @@ fn is_of_use(section: &Section<'_>, log: &AccessLog, report: &mut Report) {
     if let Some(spot) = section.get("rotate").filter(|_| !is_file) {
         let problem = "\"rotate\" has no effect without a file as the output";
         report.warn(&spot.at, Fault::new(problem, "name a file as the output, or take it out"));
+    }
+    let is_syslog = matches!(log.output, LogOutput::Syslog(_));
+    if let Some(spot) = section.get("syslog").filter(|_| !is_syslog) {
+        let problem = "\"syslog\" has no effect without a syslog server as the output";
+        let help = "write an output such as \"syslog+udp://10.0.0.5:514\", or take it out";
+        report.warn(&spot.at, Fault::new(problem, help));
     }
 }
 

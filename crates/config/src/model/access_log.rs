@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::log_filter::LogFilter;
+use super::syslog::{Syslog, SyslogAddress};
 
 /// What is written about each exchange, and where (key `accessLog`).
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct AccessLog {
     pub rotate: Option<LogRotation>,
     /// What is written as `***`.
     pub redact: Redact,
+    /// What a message to a syslog server says of itself.
+    pub syslog: Syslog,
 }
 
 impl AccessLog {
@@ -57,6 +60,7 @@ impl Default for AccessLog {
             sample: LogSample::default(),
             rotate: None,
             redact: Redact::default(),
+            syslog: Syslog::default(),
         }
     }
 }
@@ -99,6 +103,8 @@ pub enum LogOutput {
     Off,
     /// Appended to this file.
     File(PathBuf),
+    /// To a syslog server.
+    Syslog(SyslogAddress),
 }
 
 impl fmt::Display for LogOutput {
@@ -109,6 +115,7 @@ impl fmt::Display for LogOutput {
             Self::Stderr => f.write_str("stderr"),
             Self::Off => f.write_str("off"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Syslog(address) => address.fmt(f),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::bounds;
 use crate::model::access_log as model;
 
-use super::words::{Fraction, LogFormat, Size, or_variable};
+use super::words::{Facility, Fraction, LogFormat, Severity, Size, or_variable};
 
 /// What is written about each exchange, and where.
 #[derive(Serialize, JsonSchema)]
@@ -14,7 +14,8 @@ use super::words::{Fraction, LogFormat, Size, or_variable};
 pub(super) struct AccessLog {
     /// How a line looks.
     format: LogFormat,
-    /// stdout, stderr, off, or a file's path.
+    /// stdout, stderr, off, a file's path, or a syslog server: syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or
+    /// syslog+unix:PATH.
     output: String,
     /// What a line of json or logfmt holds, in this order; requestHeader:NAME and responseHeader:NAME are headers.
     #[schemars(length(min = 1, max = bounds::LOG_FIELDS))]
@@ -31,11 +32,13 @@ pub(super) struct AccessLog {
     rotate: Option<LogRotation>,
     /// What is written as ***.
     redact: Redact,
+    /// What a message to a syslog server says of itself.
+    syslog: Syslog,
 }
 
 impl Default for AccessLog {
     fn default() -> Self {
-        let model::AccessLog { format, output, fields, filter, sample: _, rotate: _, redact: _ } =
+        let model::AccessLog { format, output, fields, filter, sample: _, rotate: _, redact: _, syslog: _ } =
             model::AccessLog::default();
         Self {
             format: LogFormat(format),
@@ -45,6 +48,7 @@ impl Default for AccessLog {
             sample: LogSample::default(),
             rotate: None,
             redact: Redact::default(),
+            syslog: Syslog::default(),
         }
     }
 }
@@ -83,6 +87,16 @@ impl Default for LogRotation {
         let model::LogRotation { max_size, keep } = model::LogRotation::default();
         Self { max_size: Size(max_size), keep }
     }
+}
+
+/// What a message to a syslog server says of itself.
+#[derive(Serialize, JsonSchema, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Syslog {
+    /// Which part of a system speaks.
+    facility: Facility,
+    /// How much it matters.
+    severity: Severity,
 }
 
 /// What is written as ***.

@@ -34,7 +34,7 @@ fn every_section() -> Value {
             "bind": "127.0.0.1:0", "tokens": [{ "token": "0123456789abcdef", "role": "read" }],
             "tls": { "cert": "a.pem", "key": "a.key" }
         },
-        "accessLog": { "sample": {}, "rotate": {}, "redact": {} }, "webhooks": [{ "url": "https://a/" }], "events": { "file": "events.jsonl" }
+        "accessLog": { "sample": {}, "rotate": {}, "redact": {}, "syslog": {} }, "webhooks": [{ "url": "https://a/" }], "events": { "file": "events.jsonl" }
     })
 }
 
@@ -84,6 +84,7 @@ fn place(shape: &Shape) -> &'static str {
         "LogSample" => "/accessLog/sample",
         "LogRotation" => "/accessLog/rotate",
         "Redact" => "/accessLog/redact",
+        "Syslog" => "/accessLog/syslog",
         other => panic!("no place for {other}"),
     }
 }

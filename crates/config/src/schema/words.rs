@@ -299,3 +299,5 @@ words!(Role, crate::model::admin::Role);
 words!(TlsVersion, crate::model::tls::TlsVersion);
 words!(ClientCertificateMode, crate::model::tls::ClientCertificateMode);
 words!(WebhookFormat, crate::model::event::WebhookFormat);
+words!(Facility, crate::model::syslog::Facility);
+words!(Severity, crate::model::syslog::Severity);

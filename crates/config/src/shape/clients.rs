@@ -151,7 +151,7 @@ pub(crate) const HTTP2_LIMITS: Shape = Shape {
 pub(crate) const ACCESS_LOG: Shape = Shape {
     name: "AccessLog",
     what: "the access log",
-    keys: &["format", "output", "fields", "filter", "sample", "rotate", "redact"],
+    keys: &["format", "output", "fields", "filter", "sample", "rotate", "redact", "syslog"],
     later: &[],
     also: &[
         ("file", "output"),
@@ -167,6 +167,14 @@ pub(crate) const ACCESS_LOG: Shape = Shape {
         ("mask", "redact"),
         ("hide", "redact"),
     ],
+};
+
+pub(crate) const SYSLOG: Shape = Shape {
+    name: "Syslog",
+    what: "what syslog messages say of themselves",
+    keys: &["facility", "severity"],
+    later: &[],
+    also: &[("level", "severity"), ("priority", "severity")],
 };
 
 pub(crate) const LOG_SAMPLE: Shape = Shape {

@@ -13,6 +13,9 @@ pub(super) fn write(out: &mut String, log: &AccessLog) -> fmt::Result {
     if let (Some(rotate), LogOutput::File(_)) = (&log.rotate, &log.output) {
         write!(out, ", set aside at {}, {} such files kept", format_size(rotate.max_size), rotate.keep)?;
     }
+    if matches!(log.output, LogOutput::Syslog(_)) {
+        write!(out, " as {}.{}", log.syslog.facility.name(), log.syslog.severity.name())?;
+    }
     writeln!(out)?;
     if log.fields != LogField::usual() {
         let fields: Vec<String> = log.fields.iter().map(ToString::to_string).collect();

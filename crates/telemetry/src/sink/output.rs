@@ -5,11 +5,15 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// A file that somebody else looks after, or one that is set aside when it has grown.
+use super::Syslog;
+
+/// A file that somebody else looks after, one that is set aside when it has grown, or a syslog server.
 #[derive(Debug)]
 pub(crate) enum Output {
     Plain(File),
     Rotated(RotatedFile),
+    /// Has a way of its own ([`super::Writer::send`]).
+    Syslog(Syslog),
 }
 
 impl Output {
@@ -17,7 +21,7 @@ impl Output {
     /// After an error the old file is still in use.
     pub(super) fn make_room(&mut self, bytes: usize) -> io::Result<bool> {
         match self {
-            Self::Plain(_) => Ok(false),
+            Self::Plain(_) | Self::Syslog(_) => Ok(false),
             Self::Rotated(file) => file.make_room(bytes as u64),
         }
     }
@@ -25,6 +29,7 @@ impl Output {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.write(bytes),
+            Self::Syslog(_) => Err(ErrorKind::Unsupported.into()),
             Self::Rotated(RotatedFile { file, size, .. }) => {
                 let count = file.write(bytes)?;
                 *size += count as u64;

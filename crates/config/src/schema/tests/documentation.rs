@@ -13,6 +13,7 @@ use crate::model::listener::ForwardedHeaders;
 use crate::model::pool::{Algorithm, ServerState};
 use crate::model::probe::ProbeKind;
 use crate::model::recovery::RecoveryAction;
+use crate::model::syslog::{Facility, Severity};
 use crate::schema::schema;
 use crate::shape;
 
@@ -115,6 +116,7 @@ fn documents_every_word() {
     let words = words.chain(ServerState::ALL.map(ServerState::name)).chain(Role::ALL.map(Role::name));
     let words = words.chain(WebhookFormat::ALL.map(WebhookFormat::name)).chain(RecoveryAction::NAMES);
     let words = words.chain(EVENT_NAMES).chain(KnownField::ALL.map(KnownField::name));
+    let words = words.chain(Facility::ALL.map(Facility::name)).chain(Severity::ALL.map(Severity::name));
     let words = words.chain(Redact::QUERY).chain(Redact::HEADERS);
     let variables =
         ["PORT", "WORKER_COUNT", "HEALTH_CHECK_INTERVAL", "REDIS_URL", "LOADWEAVER_CONFIG", "LOADWEAVER_LOG"];

@@ -166,6 +166,14 @@ impl Recoveries {
         care.pools.iter().map(|(name, (ward, _))| view::of(name, ward, &clock, |id| seen(name, id))).collect()
     }
 
+    /// What is done to bring a server back, in a sentence; none where nothing is.
+    pub(crate) fn outlook(&self, pool: &str, server: &str) -> Option<String> {
+        let care = self.lock();
+        let (ward, _) = care.pools.get(pool)?;
+        let clock = |time: Duration| self.shared.started.1 + time;
+        view::outlook(ward.cases.get(server)?, ward.held.as_ref(), &clock)
+    }
+
     /// Runs for ever. May be started anew: it looks at everything first.
     pub(crate) async fn run(self) -> Infallible {
         let mut events = self.shared.bus.subscribe();

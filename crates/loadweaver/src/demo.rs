@@ -113,7 +113,7 @@ fn guide(addresses: &Addresses, control: SocketAddr, origins: &Origins) -> Strin
     );
     if let Some(admin) = &addresses.admin {
         // Writing into a String does not fail.
-        let _ = writeln!(text, "  status    http://{admin}/status");
+        let _ = writeln!(text, "  dashboard http://{admin}/\n  status    http://{admin}/status");
     }
     for (name, address) in origins.addresses() {
         let _ = writeln!(text, "  origin    http://{address}/  ({name})");

@@ -126,6 +126,41 @@ fn a_child_is_started_and_ended_by_a_change_of_the_file() {
     assert_eq!(recoveries(&balancer), [""; 0]);
 }
 
+/// Waits until the explanation of the server ends with these words.
+#[track_caller]
+fn explains(balancer: &Balancer, server: SocketAddr, words: &str) {
+    eventually(words, || {
+        let health = balancer.operator().data(&format!("/api/servers/{server}/health"));
+        let explanation = &health["explanation"];
+        let change = explanation["wouldChange"].as_array().unwrap().last().map(ToString::to_string);
+        change.is_some_and(|change| change.contains(words))
+            && explanation["summary"].as_str().unwrap().contains(words)
+    });
+}
+
+#[test]
+fn the_explanation_of_a_server_says_what_is_done_to_bring_it_back() {
+    let folder = Scratch::new();
+    let go = folder.path().join("go");
+    // It waits for a file; then it has acted, in vain.
+    let wait = format!("until test -e {}; do sleep 0.01; done", go.display());
+    let command =
+        json!({ "action": "command", "command": ["/bin/sh", "-c", wait], "after": "1ms", "within": "1m" });
+    let server = free_address();
+    let balancer = Balancer::start(BINARY, &config(server, &command));
+    explains(&balancer, server, "recovery by command: attempt 1 is under way");
+    std::fs::write(&go, "").unwrap();
+    explains(&balancer, server, "recovery by command: attempt 1 has acted, and the server has until ");
+
+    let futile = json!({ "action": "command", "command": ["/bin/false"], "after": "1ms", "attempts": 2, "backoff": "10m" });
+    let balancer = Balancer::start(BINARY, &config(server, &futile));
+    explains(&balancer, server, "recovery by command: attempt 2 is due at ");
+
+    let short = json!({ "action": "command", "command": ["/bin/false"], "after": "1ms", "attempts": 1 });
+    let balancer = Balancer::start(BINARY, &config(server, &short));
+    explains(&balancer, server, "recovery by command has given up after 1 in a row; POST /api/servers/");
+}
+
 #[test]
 fn a_command_restarts_a_server_that_somebody_else_runs() {
     let server = free_address();

@@ -197,7 +197,14 @@ pub(super) async fn health(State(api): State<Api>, Name(id): Name, query: Query)
     query.only(&["pool"])?;
     let snapshot = api.current.load();
     let (pool, place) = locate(&snapshot, &id, &query)?;
-    ServerHealth::of(&api.watched, pool, place).map(succeeded).ok_or_else(|| gone(&id))
+    let mut health = ServerHealth::of(&api.watched, pool, place).ok_or_else(|| gone(&id))?;
+    // Before all listeners are open nobody is brought back.
+    if let Some(outlook) =
+        api.followers().ok().and_then(|they| they.recoveries.outlook(&pool.config.name, &id))
+    {
+        health.explanation.add_change(outlook);
+    }
+    Ok(succeeded(health))
 }
 
 fn locate<'s>(snapshot: &'s Snapshot, id: &str, query: &Query) -> Result<(&'s PoolState, usize), Denied> {

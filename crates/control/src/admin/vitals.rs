@@ -26,7 +26,7 @@ pub(super) struct ServerHealth {
     /// Since when (RFC 3339).
     since: String,
     /// Why it stands as it does, and what would change that.
-    explanation: ServerExplanation,
+    pub(super) explanation: ServerExplanation,
     /// Whether it may have new traffic.
     eligible: bool,
     /// What the operator wants: `active`, `drain`, `maintenance`.

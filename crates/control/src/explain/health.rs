@@ -52,6 +52,14 @@ pub(crate) struct ServerExplanation {
     pub(crate) next_probe_at: Option<String>,
 }
 
+impl ServerExplanation {
+    /// Something else that would change how it stands.
+    pub(crate) fn add_change(&mut self, change: String) {
+        self.summary = format!("{}; {change}", self.summary);
+        self.would_change.push(change);
+    }
+}
+
 /// What is known of a server's health at one moment.
 #[derive(Debug)]
 pub(crate) struct Facts {

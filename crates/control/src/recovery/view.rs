@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::case::{Attempt, Case, Outcome, Phase, Stage, Totals};
 use super::process::Seen;
-use super::ward::Ward;
+use super::ward::{Hold, Ward};
 
 /// A pool with a recovery.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -150,6 +150,35 @@ fn server(
             started_at: seen.started.map(rfc3339),
             starts: seen.starts,
         }),
+    })
+}
+
+/// What is done to bring a server back, in a sentence; none where nothing is.
+pub(super) fn outlook(
+    case: &Case,
+    held: Option<&Hold>,
+    clock: &impl Fn(Duration) -> SystemTime,
+) -> Option<String> {
+    let stamp = |time: Duration| rfc3339(clock(time));
+    let (action, made) = (case.rules.as_ref()?.action.name(), case.made);
+    Some(match (&case.phase, held.filter(|_| !case.gone)) {
+        (Phase::Idle, _) => return None,
+        (Phase::Waiting { .. }, Some(why)) => {
+            format!("recovery by {action} is held since {}: {}", stamp(why.since), why.reason)
+        }
+        (Phase::Waiting { until }, None) => {
+            format!("recovery by {action}: attempt {} is due at {}", made + 1, stamp(*until))
+        }
+        (Phase::GivenUp, _) => format!(
+            "recovery by {action} has given up after {made} in a row; POST /api/servers/{{serverId}}/recover makes another attempt"
+        ),
+        (Phase::UnderWay(under_way), _) => match under_way.stage {
+            Stage::Acting => format!("recovery by {action}: attempt {made} is under way"),
+            Stage::Watching { until, .. } => format!(
+                "recovery by {action}: attempt {made} has acted, and the server has until {} to be well",
+                stamp(until)
+            ),
+        },
     })
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use loadweaver_testkit::config::{merge, one_pool};
+use loadweaver_testkit::gzip;
 use loadweaver_testkit::origin::reply;
 use loadweaver_testkit::{Balancer, Operator, Origin, eventually};
 use serde_json::{Value, json};
@@ -248,4 +249,25 @@ fn webhooks_and_recoveries_are_seen_and_set_going() {
     config["pools"]["app"]["recovery"] = json!({"action": "command", "command": ["/bin/true"]});
     let refused = operator.must(403, "PUT", "/api/config", &config);
     assert_eq!(refused["error"]["code"], "runs_on_host", "{refused}");
+}
+
+#[test]
+fn long_answers_are_packed_for_whoever_takes_that_and_short_ones_for_nobody() {
+    let many: Vec<Value> = (1..200).map(|port| json!({"host": "127.0.0.1", "port": 3000 + port})).collect();
+    let balancer = balancer(&json!({"pools": {"app": {"servers": many, "healthCheck": {"type": "off"}}}}));
+    let operator = balancer.operator();
+    let long = "/api/servers";
+    let packed = operator.ask("GET", long, "Accept-Encoding: br, gzip\r\n", "");
+    assert_eq!(packed.status, 200);
+    assert_eq!(packed.fields.get("content-encoding"), Some("gzip"));
+    assert_eq!(packed.fields.get("vary"), Some("accept-encoding"));
+    assert!(packed.body.len() < 20_000, "{}", packed.body.len());
+    let unpacked: Value = serde_json::from_str(&gzip::unpacked(&packed.body)).unwrap();
+    assert_eq!(unpacked["data"].as_array().unwrap().len(), 199);
+    for (path, lines) in
+        [(long, ""), (long, "Accept-Encoding: gzip;q=0\r\n"), ("/livez", "Accept-Encoding: gzip\r\n")]
+    {
+        let plain = operator.ask("GET", path, lines, "");
+        assert_eq!((plain.status, plain.fields.get("content-encoding")), (200, None), "{path} {lines}");
+    }
 }

@@ -26,6 +26,8 @@ pub mod config;
 pub mod eventually;
 /// A balancer in front of one origin, for requests that must be refused.
 pub mod front;
+/// What was packed, unpacked by somebody else's program.
+pub mod gzip;
 /// Clients and origins that speak HTTP/2.
 pub mod http2;
 /// Many clients at once, each outcome counted.

@@ -22,7 +22,7 @@ use rust_embed::RustEmbed;
 
 use super::answer::{Answer, Denied, Failure};
 use super::asked::{Name, Query};
-use super::exposition::takes_gzip;
+use super::pack::takes_gzip;
 
 /// Where the parts of the page are.
 pub(super) const ASSETS: &str = "/assets/";

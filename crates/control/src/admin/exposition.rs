@@ -3,19 +3,16 @@
 //! The page is made when it is asked for and on a thread of its own, of counters that the request path adds to without
 //! waiting for anybody. Labels are names of the configuration, and the one family that multiplies them has a limit.
 
-use std::io::Write;
-
 use axum::extract::State;
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use super::Api;
 use super::answer::{Answer, Denied};
 use super::asked::Query;
 use super::openapi::LookDenials;
+use super::pack::{packed, quality, takes_gzip};
 use page::{Format, Page};
 
 mod healing;
@@ -75,42 +72,9 @@ fn response(body: Vec<u8>, format: Format, packed: bool) -> Response {
     response
 }
 
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    quality(headers, ACCEPT_ENCODING, &["gzip"]) > 0
-}
-
-/// Fast rather than small: the page is mostly repetition, and somebody waits for it.
-fn packed(text: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text)?;
-    encoder.finish()
-}
-
 /// OpenMetrics for whoever asks for it before plain text; plain text for everybody else.
 fn format(headers: &HeaderMap) -> Format {
     let open = quality(headers, ACCEPT, &["application/openmetrics-text"]);
     let plain = quality(headers, ACCEPT, &["text/plain", "text/*", "*/*"]);
     if open > 0 && open >= plain { Format::OpenMetrics } else { Format::Prometheus }
-}
-
-/// How much the client wants one of these, in thousandths (RFC 9110 section 12.4.2); 0 is not at all, as is not to be
-/// named.
-fn quality(headers: &HeaderMap, name: HeaderName, wanted: &[&str]) -> u16 {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    let items = lines.flat_map(|line| line.split(','));
-    let of = items.filter_map(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let named =
-            parts.next().is_some_and(|word| wanted.iter().any(|want| word.eq_ignore_ascii_case(want)));
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-        named.then(|| weight.map_or(1000, thousandths))
-    });
-    of.max().unwrap_or(0)
-}
-
-fn thousandths(weight: &str) -> u16 {
-    let weight: f32 = weight.trim().parse().unwrap_or(0.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
-    let thousandths = (weight.clamp(0.0, 1.0) * 1000.0) as u16;
-    thousandths
 }

@@ -11,6 +11,7 @@ pub mod strict;
 pub mod strict_hpack;
 
 pub mod chunked_body;
+pub mod collector_answer;
 pub mod config;
 pub mod config_rewrite;
 pub mod hpack;
@@ -19,6 +20,7 @@ pub mod http2_server;
 pub mod preface;
 pub mod request_head;
 pub mod response_head;
+pub mod traceparent;
 
 #[cfg(test)]
 mod tests {
@@ -27,7 +29,7 @@ mod tests {
     /// A target and the property that it is about.
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 9] = [
+    const TARGETS: [Target; 11] = [
         ("request_head", crate::request_head::holds),
         ("response_head", crate::response_head::holds),
         ("chunked_body", crate::chunked_body::holds),
@@ -37,6 +39,8 @@ mod tests {
         ("http2_client", crate::http2_client::holds),
         ("http2_server", crate::http2_server::holds),
         ("preface", crate::preface::holds),
+        ("traceparent", crate::traceparent::holds),
+        ("collector_answer", crate::collector_answer::holds),
     ];
 
     #[test]

@@ -85,6 +85,12 @@ pub(crate) const CALL_BODY: usize = 64 * 1024;
 pub(crate) const URL: usize = 2_048;
 /// Most webhooks: each has a queue and a history of its own.
 pub(crate) const WEBHOOKS: usize = 64;
+/// Spans of one request to a collector: with the largest that there are it is 24 MiB.
+pub(crate) const SPAN_BATCH: RangeInclusive<u64> = 1..=4_096;
+/// Spans that may wait for a collector: some 128 MiB of usual ones, 256 MiB of any.
+pub(crate) const SPAN_QUEUE: RangeInclusive<u64> = 1..=262_144;
+/// Longest name of a service, in bytes.
+pub(crate) const SERVICE_NAME: usize = 255;
 /// Most tokens: each request is held against every one of them.
 pub(crate) const TOKENS: usize = 64;
 /// Shortest token, in characters: 16 random letters and digits cannot be guessed.

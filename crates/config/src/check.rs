@@ -15,6 +15,7 @@ mod route;
 mod server;
 mod shadow;
 mod tls;
+mod tracing;
 mod webhook;
 
 pub(crate) use cross::is_circle;
@@ -46,6 +47,7 @@ pub(crate) fn check(document: &Node, env: Env<'_>, report: &mut Report) -> Optio
         access_log: AccessLog::default(),
         webhooks: Vec::new(),
         events: None,
+        tracing: None,
     };
     let mut schema = "";
     file.set("$schema", report, &mut schema, |spot, report| spot.text(report, "the address of a schema"));
@@ -68,6 +70,7 @@ pub(crate) fn check(document: &Node, env: Env<'_>, report: &mut Report) -> Optio
     file.set("accessLog", report, &mut config.access_log, access_log::access_log);
     file.set("webhooks", report, &mut config.webhooks, webhook::webhooks);
     file.set("events", report, &mut config.events, webhook::event_log);
+    file.set("tracing", report, &mut config.tracing, tracing::tracing);
     overrides::apply(&mut config, env, report);
     cross::check(&file, &mut config, env, report);
     Some(config)

@@ -111,6 +111,7 @@ pub use model::tls::{
     CertificateFiles, ClientCertificateMode, ClientCertificates, Hsts, ListenerTls, PoolTls, RedirectHttps,
     TlsVersion,
 };
+pub use model::tracing::{Sampling, Tracing, TracingProtocol};
 pub use quantity::{format_duration, format_size};
 pub use raw::document;
 pub use reading::{Reading, ServerEdit};

@@ -17,6 +17,7 @@ pub(crate) mod secret;
 pub(crate) mod servers;
 pub(crate) mod syslog;
 pub(crate) mod tls;
+pub(crate) mod tracing;
 
 use access_log::AccessLog;
 use admin::Admin;
@@ -25,6 +26,7 @@ use event::{EventLog, Webhook};
 use listener::{ClientTimeouts, ForwardedHeaders, Limits, Listener};
 use pool::Pool;
 use route::Route;
+use tracing::Tracing;
 
 /// Everything that one `config.json` says.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,4 +58,6 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// The file that events are appended to; none keeps them in memory alone.
     pub events: Option<EventLog>,
+    /// Where spans go; none makes none.
+    pub tracing: Option<Tracing>,
 }

@@ -7,7 +7,7 @@ pub(crate) use clients::{
     ACCESS_LOG, CERTIFICATE, CLIENT_CERTIFICATES, CLIENT_TIMEOUTS, HSTS, HTTP2_LIMITS, LIMITS, LISTENER,
     LISTENER_TLS, LOG_ROTATION, LOG_SAMPLE, PROXY_PROTOCOL, REDACT, REDIRECT_HTTPS, SYSLOG,
 };
-pub(crate) use operators::{ADMIN, ADMIN_TLS, EVENT_LOG, TOKEN, WEBHOOK};
+pub(crate) use operators::{ADMIN, ADMIN_TLS, EVENT_LOG, SAMPLING, TOKEN, TRACING, WEBHOOK};
 pub(crate) use pools::{
     CONNECTION_POOL, EXPECT_BODY, FALLBACK, FLAP_DAMPING, HEALTH_CHECK, PASSIVE_HEALTH, POOL, POOL_TIMEOUTS,
     POOL_TLS, RECOVERY, RETRY, SERVER,
@@ -51,6 +51,7 @@ pub(crate) const FILE: Shape = Shape {
         "accessLog",
         "webhooks",
         "events",
+        "tracing",
     ],
     later: &[],
     also: &[
@@ -71,6 +72,9 @@ pub(crate) const FILE: Shape = Shape {
         ("hooks", "webhooks"),
         ("notifications", "webhooks"),
         ("eventLog", "events"),
+        ("otel", "tracing"),
+        ("opentelemetry", "tracing"),
+        ("traces", "tracing"),
     ],
 };
 
@@ -104,7 +108,7 @@ pub(crate) const MATCH: Shape = Shape {
 };
 
 /// Every shape, the file itself first.
-pub(crate) const ALL: [&Shape; 35] = [
+pub(crate) const ALL: [&Shape; 37] = [
     &FILE,
     &LISTENER,
     &PROXY_PROTOCOL,
@@ -140,4 +144,6 @@ pub(crate) const ALL: [&Shape; 35] = [
     &SYSLOG,
     &WEBHOOK,
     &EVENT_LOG,
+    &TRACING,
+    &SAMPLING,
 ];

@@ -154,7 +154,10 @@ fn every_key() -> Value {
             "syslog": { "facility": "user", "severity": "debug" } },
         "webhooks": [{ "name": "x", "url": "https://a/", "events": ["server_up"], "secret": "x", "format": "slack",
             "timeout": "1s", "attempts": 1, "headers": { "x": "1" }, "caFile": "ca.pem" }],
-        "events": { "file": "x", "maxSize": "1MiB", "keep": 1 }
+        "events": { "file": "x", "maxSize": "1MiB", "keep": 1 },
+        "tracing": { "endpoint": "https://a", "protocol": "grpc", "headers": { "x": "1" }, "caFile": "ca.pem",
+            "sampling": { "ratio": 0.5, "parent": true, "failures": true }, "serviceName": "x", "timeout": "1s",
+            "interval": "1s", "batch": 1, "queue": 1 }
     })
 }
 

@@ -11,6 +11,7 @@ use loadweaver_config::{
 };
 use loadweaver_proxy::Snapshot;
 use loadweaver_telemetry::event::EventBus;
+use loadweaver_telemetry::span::SpanQueue;
 
 pub(crate) mod secure;
 
@@ -79,6 +80,7 @@ pub(crate) fn watched(pool: Pool) -> Watched {
         access_log: AccessLog::default(),
         webhooks: Vec::new(),
         events: None,
+        tracing: None,
     };
     let started = (Instant::now(), SystemTime::now());
     let bus = EventBus::new(1024);
@@ -87,6 +89,7 @@ pub(crate) fn watched(pool: Pool) -> Watched {
         source: Source { path: None, text: "{}".into(), environment: Arc::new(|_| None) },
         bus,
         access_log: None,
+        spans: SpanQueue::default(),
         started,
         readiness: Readiness::default(),
     }

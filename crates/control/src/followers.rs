@@ -1,4 +1,4 @@
-//! What follows the configuration beside the proxy: webhooks, recoveries, the file of events.
+//! What follows the configuration beside the proxy: webhooks, recoveries, the file of events, the collector of spans.
 //!
 //! What can fail of following is done first and changes nothing ([`Followers::prepare`]); the rest cannot fail.
 
@@ -10,12 +10,14 @@ use loadweaver_telemetry::event::{EventBus, EventFile};
 
 use crate::admin::tls::{Identity, Loaded};
 use crate::recovery::Recoveries;
+use crate::spans::{self, Spans};
 use crate::webhooks::{self, Webhooks};
 
 /// Cheap to clone; all clones are the same.
 #[derive(Clone)]
 pub(crate) struct Followers {
     pub(crate) webhooks: Webhooks,
+    pub(crate) spans: Spans,
     pub(crate) recoveries: Recoveries,
     pub(crate) admin: Identity,
     pub(crate) bus: EventBus,
@@ -39,6 +41,7 @@ impl std::fmt::Debug for Followers {
 /// A configuration that can be followed.
 pub(crate) struct Prepared {
     webhooks: webhooks::Prepared,
+    spans: spans::Prepared,
     admin: Option<Arc<Loaded>>,
     events: NextFile,
 }
@@ -55,10 +58,12 @@ impl Followers {
         let admin = self.admin.prepare(tls, files);
         let webhooks = self.webhooks.prepare(&config.webhooks);
         let webhooks = webhooks.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let (webhooks, admin) = match (webhooks, admin) {
-            (Ok(webhooks), Ok(admin)) => (webhooks, admin),
-            (webhooks, admin) => {
-                return Err(webhooks.err().into_iter().flatten().chain(admin.err()).collect());
+        let spans = self.spans.prepare(config.tracing.as_ref());
+        let (webhooks, spans, admin) = match (webhooks, spans, admin) {
+            (Ok(webhooks), Ok(spans), Ok(admin)) => (webhooks, spans, admin),
+            (webhooks, spans, admin) => {
+                let reasons = webhooks.err().into_iter().flatten();
+                return Err(reasons.chain(spans.err()).chain(admin.err()).collect());
             }
         };
         let open = self.bus.file();
@@ -69,7 +74,7 @@ impl Followers {
                 NextFile::Other(Some(EventFile::open(settings).map_err(|error| vec![error.to_string()])?))
             }
         };
-        Ok(Prepared { webhooks, admin, events })
+        Ok(Prepared { webhooks, spans, admin, events })
     }
 
     /// Whether [`Followers::prepare`] would succeed, as far as that can be told without making a file.
@@ -92,6 +97,7 @@ impl Followers {
     pub(crate) fn apply(&self, prepared: Prepared, snapshot: &Snapshot) {
         self.renew(&prepared);
         self.webhooks.apply(&prepared.webhooks);
+        self.spans.apply(prepared.spans);
         self.recoveries.apply(snapshot);
         if let NextFile::Other(file) = prepared.events {
             self.bus.write_to(file);
@@ -101,7 +107,8 @@ impl Followers {
     /// The end of the process: children are stopped, what waits to be told is told where that goes quickly.
     pub(crate) async fn end(&self) {
         self.recoveries.stop().await;
-        self.webhooks.close().await;
+        // Neither waits for the other: whoever ends a process counts the seconds.
+        tokio::join!(self.webhooks.close(), self.spans.close());
         if let Some(file) = self.bus.file() {
             file.close();
         }

@@ -30,6 +30,8 @@ mod followers;
 mod history;
 /// Randomness for schedules.
 mod jitter;
+/// The way to operators' own systems.
+mod outbound;
 /// Who computes first where all want to.
 mod precedence;
 /// Servers asked whether they are well.
@@ -44,6 +46,8 @@ mod recovery;
 mod reload;
 /// Names become addresses.
 mod resolver;
+/// Spans go to a collector.
+mod spans;
 /// Starts long-lived tasks and keeps them alive.
 mod supervisor;
 /// Whom programs and endpoints are told of.

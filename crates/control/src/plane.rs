@@ -12,6 +12,7 @@ use loadweaver_proxy::{Proxy, Snapshot};
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::event::EventBus;
 use loadweaver_telemetry::log;
+use loadweaver_telemetry::span::SpanQueue;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, oneshot};
@@ -27,6 +28,7 @@ use crate::rates::Rates;
 use crate::readiness::Readiness;
 use crate::recovery::{Recoveries, guard};
 use crate::resolver::{self, Resolver};
+use crate::spans::Spans;
 use crate::supervisor::Supervisor;
 use crate::upkeep::{self, Halvings};
 use crate::webhooks::Webhooks;
@@ -43,6 +45,8 @@ pub struct Watched {
     pub bus: EventBus,
     /// For its counters; none when the log is off.
     pub access_log: Option<AccessLog>,
+    /// Spans on their way from the workers.
+    pub spans: SpanQueue,
     /// The moment that the snapshot's times count from, on both clocks.
     pub started: (Instant, SystemTime),
     /// Set by whoever starts and ends the process.
@@ -179,10 +183,11 @@ impl Life {
     }
 
     fn followers(&self, supervisor: &Supervisor) -> Followers {
-        let Watched { bus, started, .. } = &self.watched;
+        let Watched { bus, spans, started, .. } = &self.watched;
         let guard = Some(guard::ourselves());
         Followers {
             webhooks: Webhooks::start(bus.clone(), supervisor),
+            spans: Spans::start(spans.clone(), bus.node(), supervisor),
             recoveries: Recoveries::new(bus.clone(), *started, guard),
             admin: Identity::default(),
             bus: bus.clone(),

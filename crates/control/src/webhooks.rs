@@ -17,7 +17,7 @@ use reqwest::Client;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::file;
+use crate::outbound::{self, Speaks, Trust};
 use crate::supervisor::Supervisor;
 
 /// What becomes of a message, and how long a target is left alone.
@@ -45,7 +45,7 @@ pub(crate) use desk::WebhookView;
 use circuit::Pauses;
 use desk::Desk;
 use message::Ids;
-use post::{Settings, Trust};
+use post::Settings;
 
 /// How long the end of the process waits for messages that can be delivered at once.
 pub(crate) const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
@@ -205,21 +205,18 @@ impl Shared {
     }
 
     fn client(&self, webhook: &Webhook) -> Result<Client, String> {
-        if let Some(path) = &webhook.ca_file {
-            let wrong = |error: String| format!("its caFile {} cannot be used: {error}", path.display());
-            let pem = file::read_regular(path, file::MAX_CERTIFICATES_BYTES)
-                .map_err(|error| wrong(error.to_string()))?;
-            return post::client(Trust::Only(pem)).map_err(wrong);
-        }
-        if webhook.url.starts_with("http:") {
-            return post::client(Trust::Nobody);
-        }
-        if let Some(client) = self.of_system.get() {
+        let trust = outbound::trust(&webhook.url, webhook.ca_file.as_deref())?;
+        if matches!(trust, Trust::System)
+            && let Some(client) = self.of_system.get()
+        {
             return Ok(client.clone());
         }
-        let client = post::client(Trust::System)
-            .map_err(|error| format!("the system's certificates cannot be used: {error}"))?;
-        Ok(self.of_system.get_or_init(|| client).clone())
+        let of_system = matches!(trust, Trust::System);
+        let client = outbound::client(trust, Speaks::Http1).map_err(|error| match &webhook.ca_file {
+            Some(path) => format!("its caFile {} cannot be used: {error}", path.display()),
+            None => format!("the system's certificates cannot be used: {error}"),
+        })?;
+        Ok(if of_system { self.of_system.get_or_init(|| client).clone() } else { client })
     }
 
     /// Hands out every event that was not handed out yet.

@@ -18,7 +18,7 @@ Environment:
   LOADWEAVER_CONFIG      the file that `run` and `explain` read when --config is not given
   LOADWEAVER_LOG         what is logged: info (default), debug, or by category, as in info,health=debug;
                          categories: health, config, listen, upstream, recovery, webhooks, admin, resolve,
-                         process, access_log, events
+                         process, access_log, spans, events
   PORT                   replaces the first listener's port
   WORKER_COUNT           replaces workers
   HEALTH_CHECK_INTERVAL  replaces the interval of all probes, in milliseconds

@@ -14,6 +14,7 @@ use loadweaver_proxy::{Options, Proxy, Snapshot};
 use loadweaver_telemetry::access_log::AccessLog;
 use loadweaver_telemetry::event::{Event, EventBus};
 use loadweaver_telemetry::log::{self, ProgramLog};
+use loadweaver_telemetry::span::SpanQueue;
 use tokio::time::{interval, sleep_until};
 
 use crate::config_file::Loaded;
@@ -124,6 +125,7 @@ impl Running {
         let started = (Instant::now(), SystemTime::now());
         let bus = EventBus::new(EVENTS);
         let access_log = AccessLog::open(&config.access_log).map_err(|error| error.to_string())?;
+        let spans = SpanQueue::default();
         let summary = contents(&config);
         let snapshot = Snapshot::build(1, config, &bus, started.0);
         let snapshot = snapshot.map_err(|issues| format!("the configuration is refused\n{issues}"))?;
@@ -133,11 +135,12 @@ impl Running {
             source,
             bus: bus.clone(),
             access_log: access_log.clone(),
+            spans: spans.clone(),
             started,
             readiness: readiness.clone(),
         })
         .map_err(|error| error.to_string())?;
-        let options = Options { access_log: access_log.clone(), bus: bus.clone() };
+        let options = Options { access_log: access_log.clone(), spans, bus: bus.clone() };
         let proxy = Arc::new(Proxy::start(snapshot, options).map_err(|error| error.to_string())?);
         plane.show(Arc::clone(&proxy));
         bus.emit(Event::ConfigApplied { version: 1, origin: "start".to_owned(), summary });

@@ -55,6 +55,7 @@ fn everything(origin: &Origin) -> (Balancer, Scratch) {
         } },
         "webhooks": [{ "name": "ops", "url": "http://127.0.0.1:9/", "secret": "correct horse battery staple", "events": ["shutdown_finished"] }],
         "accessLog": { "output": "stdout" },
+        "tracing": { "endpoint": "http://127.0.0.1:9", "sampling": { "ratio": 0 } },
     });
     let balancer = start(&[origin], &patch);
     let operator = balancer.operator();

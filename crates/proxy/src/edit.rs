@@ -8,6 +8,7 @@ use loadweaver_http1::encode::field;
 use loadweaver_http1::{Framing, Headers, Method, Name};
 
 use crate::exchange::Exchange;
+use crate::trace;
 use crate::websocket;
 use crate::worker::HeadPair;
 
@@ -93,6 +94,7 @@ pub(crate) fn request(x: &mut Exchange<'_>) {
         Framing::None | Framing::UntilClose => {}
     }
     request_id(x);
+    trace::announce(x);
     forwarded(x);
     proof(x);
     if let Some(pseudonym) = &x.snapshot.config.via {

@@ -20,6 +20,7 @@ use crate::record::{self, Story};
 use crate::respond;
 use crate::snapshot::{Manners, Snapshot};
 use crate::tls::Greeting;
+use crate::trace;
 use crate::websocket;
 use crate::worker::{HeadPair, Worker};
 
@@ -111,6 +112,7 @@ impl<'c> Exchange<'c> {
 /// Takes a request whose head was read at `now` to its end.
 pub(crate) async fn run(x: &mut Exchange<'_>, now: Nanos) -> Next {
     edit::believe(x);
+    trace::begin(x);
     if let Some(to) = elsewhere(x) {
         let next = respond::redirect(x, to).await;
         record::finish(x);

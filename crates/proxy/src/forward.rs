@@ -13,6 +13,7 @@ use crate::engine::http1::Next;
 use crate::exchange::Exchange;
 use crate::grpc;
 use crate::pool::{Permit, PoolState};
+use crate::trace;
 
 mod answer;
 mod attempt;
@@ -85,6 +86,7 @@ impl Effort {
 
     async fn run(&mut self, x: &mut Exchange<'_>, now: Nanos) -> Result<Next, Failure> {
         let answer = self.answer(x, now).await?;
+        trace::answered(x);
         relay::relay(x, self, answer).await
     }
 
@@ -96,6 +98,7 @@ impl Effort {
             if !fresh {
                 x.story.attempts += 1;
                 permit.server.counters.requests.increment();
+                trace::attempt(x, &permit.server, now);
             }
             let why = match attempt::run(x, self, permit, now, fresh).await {
                 Ok(mut answer) => match self.better(x, &answer) {

@@ -26,6 +26,7 @@ mod forward;
 mod grpc;
 mod record;
 mod respond;
+mod trace;
 mod upstream;
 mod websocket;
 

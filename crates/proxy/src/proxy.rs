@@ -14,6 +14,7 @@ use loadweaver_telemetry::counters::ProxyCounters;
 use loadweaver_telemetry::event::{Event, EventBus};
 use loadweaver_telemetry::recent::Recent;
 use loadweaver_telemetry::series::Book;
+use loadweaver_telemetry::span::SpanQueue;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -32,6 +33,8 @@ mod plan;
 pub struct Options {
     /// Where records go; none when the access log is off.
     pub access_log: Option<AccessLog>,
+    /// Where spans go, while the configuration has any made.
+    pub spans: SpanQueue,
     /// Where events go.
     pub bus: EventBus,
 }
@@ -118,6 +121,7 @@ impl Proxy {
             kept: (0..workers).map(|_| Mutex::default()).collect(),
             bus: options.bus,
             access_log: options.access_log,
+            spans: options.spans,
             cut: AtomicU64::new(0),
             inboxes: (0..workers).map(|_| Inbox::default()).collect(),
         });

@@ -14,6 +14,7 @@ use crate::deadline::Nanos;
 use crate::exchange::Exchange;
 use crate::pool::PoolState;
 use crate::server::ServerState;
+use crate::trace::{self, Trace};
 
 /// What has become of an exchange so far.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ pub(crate) struct Story {
     /// The protocols that the client asks to upgrade to.
     pub(crate) asked_upgrade: Option<Vec<u8>>,
     pub(crate) upgraded: bool,
+    /// What it is part of, where spans are made.
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 impl Story {
@@ -65,6 +68,9 @@ impl Story {
     /// Takes down how an attempt ended that did not bring the answer.
     #[cold]
     pub(crate) fn lose(&mut self, server: &ServerState, now: Nanos, end: End) {
+        if let Some(trace) = &mut self.trace {
+            trace.attempt_over(now, end);
+        }
         self.lost.push(Lost {
             server: server.config.id.clone(),
             began: self.last_attempt.saturating_sub(self.started),
@@ -96,6 +102,7 @@ pub(crate) fn finish(x: &mut Exchange<'_>) {
     }
     let total = x.worker.deadlines.now().saturating_sub(story.started);
     let way = x.worker.tally.count(x, Duration::from_nanos(total));
+    trace::finish(x, total);
     note(x, total, way);
     if let Some(log) = &x.worker.log {
         write(x, Duration::from_nanos(total), &mut log.borrow_mut());
@@ -145,7 +152,7 @@ fn put_down(
     x.worker.notebook.borrow_mut().write(Note { numbers, way, id, method, host, target, lost });
 }
 
-fn version_of(request: &RequestHead) -> HttpVersion {
+pub(crate) fn version_of(request: &RequestHead) -> HttpVersion {
     match request.version() {
         Version::Http10 => HttpVersion::Http10,
         Version::Http11 => HttpVersion::Http11,

@@ -15,6 +15,7 @@ use crate::pool::{Before, Origins, PoolState};
 use crate::server::Leavers;
 use crate::server::ServerState;
 use crate::tls::{Front, Security};
+use crate::trace::Rules;
 
 /// Everything that an exchange needs to know about the configuration. An exchange takes one snapshot and keeps it
 /// to its end, so it never sees half of a change.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     /// Whose each bound address is: its number and the listener's index, in the order of numbers. Set when the
     /// snapshot is put in force. Names would not do: two listeners may change theirs with each other.
     owners: OnceLock<Vec<(u64, usize)>>,
+    /// Which exchanges spans are made of; none where none are.
+    pub(crate) tracing: Option<Rules>,
     /// There are pools whose servers are told whom connections are from.
     pub(crate) announces: bool,
     /// The first route takes everything, so that no request has to be looked at.
@@ -177,6 +180,7 @@ impl Snapshot {
         let manners = if any { manners.collect() } else { Vec::new() };
         let announces = config.pools.iter().any(|pool| pool.send_proxy_protocol != SendProxyProtocol::Off);
         Arc::new(Self {
+            tracing: Rules::of(&config),
             announces,
             security,
             manners,

@@ -10,6 +10,7 @@ use std::time::Instant;
 use loadweaver_config::{Bind, Config};
 use loadweaver_proxy::{Options, Proxy, Snapshot, StartError};
 use loadweaver_telemetry::event::EventBus;
+use loadweaver_telemetry::span::SpanQueue;
 
 /// A proxy with two workers, and what is in force.
 struct Running(Proxy);
@@ -18,7 +19,7 @@ impl Running {
     fn start(listeners: &[(&str, &str)]) -> Self {
         let bus = EventBus::new(16);
         let snapshot = Snapshot::build(1, config(listeners), &bus, Instant::now()).unwrap();
-        Self(Proxy::start(snapshot, Options { access_log: None, bus }).unwrap())
+        Self(Proxy::start(snapshot, Options { access_log: None, spans: SpanQueue::default(), bus }).unwrap())
     }
 
     fn change(&self, listeners: &[(&str, &str)]) -> Result<(), StartError> {

@@ -23,6 +23,8 @@ pub mod record;
 pub mod redact;
 /// Exchanges by where they came in and went to.
 pub mod series;
+/// An exchange and its attempts, for a collector of traces.
+pub mod span;
 
 /// The parts of a log line as bytes.
 mod line;

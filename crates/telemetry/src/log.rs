@@ -30,11 +30,15 @@ pub const RESOLVE: &str = "loadweaver::resolve";
 pub const PROCESS: &str = "loadweaver::process";
 /// The access log's own trouble.
 pub const ACCESS_LOG: &str = "loadweaver::access_log";
+/// The collector of spans.
+pub const SPANS: &str = "loadweaver::spans";
 /// The event file's own trouble.
 pub const EVENTS: &str = "loadweaver::events";
 /// All of them.
-pub const CATEGORIES: [&str; 12] =
-    [HEALTH, CONFIG, LISTEN, UPSTREAM, TLS, RECOVERY, WEBHOOKS, ADMIN, RESOLVE, PROCESS, ACCESS_LOG, EVENTS];
+pub const CATEGORIES: [&str; 13] = [
+    HEALTH, CONFIG, LISTEN, UPSTREAM, TLS, RECOVERY, WEBHOOKS, ADMIN, RESOLVE, PROCESS, ACCESS_LOG, SPANS,
+    EVENTS,
+];
 /// What a target has in front of the category that operators know.
 pub const PREFIX: &str = "loadweaver::";
 

@@ -41,6 +41,9 @@ pub(super) fn of(config: &Config) -> Vec<Named<'_>> {
             name(format!("/webhooks/{index}/caFile"), "authorities", file);
         }
     }
+    if let Some(file) = config.tracing.as_ref().and_then(|tracing| tracing.ca_file.as_ref()) {
+        name("/tracing/caFile".to_owned(), "authorities", file);
+    }
     if let Some(Bind::Unix(socket)) = config.admin.as_ref().map(|admin| &admin.bind) {
         name("/admin/bind".to_owned(), "listener", Path::new(&**socket));
     }

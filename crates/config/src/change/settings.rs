@@ -13,6 +13,7 @@ use crate::model::pool::{ConnectionPool, PoolTimeouts, Retry, RetryOn};
 use crate::model::probe::{BodyPattern, FlapDamping, HealthCheck, PassiveHealth};
 use crate::model::recovery::{Recovery, RecoveryAction};
 use crate::model::tls::{Hsts, ListenerTls, PoolTls, RedirectHttps};
+use crate::model::tracing::{Sampling, Tracing};
 use crate::quantity::{format_duration, format_size};
 use crate::summary::{self, listed};
 use crate::url::without_path;
@@ -227,7 +228,7 @@ pub(super) fn connection_pool(old: &ConnectionPool, new: &ConnectionPool) -> Vec
 /// What stands beside the named things.
 pub(super) fn file(old: &Config, new: &Config) -> Vec<Setting> {
     let Config { workers, listeners: _, routes: _, pools: _, timeouts, limits, trusted_proxies, .. } = new;
-    let Config { forwarded_headers, via, admin, access_log, webhooks: _, events, .. } = new;
+    let Config { forwarded_headers, via, admin, access_log, webhooks: _, events, tracing, .. } = new;
     let mut settings = Settings::new("");
     settings.note("workers", &old.workers, workers, plain);
     settings.found.extend(client_timeouts(&old.timeouts, timeouts));
@@ -248,6 +249,35 @@ pub(super) fn file(old: &Config, new: &Config) -> Vec<Setting> {
             format!("{} ({}, {} kept)", log.file.display(), format_size(log.max_size), log.keep)
         }),
     );
+    settings.found.extend(self::tracing(old.tracing.as_ref(), tracing.as_ref()));
+    settings.found
+}
+
+fn tracing(old: Option<&Tracing>, new: Option<&Tracing>) -> Vec<Setting> {
+    let (Some(old), Some(new)) = (old, new) else {
+        let mut settings = Settings::new("");
+        let to = |tracing: Option<&Tracing>| {
+            tracing.map_or_else(|| "none".to_owned(), |to| format!("to {}", without_path(&to.endpoint)))
+        };
+        settings.note("tracing", &to(old), &to(new), plain);
+        return settings.found;
+    };
+    let Tracing { endpoint, protocol, headers, ca_file, sampling, service_name, timeout, .. } = new;
+    let Tracing { interval, batch, queue, .. } = new;
+    let Sampling { ratio, parent, failures } = sampling;
+    let mut settings = Settings::new("tracing.");
+    settings.note_hidden("endpoint", &old.endpoint, endpoint);
+    settings.note("protocol", &old.protocol, protocol, |protocol| protocol.name().to_owned());
+    settings.note_hidden("headers", &old.headers, headers);
+    settings.note("caFile", &old.ca_file, ca_file, path);
+    settings.note("sampling.ratio", &old.sampling.ratio, ratio, plain);
+    settings.note("sampling.parent", &old.sampling.parent, parent, plain);
+    settings.note("sampling.failures", &old.sampling.failures, failures, plain);
+    settings.note("serviceName", &old.service_name, service_name, plain);
+    settings.note("timeout", &old.timeout, timeout, duration);
+    settings.note("interval", &old.interval, interval, duration);
+    settings.note("batch", &old.batch, batch, plain);
+    settings.note("queue", &old.queue, queue, plain);
     settings.found
 }
 

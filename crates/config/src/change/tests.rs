@@ -169,7 +169,8 @@ fn every_key_that_is_another_is_said() {
             "exec": { "servers": [{ "host": "b", "port": 1 }], "healthCheck": { "type": "exec", "command": ["/a"] } }
         },
         "admin": { "bind": "127.0.0.1:2", "tls": { "cert": "a", "key": "a" }, "tokens": [{ "token": "0123456789abcdef", "role": "read" }] },
-        "webhooks": [{ "name": "w", "url": "https://a/" }], "events": { "file": "a" }
+        "webhooks": [{ "name": "w", "url": "https://a/" }], "events": { "file": "a" },
+        "tracing": { "endpoint": "https://a", "sampling": {} }
     });
     let old = config(&base);
     let app = "/pools/app";
@@ -223,6 +224,18 @@ fn every_key_that_is_another_is_said() {
         ("/webhooks/0", "caFile", json!("ca.pem")),
         ("/events", "keep", json!(1)),
         ("/events", "maxSize", json!("1MiB")),
+        ("/tracing", "endpoint", json!("https://b")),
+        ("/tracing", "protocol", json!("grpc")),
+        ("/tracing", "headers", json!({ "x": "1" })),
+        ("/tracing", "caFile", json!("ca.pem")),
+        ("/tracing", "serviceName", json!("edge")),
+        ("/tracing", "timeout", json!("1s")),
+        ("/tracing", "interval", json!("2s")),
+        ("/tracing", "batch", json!(1)),
+        ("/tracing", "queue", json!(1000)),
+        ("/tracing/sampling", "ratio", json!(1)),
+        ("/tracing/sampling", "parent", json!(false)),
+        ("/tracing/sampling", "failures", json!(false)),
     ] {
         let mut file = base.clone();
         file.pointer_mut(section).unwrap()[key] = value.clone();

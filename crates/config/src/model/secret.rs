@@ -44,9 +44,13 @@ mod tests {
                     {"action": "command", "command": ["/bin/true", "hush"], "env": {"KEY": "hush"}}}],
                 "recovery": {"action": "http", "url": "https://o/hush", "body": "hush", "headers": {"a": "hush"}}}},
             "webhooks": [{"url": "https://h/hush", "headers": {"authorization": "hush"}, "secret": "hush-hush-hush-hush"}],
+            "tracing": {"endpoint": "https://t/hush", "headers": {"api-key": "hush"}},
         });
         let config = crate::parse(config.to_string().as_bytes(), &|_| None).unwrap().config;
         let shown = format!("{config:?}");
-        assert!(!shown.contains("hush") && shown.contains("https://h"), "{shown}");
+        assert!(
+            !shown.contains("hush") && shown.contains("https://h") && shown.contains("https://t"),
+            "{shown}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use crate::model::bind::SocketMode;
 use crate::model::listener::{self as model};
 
 use super::access_log::AccessLog;
-use super::operators::{Admin, EventLog, Webhook};
+use super::operators::{Admin, EventLog, Tracing, Webhook};
 use super::pool::Pool;
 use super::tls::{Hsts, ListenerTls, Redirection};
 use super::words::{Addresses, ClientProtocol, ForwardedHeaders, Size, Span, or_variable};
@@ -65,6 +65,10 @@ pub(super) struct Configuration {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "EventLog", default)]
     events: Option<EventLog>,
+    /// Where spans of exchanges go; left out, there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Tracing", default)]
+    tracing: Option<Tracing>,
 }
 
 /// An address on which clients are served.

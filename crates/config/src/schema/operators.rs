@@ -1,4 +1,4 @@
-//! The operators' side: the admin listener, webhooks, the file of events.
+//! The operators' side: the admin listener, webhooks, the file of events, the collector of spans.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::bounds;
 use crate::model::bind::SocketMode;
-use crate::model::event;
+use crate::model::{event, tracing as spans};
 
-use super::words::{EventName, Role, Size, Span, WebhookFormat, or_variable};
+use super::words::{EventName, Fraction, Role, Size, Span, TracingProtocol, WebhookFormat, or_variable};
 
 /// The listener of operators.
 #[derive(Serialize, JsonSchema)]
@@ -141,4 +141,85 @@ fn event_file() -> Size {
 
 fn event_files() -> u32 {
     event::EventLog::DEFAULT_KEEP
+}
+
+/// Where spans of exchanges go, and which exchanges make some.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Tracing {
+    /// The collector: an http:// or https:// URL, such as http://127.0.0.1:4318. Without a path, /v1/traces.
+    endpoint: String,
+    /// http: OTLP over HTTP. grpc: OTLP over gRPC.
+    #[serde(default)]
+    protocol: TracingProtocol,
+    /// Headers that are sent too; left out, none of your own.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "std::collections::BTreeMap<String, String>", default)]
+    headers: IndexMap<String, String>,
+    /// Certificates (PEM) that are trusted instead of the system's; left out, the system's are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", default)]
+    ca_file: Option<String>,
+    /// Which exchanges are told of.
+    #[serde(default)]
+    sampling: Sampling,
+    /// What the node is called at the collector.
+    #[serde(default = "service_name")]
+    #[schemars(length(min = 1, max = bounds::SERVICE_NAME))]
+    service_name: String,
+    /// How long the collector may take over one request.
+    #[serde(default = "export_timeout")]
+    timeout: Span,
+    /// How long spans wait for others before they are sent.
+    #[serde(default = "export_interval")]
+    interval: Span,
+    /// Spans of one request.
+    #[serde(default = "span_batch")]
+    #[schemars(range(min = *bounds::SPAN_BATCH.start(), max = *bounds::SPAN_BATCH.end()), transform = or_variable)]
+    batch: usize,
+    /// Spans that may wait; those beyond are lost.
+    #[serde(default = "span_queue")]
+    #[schemars(range(min = *bounds::SPAN_QUEUE.start(), max = *bounds::SPAN_QUEUE.end()), transform = or_variable)]
+    queue: usize,
+}
+
+fn service_name() -> String {
+    spans::Tracing::DEFAULT_SERVICE_NAME.to_owned()
+}
+
+fn export_timeout() -> Span {
+    Span(spans::Tracing::DEFAULT_TIMEOUT)
+}
+
+fn export_interval() -> Span {
+    Span(spans::Tracing::DEFAULT_INTERVAL)
+}
+
+fn span_batch() -> usize {
+    spans::Tracing::DEFAULT_BATCH
+}
+
+fn span_queue() -> usize {
+    spans::Tracing::DEFAULT_QUEUE
+}
+
+/// Which exchanges are told of.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Sampling {
+    /// The part of the traces that are begun here.
+    ratio: Fraction,
+    /// Whether a client that says whether its trace is recorded is followed.
+    #[schemars(transform = or_variable)]
+    parent: bool,
+    /// Whether what failed, or took more than one attempt, is told of in any case.
+    #[schemars(transform = or_variable)]
+    failures: bool,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        let spans::Sampling { ratio, parent, failures } = spans::Sampling::default();
+        Self { ratio: Fraction(ratio), parent, failures }
+    }
 }

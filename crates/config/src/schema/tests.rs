@@ -34,7 +34,8 @@ fn every_section() -> Value {
             "bind": "127.0.0.1:0", "tokens": [{ "token": "0123456789abcdef", "role": "read" }],
             "tls": { "cert": "a.pem", "key": "a.key" }
         },
-        "accessLog": { "sample": {}, "rotate": {}, "redact": {}, "syslog": {} }, "webhooks": [{ "url": "https://a/" }], "events": { "file": "events.jsonl" }
+        "accessLog": { "sample": {}, "rotate": {}, "redact": {}, "syslog": {} }, "webhooks": [{ "url": "https://a/" }], "events": { "file": "events.jsonl" },
+        "tracing": { "endpoint": "https://a", "sampling": {} }
     })
 }
 
@@ -80,6 +81,8 @@ fn place(shape: &Shape) -> &'static str {
         "AdminTls" => "/admin/tls",
         "Webhook" => "/webhooks/0",
         "EventLog" => "/events",
+        "Tracing" => "/tracing",
+        "Sampling" => "/tracing/sampling",
         "AccessLog" => "/accessLog",
         "LogSample" => "/accessLog/sample",
         "LogRotation" => "/accessLog/rotate",

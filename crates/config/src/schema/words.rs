@@ -301,3 +301,4 @@ words!(ClientCertificateMode, crate::model::tls::ClientCertificateMode);
 words!(WebhookFormat, crate::model::event::WebhookFormat);
 words!(Facility, crate::model::syslog::Facility);
 words!(Severity, crate::model::syslog::Severity);
+words!(TracingProtocol, crate::model::tracing::TracingProtocol);

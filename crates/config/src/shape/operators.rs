@@ -1,4 +1,4 @@
-//! Operators' side: the admin listener, webhooks, the file of events.
+//! Operators' side: the admin listener, webhooks, the file of events, the collector of spans.
 
 use super::Shape;
 
@@ -56,4 +56,48 @@ pub(crate) const EVENT_LOG: Shape = Shape {
     keys: &["file", "maxSize", "keep"],
     later: &[],
     also: &[("path", "file"), ("output", "file"), ("size", "maxSize"), ("backups", "keep")],
+};
+
+pub(crate) const TRACING: Shape = Shape {
+    name: "Tracing",
+    what: "the collector of spans",
+    keys: &[
+        "endpoint",
+        "protocol",
+        "headers",
+        "caFile",
+        "sampling",
+        "serviceName",
+        "timeout",
+        "interval",
+        "batch",
+        "queue",
+    ],
+    later: &[],
+    also: &[
+        ("url", "endpoint"),
+        ("address", "endpoint"),
+        ("collector", "endpoint"),
+        ("type", "protocol"),
+        ("ca", "caFile"),
+        ("sampler", "sampling"),
+        ("service", "serviceName"),
+        ("name", "serviceName"),
+        ("batchSize", "batch"),
+        ("queueSize", "queue"),
+    ],
+};
+
+pub(crate) const SAMPLING: Shape = Shape {
+    name: "Sampling",
+    what: "the sampling of traces",
+    keys: &["ratio", "parent", "failures"],
+    later: &[],
+    also: &[
+        ("rate", "ratio"),
+        ("probability", "ratio"),
+        ("percent", "ratio"),
+        ("parentBased", "parent"),
+        ("errors", "failures"),
+    ],
 };

@@ -1,10 +1,11 @@
-//! The admin listener, webhooks and the file of events.
+//! The admin listener, webhooks, the file of events and the collector of spans.
 
 use std::fmt::{self, Write};
 
 use crate::model::Config;
 use crate::model::admin::{Admin, Role};
 use crate::model::event::{EventFilter, Webhook};
+use crate::model::tracing::Tracing;
 use crate::quantity::{format_duration, format_size};
 use crate::url::without_path;
 
@@ -46,7 +47,27 @@ pub(super) fn write_events(out: &mut String, config: &Config) -> fmt::Result {
             log.keep
         )?;
     }
+    if let Some(tracing) = &config.tracing {
+        writeln!(out, "tracing: {}", tracing_words(tracing))?;
+    }
     Ok(())
+}
+
+fn tracing_words(tracing: &Tracing) -> String {
+    let sampling = tracing.sampling;
+    let parent = if sampling.parent { "the client's decision, else " } else { "" };
+    let failures = if sampling.failures { ", and all that fails or is tried again" } else { "" };
+    format!(
+        "spans by {} to {} as {}: {parent}{} of requests{failures}; every {} and by up to {}, at most {} wait, time-out {}",
+        tracing.protocol.name(),
+        without_path(&tracing.endpoint),
+        tracing.service_name,
+        sampling.ratio,
+        format_duration(tracing.interval),
+        tracing.batch,
+        tracing.queue,
+        format_duration(tracing.timeout)
+    )
 }
 
 fn webhook_words(webhook: &Webhook) -> String {

@@ -58,6 +58,9 @@ fn page(api: &Api, format: Format) -> String {
         requests::methods(&mut page, sight.proxy.books());
         healing::recoveries(&mut page, &sight.followers.recoveries.views());
         healing::webhooks(&mut page, &sight.followers.webhooks.views());
+        if let Some(spans) = sight.followers.spans.view() {
+            healing::spans(&mut page, spans);
+        }
     }
     process::write(&mut page, api.watched.started.1);
     page.finish()

@@ -43,6 +43,8 @@ const PLACES: &[&[Step]] = &[
     &[Key("webhooks"), EachEntry, Key("secret")],
     &[Key("webhooks"), EachEntry, Key("url")],
     &[Key("webhooks"), EachEntry, Key("headers"), EachCredential],
+    &[Key("tracing"), Key("endpoint")],
+    &[Key("tracing"), Key("headers"), EachCredential],
     &[Key("pools"), EachKey, Key("healthCheck"), Key("headers"), EachCredential],
     &[Key("pools"), EachKey, Key("recovery"), Key("url")],
     &[Key("pools"), EachKey, Key("recovery"), Key("body")],
@@ -54,9 +56,10 @@ const PLACES: &[&[Step]] = &[
     &[Key("pools"), EachKey, Key("servers"), EachEntry, Key("recovery"), Key("env"), EachCredential],
 ];
 
-/// Sections that say where something is sent, by their `url`.
+/// Sections that say where something is sent, by their `url` or `endpoint`.
 const SENDERS: &[&[Step]] = &[
     &[Key("webhooks"), EachEntry],
+    &[Key("tracing")],
     &[Key("pools"), EachKey, Key("recovery")],
     &[Key("pools"), EachKey, Key("servers"), EachEntry, Key("recovery")],
 ];
@@ -89,7 +92,7 @@ fn mask(place: &[Step], value: &Value) -> Option<String> {
 }
 
 fn is_url(place: &[Step]) -> bool {
-    matches!(place.last(), Some(Key("url")))
+    matches!(place.last(), Some(Key("url" | "endpoint")))
 }
 
 /// `wanted` with the secrets of `before` wherever it says `***`.
@@ -208,12 +211,17 @@ fn restore(value: &mut Value, before: Option<&Value>, place: &[Step], at: &str) 
 
 /// Whether it may send a secret somewhere.
 fn is_sender(entry: &Value) -> bool {
-    entry.get("url").is_some()
+    url_of(entry).is_some()
+}
+
+/// Where a section sends something.
+fn url_of(section: &Value) -> Option<&Value> {
+    section.get("url").or_else(|| section.get("endpoint"))
 }
 
 /// Whoever may not read a secret may not have it sent to himself.
 fn stays_with_its_host(value: &Value, before: Option<&Value>, at: &str) -> Result<(), EditError> {
-    let (Some(url), Some(before)) = (value.get("url"), before.and_then(|before| before.get("url"))) else {
+    let (Some(url), Some(before)) = (url_of(value), before.and_then(url_of)) else {
         return Ok(());
     };
     let moves = host_of(url) != host_of(before) && url != MASK;
@@ -222,7 +230,7 @@ fn stays_with_its_host(value: &Value, before: Option<&Value>, at: &str) -> Resul
         return Ok(());
     }
     Err(EditError::Invalid {
-        at: format!("{at}/url"),
+        at: format!("{at}/{}", if value.get("url").is_some() { "url" } else { "endpoint" }),
         problem: "what is secret in the headers or the body would go to another host".to_owned(),
         help: "write those values anew, or change the URL in the configuration file".to_owned(),
     })

@@ -5,6 +5,7 @@ use loadweaver_config::{HealthCheck, ProbeKind};
 use loadweaver_policy::failure::Failure;
 use loadweaver_policy::health::Observation;
 use loadweaver_proxy::{Options, Proxy};
+use loadweaver_telemetry::span::SpanQueue;
 use loadweaver_testkit::{Answer, RawClient, eventually};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ fn lives_from_the_start_and_is_ready_only_between_start_and_drain() {
 #[test]
 fn status_shows_pools_servers_counters_and_events() {
     let admin = Admin::start();
-    let options = Options { access_log: None, bus: admin.watched.bus.clone() };
+    let options = Options { access_log: None, spans: SpanQueue::default(), bus: admin.watched.bus.clone() };
     let proxy = Arc::new(Proxy::start(Arc::clone(&admin.watched.snapshot), options).unwrap());
     proxy.counters().requests.add(7);
     proxy.counters().failures.record(Failure::NoRoute);

@@ -4,12 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loadweaver_proxy::{Options, Snapshot};
 use loadweaver_telemetry::event::EventBus;
+use loadweaver_telemetry::span::SpanQueue;
 use tokio::runtime::{Builder, Runtime};
 
 use super::command::{Command, Edit, Refusal, Way};
 use super::*;
 use crate::admin::tls::Identity;
 use crate::recovery::Recoveries;
+use crate::spans::Spans;
 use crate::supervisor::Supervisor;
 use crate::webhooks::Webhooks;
 
@@ -26,12 +28,13 @@ fn started(before: &Arc<str>, environment: Environment) -> (Coordinator, Desk, A
     let (bus, started) = (EventBus::new(64), (std::time::Instant::now(), SystemTime::now()));
     let config = loadweaver_config::parse(before.as_bytes(), &|_| None).unwrap().config;
     let snapshot = Snapshot::build(1, config, &bus, started.0).unwrap();
-    let options = Options { access_log: None, bus: bus.clone() };
+    let options = Options { access_log: None, spans: SpanQueue::default(), bus: bus.clone() };
     let proxy = Arc::new(Proxy::start(Arc::clone(&snapshot), options).unwrap());
     let followers = {
         let _entered = runtime.enter();
         Followers {
             webhooks: Webhooks::start(bus.clone(), &Supervisor::new(bus.clone())),
+            spans: Spans::start(SpanQueue::default(), "test", &Supervisor::new(bus.clone())),
             recoveries: Recoveries::new(bus.clone(), started, None),
             admin: Identity::default(),
             bus,

@@ -59,6 +59,7 @@ fn client(ca_file: Option<&Path>) -> Result<Client, String> {
         // Whether there is another attempt is decided elsewhere.
         .retry(reqwest::retry::never())
         .no_proxy()
+        .http1_only()
         .pool_max_idle_per_host(0);
     if let Some(path) = ca_file {
         let shown = path.display();

@@ -1,26 +1,21 @@
 //! One attempt.
 
-use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use jiff::fmt::rfc2822::DateTimeParser;
 use loadweaver_config::Webhook;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::Instant;
 
 use super::circuit::Outcome;
 use super::message::Message;
 use super::signature;
-use crate::VERSION;
+use crate::outbound::{self, retry_after, words};
 
 /// What of an answer's body is read: enough to keep the connection for the next message where targets are polite.
 const MAX_ANSWER: usize = 64 * 1024;
 /// What of an error's body an operator sees.
 const MAX_WORDS: usize = 200;
-/// How long a connection waits for the next message.
-const KEEP_CONNECTION: Duration = Duration::from_secs(30);
 
 /// A checked webhook and the way to its target.
 pub(super) struct Settings {
@@ -43,53 +38,12 @@ pub(super) struct Report {
     pub(super) latency: Duration,
 }
 
-/// Whom a client trusts.
-pub(super) enum Trust {
-    /// The system's certificates.
-    System,
-    /// Those of a PEM file's text.
-    Only(Vec<u8>),
-    /// Nobody: there is no TLS.
-    Nobody,
-}
-
-/// A client that does what it is told and no more: no redirects, no retries of its own, no proxy out of the
-/// environment, HTTP/1.1.
-pub(super) fn client(trust: Trust) -> Result<Client, String> {
-    let builder = Client::builder()
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .user_agent(format!("loadweaver/{VERSION}"))
-        .pool_max_idle_per_host(1)
-        .pool_idle_timeout(KEEP_CONNECTION);
-    let builder = match trust {
-        Trust::System => builder,
-        Trust::Nobody => builder.tls_certs_only([]),
-        Trust::Only(pem) => {
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| words(&error))?;
-            if certificates.is_empty() {
-                return Err("there is no certificate in it".to_owned());
-            }
-            builder.tls_certs_only(certificates)
-        }
-    };
-    builder.build().map_err(|error| words(&error))
-}
-
 impl Settings {
     /// Checks what the configuration's checker cannot know. The error does not name the webhook.
     pub(super) fn new(webhook: &Webhook, client: Client) -> Result<Self, String> {
         let url = Url::parse(&webhook.url).map_err(|error| format!("its url cannot be used: {error}"))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        for (name, value) in &webhook.headers {
-            let wrong = || format!("its header {name:?} cannot be sent");
-            let key = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
-            let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| wrong())?;
-            value.set_sensitive(true);
-            headers.insert(key, value);
-        }
+        let mut headers = outbound::headers(&webhook.headers)?;
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         Ok(Self { webhook: webhook.clone(), url, headers, client })
     }
 
@@ -170,64 +124,10 @@ async fn beginning(response: &mut Response) -> String {
     text.trim().chars().take(MAX_WORDS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Seconds or a date (RFC 9110, section 10.2.3).
-fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More than fits is as long as can be.
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let at = DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
-}
-
-/// The cause of an error in the words of whoever found it. The library's own sentence says little, and it has the
-/// URL in it.
-fn words(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !words.is_empty() {
-            text = words;
-        }
-        cause = next.source();
-    }
-    if text.contains("CaUsedAsEndEntity") {
-        // What `openssl req -x509` makes unless it is told otherwise, so many will meet it.
-        return "the target's certificate is that of an authority and not of a server (self-signed? it needs \
-                basicConstraints=CA:FALSE)"
-            .to_owned();
-    }
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_lowercase(),
-        None if text.is_empty() && error.is_connect() => "no connection".to_owned(),
-        None if text.is_empty() => "the request failed".to_owned(),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_pause_is_asked_for_in_seconds_or_by_a_date() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for (text, seconds) in [
-            ("120", Some(120)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
-            ("99999999999999999999999", Some(u64::MAX)),
-            ("", None),
-            ("soon", None),
-            ("-1", None),
-        ] {
-            let asked = retry_after(&HeaderValue::from_static(text), now);
-            assert_eq!(asked.map(|asked| asked.as_secs()), seconds, "{text}");
-        }
-    }
 
     #[test]
     fn a_status_says_whose_fault_it_is() {

@@ -14,6 +14,7 @@ use crate::model::pool::{Algorithm, ServerState};
 use crate::model::probe::ProbeKind;
 use crate::model::recovery::RecoveryAction;
 use crate::model::syslog::{Facility, Severity};
+use crate::model::tracing::TracingProtocol;
 use crate::schema::schema;
 use crate::shape;
 
@@ -118,6 +119,7 @@ fn documents_every_word() {
     let words = words.chain(EVENT_NAMES).chain(KnownField::ALL.map(KnownField::name));
     let words = words.chain(Facility::ALL.map(Facility::name)).chain(Severity::ALL.map(Severity::name));
     let words = words.chain(Redact::QUERY).chain(Redact::HEADERS);
+    let words = words.chain(TracingProtocol::ALL.map(TracingProtocol::name));
     let variables =
         ["PORT", "WORKER_COUNT", "HEALTH_CHECK_INTERVAL", "REDIS_URL", "LOADWEAVER_CONFIG", "LOADWEAVER_LOG"];
     for word in words.chain(["connect_failure", "reset", "timeout"]).chain(variables) {

@@ -1,4 +1,6 @@
-//! What is done about failures: servers brought back, messages sent.
+//! What is done about failures, and who is told: servers brought back, messages and spans sent.
+
+use loadweaver_telemetry::span::SpanQueue;
 
 use super::page::{Labels, Page};
 use crate::recovery;
@@ -41,4 +43,13 @@ pub(super) fn webhooks(page: &mut Page, webhooks: &[WebhookView]) {
     lost.samples(rows.iter().map(|(labels, webhook)| (labels, webhook.dropped)));
     let mut waiting = page.gauge("loadweaver_webhook_waiting", "Messages and events that wait.");
     waiting.samples(rows.iter().map(|(labels, webhook)| (labels, webhook.waiting)));
+}
+
+pub(super) fn spans(page: &mut Page, queue: &SpanQueue) {
+    let mut spans = page.counter("loadweaver_trace_spans", "Spans that are over with, by result.");
+    for (result, count) in [("exported", queue.exported()), ("lost", queue.lost())] {
+        spans.sample(&Labels::of("result", result), count);
+    }
+    let mut waiting = page.gauge("loadweaver_trace_waiting_spans", "Spans that wait for the collector.");
+    waiting.sample(&Labels::default(), queue.waiting_spans());
 }

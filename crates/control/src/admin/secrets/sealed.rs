@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{PLACES, SENDERS, SENT, Step, each, holds, host_of, mask, purpose};
+use super::{PLACES, SENDERS, SENT, Step, each, holds, host_of, mask, purpose, url_of};
 use crate::coordinator::command::EditError;
 
 /// A document in which each secret is a seal of its own, so that a patch can move entries about and each secret still
@@ -78,7 +78,7 @@ impl Sealed {
         let mut found = Vec::new();
         for section in SENDERS {
             each(document, section, &mut |section| {
-                let url = section.get("url");
+                let url = url_of(section);
                 let url = url
                     .map(|url| number(url).and_then(|at| self.secrets.get(at)).map_or(url, |it| &it.value));
                 let host = url.map(host_of).unwrap_or_default();

@@ -171,3 +171,22 @@ fn an_edit_names_the_variables_that_are_named_and_for_what_they_are() {
     assert_eq!(new("/pools/app/healthCheck/headers/x-api-key", "${PROBE_TOKEN}"), [""; 0]);
     assert_eq!(variables::new_ones(&before, &json!({})), [""; 0]);
 }
+
+#[test]
+fn what_goes_to_a_collector_is_kept_like_what_goes_to_a_webhook() {
+    let before = json!({"tracing": {
+        "endpoint": "https://otel.example/hush", "headers": {"api-key": "hush", "x-team": "a"}
+    }});
+    let shown = masked(&before);
+    assert_eq!(
+        shown,
+        json!({"tracing": {"endpoint": "https://otel.example/***", "headers": {"api-key": "***", "x-team": "a"}}})
+    );
+    assert_eq!(unmasked(shown.clone(), &before).unwrap(), before);
+    let mut elsewhere = shown;
+    elsewhere["tracing"]["endpoint"] = "https://evil.example/".into();
+    let EditError::Invalid { at, problem, .. } = unmasked(elsewhere, &before).unwrap_err() else {
+        unreachable!("it is invalid")
+    };
+    assert_eq!((&*at, problem.contains("another host")), ("/tracing/endpoint", true), "{problem}");
+}

@@ -17,7 +17,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-const HELP: &str = "origin [--ports N] [--body BYTES] [--headers bare|framework] [--spread] [--send-buffer BYTES]
+const HELP: &str =
+    "origin [--ports N] [--body BYTES] [--headers bare|framework] [--spread] [--send-buffer BYTES]
   --ports N      listen on N ports (default 1)
   --spread       give each port an address of its own, 127.1.x.y, instead of 127.0.0.1
   --body BYTES   length of each answer's body (default 128)

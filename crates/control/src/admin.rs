@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use loadweaver_policy::health;
 use loadweaver_proxy::{PoolState, Snapshot};
@@ -117,7 +117,7 @@ impl Api {
         router
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(from_fn(pack::pack))
+            .layer(from_fn_with_state(self.clone(), pack::pack))
             .layer(from_fn_with_state(self.clone(), guard::guard))
             .with_state(self)
     }

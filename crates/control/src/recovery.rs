@@ -171,7 +171,7 @@ impl Recoveries {
         let care = self.lock();
         let (ward, _) = care.pools.get(pool)?;
         let clock = |time: Duration| self.shared.started.1 + time;
-        view::outlook(ward.cases.get(server)?, ward.held.as_ref(), &clock)
+        view::outlook(ward.cases.get(server)?, ward.held.as_ref(), self.shared.started.0.elapsed(), &clock)
     }
 
     /// Runs for ever. May be started anew: it looks at everything first.

@@ -190,23 +190,45 @@ impl Connection {
     pub fn next_event(&mut self) -> Option<Event> {
         loop {
             let event = self.events.pop_front()?;
-            let id = match event {
-                Event::Head(id) | Event::Reset(id, _) | Event::Readable(id) | Event::Writable(id) => id,
-                Event::GoAway { .. } | Event::Room | Event::Pong(_) => return Some(event),
-            };
-            let Some(stream) = self.streams.get_mut(id) else { continue };
-            match event {
-                Event::Readable(_) => stream.told.readable = false,
-                Event::Writable(_) => stream.told.writable = false,
-                _ => {}
+            if let Some(event) = self.still_of_use(event) {
+                return Some(event);
             }
-            return Some(event);
         }
     }
 
-    /// What [`Self::next_event`] begins with; a stream that it is of may have left meanwhile.
-    pub fn peek_event(&self) -> Option<Event> {
-        self.events.front().copied()
+    /// The same, but for heads and resets, which stay where they are: for whoever has no time for new exchanges now.
+    /// Streams read what is theirs from here when they are woken, so nothing depends on the order.
+    pub fn next_light_event(&mut self) -> Option<Event> {
+        loop {
+            let place = self.events.iter().position(|event| match event {
+                // Of one that has left nobody has to be told.
+                Event::Head(id) | Event::Reset(id, _) => self.streams.get(*id).is_none(),
+                _ => true,
+            })?;
+            if let Some(event) = self.events.remove(place).and_then(|event| self.still_of_use(event)) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Whether there is no event left.
+    pub fn is_told(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// An event whose stream has not left.
+    fn still_of_use(&mut self, event: Event) -> Option<Event> {
+        let id = match event {
+            Event::Head(id) | Event::Reset(id, _) | Event::Readable(id) | Event::Writable(id) => id,
+            Event::GoAway { .. } | Event::Room | Event::Pong(_) => return Some(event),
+        };
+        let stream = self.streams.get_mut(id)?;
+        match event {
+            Event::Readable(_) => stream.told.readable = false,
+            Event::Writable(_) => stream.told.writable = false,
+            _ => {}
+        }
+        Some(event)
     }
 
     /// Takes the request of a stream; `head`'s memory is used for another one. What is refused has to be answered

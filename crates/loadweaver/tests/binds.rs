@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use loadweaver_testkit::config::one_pool;
+use loadweaver_testkit::peer::free_address;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::{Balancer, Origin, RawClient, eventually, unix};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -57,9 +58,7 @@ fn the_ipv6_wildcard_takes_ipv4_too_and_both_may_be_written() {
         assert_eq!(get(&format!("127.0.0.1:{port}")), "x", "{bind}");
     }
     // With a port the one is within the other, and no second socket is opened.
-    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
+    let port = free_address().port();
     let both = json!([format!("0.0.0.0:{port}"), format!("[::]:{port}")]);
     let balancer = Balancer::start(BINARY, &config(&origin, &both));
     assert_eq!(addresses(&balancer, "web"), [format!("[::]:{port}")]);
@@ -113,9 +112,7 @@ fn a_list_with_one_that_cannot_be_bound_changes_nothing() {
 #[test]
 fn the_variable_port_moves_all_addresses_of_the_service() {
     let (scratch, origin) = (Scratch::new(), Origin::named("x"));
-    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
+    let port = free_address().port();
     let socket = format!("unix:{}", scratch.path().join("web.sock").display());
     let config = config(&origin, &json!([socket, "127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:0"]));
     let balancer = Balancer::start_with(BINARY, &config, &[("PORT", &port.to_string())]);

@@ -14,7 +14,7 @@ use loadweaver_testkit::http2::origin::send;
 use loadweaver_testkit::peer::grpcio_python;
 use loadweaver_testkit::scratch::Scratch;
 use loadweaver_testkit::tls::Authority;
-use loadweaver_testkit::{Balancer, Http2Client, Http2Origin, Peer};
+use loadweaver_testkit::{Balancer, Http2Client, Http2Origin, Origin, Peer, WireError};
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_loadweaver");
@@ -132,4 +132,30 @@ fn the_last_answer_is_passed_on_when_every_server_is_unavailable() {
         assert_eq!((told.status, told.field("grpc-status")), (200, Some("14")));
     }
     assert_eq!(servers[0].requests() + servers[1].requests(), 4);
+}
+
+/// A call with this deadline to a server that answers with a message, and then hangs or goes.
+fn begun(timeout: &str, hangs: bool) -> Reply {
+    let server = Origin::start(move |connection| {
+        connection.read_request()?;
+        connection
+            .write("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n");
+        connection.write(b"7\r\n\0\0\0\0\x02ok\r\n");
+        if hangs { connection.hang() } else { Err(WireError::Closed) }
+    });
+    let balancer = Balancer::start(BINARY, &one_pool(&[server.address()], &json!({})));
+    let client = Http2Client::connect(balancer.address());
+    let mut call = request("POST", "/test.Echo/Stream");
+    call.headers_mut().insert("content-type", "application/grpc".parse().expect("a value"));
+    call.headers_mut().insert("grpc-timeout", timeout.parse().expect("a value"));
+    client.exchange(call, &b"\0\0\0\0\x02hi"[..], None).expect("an answer")
+}
+
+#[test]
+fn a_call_that_has_begun_to_be_answered_is_told_how_it_ended() {
+    for (told, status) in [(begun("300m", true), "4"), (begun("1M", false), "14")] {
+        assert_eq!((told.status, told.body.as_slice()), (200, &b"\0\0\0\0\x02ok"[..]), "{told:?}");
+        assert_eq!(told.trailer("grpc-status"), Some(status), "{told:?}");
+        assert!(told.trailer("grpc-message").is_some_and(|message| !message.is_empty()), "{told:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadweaver_http1::{RequestHead, encode};
+use loadweaver_http1::{Headers, RequestHead, encode};
 use loadweaver_policy::failure::Failure;
 
 use crate::exchange::Exchange;
@@ -48,6 +48,16 @@ pub(crate) fn failed(out: &mut Vec<u8>, failure: Failure) {
     encode::field(out, b"grpc-status", &status);
     // Our messages are plain ASCII without a percent sign, the only bytes that would have to be encoded.
     encode::field(out, b"grpc-message", failure.message().as_bytes());
+}
+
+/// The trailers of an answer that breaks off.
+pub(crate) fn broken(failure: Failure) -> Headers {
+    let mut trailers = Headers::new();
+    let mut status = Vec::new();
+    encode::decimal(&mut status, u64::from(failure.grpc_status()));
+    trailers.append(b"grpc-status", &status);
+    trailers.append(b"grpc-message", failure.message().as_bytes());
+    trailers
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::eventually::{PATIENCE, holds_within};
 use crate::process::Process;
@@ -168,7 +169,18 @@ pub fn grpcio_python() -> PathBuf {
     python
 }
 
-/// An address of 127.0.0.1 that was free a moment ago.
+/// An address of 127.0.0.1 whose port was free a moment ago, on all addresses. It is none of those that the system gives
+/// to whoever asks for any (from 32768 on), so that no connection and no server of another test takes it meanwhile.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    // Tests are processes of their own: each begins elsewhere.
+    let begin = std::process::id().wrapping_mul(61);
+    loop {
+        let step = ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + u16::try_from(begin.wrapping_add(step) % 22_000).expect("below 32768");
+        if ["0.0.0.0", "::"].iter().all(|any| TcpListener::bind((*any, port)).is_ok()) {
+            return SocketAddr::from(([127, 0, 0, 1], port));
+        }
+        assert!(step < 22_000, "no port is free");
+    }
 }

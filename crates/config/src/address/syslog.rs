@@ -41,7 +41,7 @@ fn host_and_port(text: &str, rest: &str, usual: u16) -> Result<(String, u16), Fa
         }
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if bare.contains('/') || bare.starts_with('@') {
+    if bare.contains('/') || bare.starts_with('@') || bare.starts_with(UNIX) {
         let problem = format!("{} has more in it than a host and a port", shown(text));
         return Err(Fault::new(problem, FORMS));
     }

@@ -35,7 +35,8 @@ const OUTPUT_WORDS: [&str; 3] = ["stdout", "stderr", "off"];
 
 fn output(spot: &Spot<'_>, report: &mut Report) -> Option<LogOutput> {
     let text = spot.text(report, "\"stdout\", \"stderr\", \"off\" or a file's path")?;
-    if text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("syslog")) {
+    let is = |start: &str| text.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
+    if is("syslog+") || is("syslog:") {
         return spot.settle(report, address::syslog(text)).map(LogOutput::Syslog);
     }
     let fault = match text {

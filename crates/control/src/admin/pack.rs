@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use axum::body::{Body, HttpBody as _, to_bytes};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
@@ -12,13 +12,17 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::Api;
 use super::answer::Denied;
 
 /// Bytes of JSON from which on packing is worth the time.
 const WORTH_IT: u64 = 4 * 1024;
 
 /// Packs answers in JSON that are long and whole; the others leave as they are, streams of events among them.
-pub(super) async fn pack(request: Request, next: Next) -> Response {
+///
+/// What they are tagged with (`ETag`) is the version of the configuration, which `If-Match` names: packed or not, it is
+/// the same.
+pub(super) async fn pack(State(api): State<Api>, request: Request, next: Next) -> Response {
     let takes = takes_gzip(request.headers());
     let mut response = next.run(request).await;
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
@@ -33,7 +37,13 @@ pub(super) async fn pack(request: Request, next: Next) -> Response {
     let (mut parts, body) = response.into_parts();
     // It is whole already: nothing is waited for, and no limit is needed.
     let Ok(text) = to_bytes(body, usize::MAX).await else { return lost() };
-    let Ok(Ok(bytes)) = tokio::task::spawn_blocking(move || packed(&text)).await else { return lost() };
+    // One after the other: threads are for changes. It is never closed.
+    let turn = api.pages.acquire_owned().await;
+    let made = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        packed(&text)
+    });
+    let Ok(Ok(bytes)) = made.await else { return lost() };
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     Response::from_parts(parts, Body::from(bytes))

@@ -157,6 +157,7 @@ fn server(
 pub(super) fn outlook(
     case: &Case,
     held: Option<&Hold>,
+    now: Duration,
     clock: &impl Fn(Duration) -> SystemTime,
 ) -> Option<String> {
     let stamp = |time: Duration| rfc3339(clock(time));
@@ -165,6 +166,9 @@ pub(super) fn outlook(
         (Phase::Idle, _) => return None,
         (Phase::Waiting { .. }, Some(why)) => {
             format!("recovery by {action} is held since {}: {}", stamp(why.since), why.reason)
+        }
+        (Phase::Waiting { until }, None) if *until <= now => {
+            format!("recovery by {action}: attempt {} is due, and waits for another one to end", made + 1)
         }
         (Phase::Waiting { until }, None) => {
             format!("recovery by {action}: attempt {} is due at {}", made + 1, stamp(*until))

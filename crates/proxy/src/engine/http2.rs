@@ -43,7 +43,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// and say why.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a client that was cut off is given to take the reason out of its socket.
+/// What a client that was cut off for abuse is given to take the reason out of its socket.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a connection waits before it gives back the memory that it has for the next exchange.
@@ -141,7 +141,10 @@ impl Session {
             None => self.look_at_the_output(alarm, driver),
             Some(ended) if !std::mem::replace(&mut self.cut, true) => {
                 self.tell(ended);
-                alarm.set(For::Attempt, now, LAST_WORDS);
+                let abuse = matches!(ended.why, Why::Abuse(_));
+                let send = self.worker.shared.snapshot.load().config.timeouts.send;
+                let limit = if abuse { LAST_WORDS } else { send + GRACE };
+                alarm.set(For::Attempt, now, limit);
             }
             Some(_) => {}
         }

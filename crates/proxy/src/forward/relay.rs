@@ -14,6 +14,7 @@ use crate::exchange::Exchange;
 use crate::forward::answer::Answer;
 use crate::forward::flow::{Broken, Coding, Ends, Upload, Waits};
 use crate::forward::{Effort, attempt, tunnel};
+use crate::grpc;
 use crate::respond;
 use crate::websocket;
 
@@ -245,6 +246,11 @@ fn finished(x: &Exchange<'_>, answer: &Answer, plan: Plan) -> Next {
 fn broken(x: &mut Exchange<'_>, answer: &Answer, failure: Failure, plan: Plan) -> Next {
     x.story.failure = Some(failure);
     super::judge(&answer.permit, failure);
+    if let Some(stream) = x.client.stream.framed().filter(|_| grpc::is_grpc(&x.heads.request)) {
+        // A call that has begun to be answered can still be told how it ended.
+        stream.finish(Some(&grpc::broken(failure)));
+        return Next::Close;
+    }
     // An HTTP/1.0 client takes a close for the end of the answer; only a reset tells it otherwise. A stream that is
     // merely given up would be cancelled, which is what clients say of themselves.
     if plan.until_close || x.client.stream.is_framed() { Next::Reset } else { Next::Close }

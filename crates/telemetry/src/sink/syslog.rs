@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use loadweaver_config::SyslogAddress;
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 
 /// Longest message in a datagram, in bytes: what rsyslog takes unless it is told otherwise. A longer one is cut and
 /// ends in [`MARK`].
@@ -23,7 +24,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ADDRESSES: usize = 4;
 /// How often a server that takes nothing is asked again, so that a shutdown is noticed.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// How long a server may take nothing before the connection is given up.
+/// How long a server may take nothing, or leave what it was sent without an acknowledgement, before the connection is
+/// given up.
 const STALL: Duration = Duration::from_secs(10);
 /// The pause before the second try of a connection; each after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -36,6 +38,8 @@ pub(crate) struct Syslog {
     address: SyslogAddress,
     connection: Option<Connection>,
     pause: Duration,
+    /// It was away when the process was about to end: nobody waits for it again.
+    given_up: bool,
     framed: Vec<u8>,
 }
 
@@ -70,7 +74,7 @@ impl Sent {
 impl Syslog {
     /// Nothing is connected before there is something to send.
     pub(crate) fn new(address: SyslogAddress) -> Self {
-        Self { address, connection: None, pause: Duration::ZERO, framed: Vec::new() }
+        Self { address, connection: None, pause: Duration::ZERO, given_up: false, framed: Vec::new() }
     }
 
     /// How long to wait before the next try, after an error. Grows from error to error.
@@ -81,17 +85,24 @@ impl Syslog {
 
     /// Sends lines. Those that are not dealt with afterwards wait for another try.
     pub(super) fn send(&mut self, lines: &[u8], closing: &dyn Fn() -> bool) -> Sent {
+        if self.given_up {
+            return Sent { error: Some(ErrorKind::NotConnected.into()), ..Sent::default() };
+        }
         let connection = match self.connection.take().filter(Connection::is_open) {
             Some(connection) => connection,
             None => match connect(&self.address) {
                 Ok(connection) => connection,
-                Err(error) => return Sent { error: Some(error), ..Sent::default() },
+                Err(error) => {
+                    self.given_up = closing();
+                    return Sent { error: Some(error), ..Sent::default() };
+                }
             },
         };
         let sent = match &connection {
             Connection::Udp(_) | Connection::Datagrams(_) => datagrams(&connection, lines, closing),
             Connection::Tcp(_) | Connection::Stream(_) => self.stream(&connection, lines, closing),
         };
+        self.given_up = sent.error.is_some() && closing();
         if sent.error.is_none() {
             self.connection = Some(connection);
             self.pause = Duration::ZERO;
@@ -164,7 +175,11 @@ fn datagrams(connection: &Connection, lines: &[u8], closing: &dyn Fn() -> bool) 
     let mut cut = Vec::new();
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
         let message = shortened(line.strip_suffix(b"\n").unwrap_or(line), &mut cut);
-        let (_, error) = push(connection, message, closing);
+        let (_, mut error) = push(connection, message, closing);
+        if error.as_ref().is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            // That is what became of one before it, and this one was not sent.
+            (_, error) = push(connection, message, closing);
+        }
         let too_long = |error: &io::Error| error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error());
         let waits = |error: &io::Error| matches!(connection, Connection::Datagrams(_)) && !too_long(error);
         if error.as_ref().is_some_and(waits) {
@@ -239,6 +254,8 @@ fn tcp(host: &str, port: u16) -> io::Result<Connection> {
     each_address(host, port, |address| {
         let stream = TcpStream::connect_timeout(&address, CONNECT)?;
         stream.set_write_timeout(Some(ASK_AGAIN))?;
+        // A machine that is gone says nothing, and the kernel would go on for a quarter of an hour.
+        sockopt::set_tcp_user_timeout(&stream, u32::try_from(STALL.as_millis()).unwrap_or(u32::MAX))?;
         Ok(Connection::Tcp(stream))
     })
 }
@@ -258,6 +275,14 @@ fn each_address(
     Err(last)
 }
 
+fn address_of(name: &str) -> io::Result<SocketAddrUnix> {
+    let address = match name.strip_prefix('@') {
+        Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
+        None => SocketAddrUnix::new(name),
+    };
+    Ok(address?)
+}
+
 /// Datagrams, as the journal and rsyslog have them, or the stream that a socket of the other kind wants.
 fn unix(name: &str) -> io::Result<Connection> {
     let address = match name.strip_prefix('@') {
@@ -271,9 +296,11 @@ fn unix(name: &str) -> io::Result<Connection> {
             Ok(Connection::Datagrams(socket))
         }
         Err(error) if error.raw_os_error() == Some(Errno::PROTOTYPE.raw_os_error()) => {
-            let stream = UnixStream::connect_addr(&address)?;
-            stream.set_write_timeout(Some(ASK_AGAIN))?;
-            Ok(Connection::Stream(stream))
+            // A queue that is full would be waited for without end, but for the time-out.
+            let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+            sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(ASK_AGAIN))?;
+            rustix::net::connect(&socket, &address_of(name)?)?;
+            Ok(Connection::Stream(UnixStream::from(socket)))
         }
         Err(error) => Err(error),
     }

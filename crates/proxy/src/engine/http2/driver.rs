@@ -123,7 +123,7 @@ impl Driver {
         let mut left = share;
         let all = self.multiplex.tell(&mut left, notice);
         if let Some(pace) = &self.pace {
-            pace.spend(share - left);
+            pace.spend(&self.ticket, share - left, all);
         }
         all
     }

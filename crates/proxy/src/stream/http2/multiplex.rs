@@ -87,14 +87,14 @@ impl Multiplex {
     /// was all.
     pub(crate) fn tell(&self, left: &mut usize, mut notice: impl FnMut(Event) -> bool) -> bool {
         loop {
-            if *left == 0 && self.is_much_next() {
-                return false;
-            }
-            let event = self.engine.borrow_mut().next_event();
+            let event = {
+                let mut engine = self.engine.borrow_mut();
+                if *left > 0 { engine.next_event() } else { engine.next_light_event() }
+            };
             let much = match event {
                 None => {
                     self.satisfy();
-                    return true;
+                    return self.engine.borrow().is_told();
                 }
                 Some(Event::Readable(id) | Event::Writable(id)) => {
                     self.wake(id, None);
@@ -106,15 +106,6 @@ impl Multiplex {
                 Some(event) => notice(event),
             };
             *left = left.saturating_sub(usize::from(much));
-        }
-    }
-
-    /// Whether what is to be told next may begin or end something.
-    fn is_much_next(&self) -> bool {
-        match self.engine.borrow().peek_event() {
-            Some(Event::Reset(..)) => true,
-            Some(Event::Head(id)) => !self.seats.borrow().contains_key(&id.number()),
-            _ => false,
         }
     }
 

@@ -29,10 +29,10 @@ const NEVER: Nanos = Nanos::MAX;
 const PAUSE: Nanos = 5_000_000;
 
 /// Connections that are woken before others get their turn. Ending one costs some 10 to 20 µs.
-const BATCH: usize = 16;
+const BATCH: usize = 8;
 
 /// Turns that a look may take at the most: what comes due while it lasts has to wait for the next one.
-const TURNS: usize = 256;
+const TURNS: usize = 512;
 
 /// What a deadline is for; each connection has one of each.
 #[derive(Debug, Clone, Copy)]

@@ -40,7 +40,7 @@ pub(crate) const BACKLOG: i32 = 4096;
 
 /// Connections that are accepted before what else is ready gets its turn. Each costs some 10 to 20 µs, with TLS more, and
 /// thousands may have come at once.
-const IN_A_ROW: usize = 32;
+const IN_A_ROW: usize = 8;
 
 /// How long accepting rests when descriptors or memory have run out. Without a rest the listener, which stays
 /// readable, would keep the worker from closing the connections that could help.

@@ -15,7 +15,8 @@ struct Arguments {
 
 const ENVIRONMENT: &str = "\
 Environment:
-  LOADWEAVER_CONFIG      the file that `run` and `explain` read when --config is not given
+  LOADWEAVER_CONFIG      the file that `run`, `explain` and `top` read when --config is not given
+  LOADWEAVER_TOKEN       the token that `top` shows to the admin API when --token-file is not given
   LOADWEAVER_LOG         what is logged: info (default), debug, or by category, as in info,health=debug;
                          categories: health, config, listen, upstream, recovery, webhooks, admin, resolve,
                          process, access_log, spans, events
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     },
     /// Say which way a request would go, and why
     Explain(Question),
+    /// Show what a running balancer does and what is wrong with it, live in the terminal
+    #[command(after_help = TOP)]
+    Top(Overview),
     /// Print the JSON Schema of config.json
     Schema,
     /// Print the OpenAPI document of the admin API
@@ -78,6 +82,34 @@ pub(crate) struct Question {
     #[arg(long, value_name = "NAME")]
     pub(crate) listener: Option<String>,
     /// Print the whole explanation as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const TOP: &str = "\
+Asks the admin listener of --url, or that of the configuration, or http://127.0.0.1:9090 where there is none.
+The token is that of --token-file, $LOADWEAVER_TOKEN, or the configuration; one with the role \"read\" will do.
+Keys: q ends, ? says the others. NO_COLOR=1 takes the colours away.";
+
+/// Whom `top` asks, and how it shows the answers.
+#[derive(Debug, Args)]
+pub(crate) struct Overview {
+    /// The admin listener: http://HOST:PORT, https://HOST:PORT or unix:/PATH
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The configuration whose admin listener is asked; default: $LOADWEAVER_CONFIG, then ./config.json
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A file with a token of admin.tokens
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust instead of the system's, for https
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Print one overview as text and end; what happens anyway where standard output is no terminal
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print one overview as JSON and end
     #[arg(long)]
     pub(crate) json: bool,
 }

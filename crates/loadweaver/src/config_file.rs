@@ -53,15 +53,22 @@ pub(crate) fn path(option: Option<PathBuf>) -> PathBuf {
     option.or_else(from_environment).unwrap_or_else(|| PathBuf::from("config.json"))
 }
 
-/// Reads and checks a file with the process's environment.
-pub(crate) fn load(path: &Path) -> Result<Loaded, Refusal> {
+/// Reads and checks a file with the process's environment, but not the files that it names: whoever only wants to
+/// know where it listens may not be allowed to read its keys. The text comes with it.
+pub(crate) fn checked(path: &Path) -> Result<(Parsed, Vec<u8>), Refusal> {
     let text = file::read(path).map_err(|Unreadable { why, help }| Refusal::Unreadable {
         path: path.to_owned(),
         why,
         help,
     })?;
     let wrong = |issues| Refusal::Wrong { path: path.to_owned(), issues };
-    let mut parsed = parse(&text, &environment).map_err(wrong)?;
+    Ok((parse(&text, &environment).map_err(wrong)?, text))
+}
+
+/// Reads and checks a file and what it names.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Refusal> {
+    let (mut parsed, text) = checked(path)?;
+    let wrong = |issues| Refusal::Wrong { path: path.to_owned(), issues };
     let security = Security::load(&parsed.config, None).map_err(wrong)?;
     parsed.warnings.extend(security.warnings);
     // The checker takes nothing but UTF-8.

@@ -26,6 +26,8 @@ mod run;
 mod signals;
 /// Text on the terminal.
 mod terminal;
+/// `top`.
+mod top;
 
 /// Exchanges allocate and free on one thread each; mimalloc does that without locks and gives memory back.
 #[global_allocator]
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         arguments::Command::Schema => check::schema(),
         arguments::Command::Openapi => check::openapi(),
         arguments::Command::Demo(ports) => demo::command(ports),
+        arguments::Command::Top(overview) => top::command(&overview),
         arguments::Command::Keep { patience, program } => {
             ExitCode::from(loadweaver_control::guard::run(&program, Duration::from_millis(patience)))
         }

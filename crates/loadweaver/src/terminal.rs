@@ -26,17 +26,23 @@ pub(crate) fn issue_text(issue: &Issue) -> String {
     format!("at {place}: {problem}\n    {}", printable(&issue.help))
 }
 
-/// Keys of a hostile file must not move the cursor.
+/// Keys of a hostile file must not move the cursor, nor have what stands behind them read the other way round
+/// (CVE-2021-42574).
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || turns(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
     }
     shown
+}
+
+/// Line separators, and marks that change the direction of text.
+fn turns(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -138,7 +138,9 @@ fn version_and_help_are_answers_and_bad_arguments_are_refused() {
     assert_eq!((code, stdout.as_str()), (0, concat!("loadweaver ", env!("CARGO_PKG_VERSION"), "\n")));
     let (code, stdout, _) = ended(binary().arg("--help"));
     assert_eq!(code, 0);
-    for word in ["run", "check", "schema", "demo", "LOADWEAVER_CONFIG", "Exit codes"] {
+    for word in
+        ["run", "check", "top", "schema", "demo", "LOADWEAVER_CONFIG", "LOADWEAVER_TOKEN", "Exit codes"]
+    {
         assert!(stdout.contains(word), "{word} is missing: {stdout}");
     }
     let refused: [&[&str]; 5] =

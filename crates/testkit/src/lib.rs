@@ -44,6 +44,8 @@ pub mod peer;
 pub mod process;
 /// A folder that goes away with its owner.
 pub mod scratch;
+/// A program in a terminal whose screen can be read.
+pub mod terminal;
 /// Certificates made for a test, and TLS put before or behind whatever speaks plain text.
 pub mod tls;
 /// Unix sockets before and behind whatever speaks TCP.
@@ -58,4 +60,5 @@ pub use http2::{Http2Client, Http2Origin, RawHttp2};
 pub use operator::Operator;
 pub use origin::{Origin, OriginConnection};
 pub use peer::Peer;
+pub use terminal::Terminal;
 pub use wire::{Answer, Fields, Framing, Request, WireError};

@@ -148,7 +148,7 @@ async fn live(watcher: Watcher, mut known: Receiver<Known>) -> io::Result<()> {
                     Wish::Nothing => {}
                     Wish::Pause => view.paused = match view.paused {
                         Some(_) => None,
-                        None => Some(Rc::new(known.borrow().clone())),
+                        None => Some(Rc::new(known.borrow().paused())),
                     },
                     Wish::Suspend => if let Err(error) = screen.suspend() { break Err(error) },
                     Wish::Quit => break Ok(()),

@@ -134,7 +134,7 @@ fn request_id(x: &mut Exchange<'_>) {
         }
     }
     if x.story.request_id.is_none() {
-        let id = x.worker.request_id();
+        let id = x.worker.random.request_id();
         field(&mut x.heads.added, b"x-request-id", &id);
         x.story.made_id = Some(id);
     }

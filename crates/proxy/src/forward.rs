@@ -147,7 +147,7 @@ impl Effort {
     }
 
     fn choose(&self, x: &mut Exchange<'_>) -> Option<Permit> {
-        self.pool.choose(x.client_ip, x.worker.random(), &mut x.heads.tried)
+        self.pool.choose(x.client_ip, x.worker.random.number(), &mut x.heads.tried)
     }
 
     fn attempted(&self, failure: Failure, bytes_sent: bool) -> Attempted {

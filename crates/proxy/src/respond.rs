@@ -33,7 +33,7 @@ pub(crate) async fn refuse(x: &mut Exchange<'_>, failure: Failure) -> Next {
 pub(crate) async fn fail(x: &mut Exchange<'_>, failure: Failure) -> Next {
     x.story.failure = Some(failure);
     if x.story.request_id().is_empty() {
-        x.story.made_id = Some(x.worker.request_id());
+        x.story.made_id = Some(x.worker.random.request_id());
     }
     if failure.status() == 0 {
         return Next::Close;

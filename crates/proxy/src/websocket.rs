@@ -51,7 +51,7 @@ pub(crate) fn ask(x: &mut Exchange<'_>, upgrade: &[u8]) {
         return;
     }
     if head.protocol().is_some() {
-        let key = made_key([x.worker.random(), x.worker.random()]);
+        let key = made_key([x.worker.random.number(), x.worker.random.number()]);
         x.websocket = Some(Asked { key, ours: true });
         without(head, KEY);
     } else if let Some(key) = head.headers.find(KEY).filter(|key| !key.is_empty()) {

@@ -1,9 +1,7 @@
 //! A worker: one thread, one runtime, and what its connections share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +29,10 @@ use crate::snapshot::Snapshot;
 use crate::tally::Tally;
 use crate::upstream::Upstreams;
 use crate::upstream::shared::SharedConnections;
+
+mod random;
+
+use random::Random;
 
 /// How often kept connections are looked after and the access log is handed on.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
@@ -129,10 +131,7 @@ pub(crate) struct Worker {
     pub(crate) notebook: RefCell<Notebook>,
     /// When its clock began: nanoseconds since 1970.
     pub(crate) base: u64,
-    random: Cell<u64>,
-    /// The states of two generators, seeded by the system: ids of traces must not meet those of other nodes.
-    span_ids: Cell<[u64; 2]>,
-    ids: RequestIds,
+    pub(crate) random: Random,
 }
 
 /// As long as it is there, connections that only wait make room.
@@ -155,33 +154,6 @@ impl Worker {
     /// Whether there is no place for more clients.
     pub(crate) fn is_crowded(&self) -> bool {
         self.crowds.get() > 0
-    }
-
-    /// A random number, good for spreading load and for nothing else.
-    /// Source: SplitMix64 (Steele, Lea, Flood 2014).
-    pub(crate) fn random(&self) -> u64 {
-        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.random.set(state);
-        mix(state)
-    }
-
-    /// Random bits for an id of a trace or a span.
-    pub(crate) fn random_id(&self) -> u64 {
-        let [one, other] = self.span_ids.get();
-        let next = [one.wrapping_add(0x9e37_79b9_7f4a_7c15), other.wrapping_add(0xd1b5_4a32_d192_ed03)];
-        self.span_ids.set(next);
-        mix(mix(next[0]) ^ next[1])
-    }
-
-    /// An id for a request that came without one: 16 hexadecimal digits, not repeated by this node.
-    pub(crate) fn request_id(&self) -> [u8; 16] {
-        let number = mix(self.ids.seed ^ self.ids.next.replace(self.ids.next.get().wrapping_add(1)));
-        let mut text = [0; 16];
-        for (place, digit) in text.iter_mut().enumerate() {
-            let nibble = u8::try_from(number >> (60 - 4 * place) & 0xf).unwrap_or(0);
-            *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        }
-        text
     }
 
     async fn keep_house(&self) {
@@ -245,27 +217,6 @@ impl Worker {
             log.borrow_mut().flush();
         }
     }
-}
-
-/// 128 bits of the system, through the keys that the standard library asks it for. The generator of the TLS library
-/// takes 0.1 s of CPU time when it is first asked, which whoever neither traces nor speaks TLS would pay too.
-fn span_seed() -> [u64; 2] {
-    let keys = RandomState::new();
-    [keys.hash_one(0_u8), keys.hash_one(1_u8)]
-}
-
-/// A bijection on 64 bits: the finisher of SplitMix64. Different numbers stay different.
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-#[derive(Debug)]
-struct RequestIds {
-    /// The worker's number and the start of the process keep ids of different workers and runs apart.
-    seed: u64,
-    next: Cell<u64>,
 }
 
 /// Heads that wait for their next exchange, so that an exchange allocates none.
@@ -337,7 +288,6 @@ pub(crate) fn start(
 
 fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> Worker {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, crate::deadline::nanos);
-    let seed = mix(now ^ (index as u64) << 56 ^ u64::from(std::process::id()) << 32);
     let stock = Rc::<Stock>::default();
     stock.pipes.limit(shared.pipes);
     let tally = Tally::new(shared.books.get(index).cloned().unwrap_or_default());
@@ -347,7 +297,6 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         index,
         tally,
         spans: RefCell::new(shared.spans.writer()),
-        span_ids: Cell::new(span_seed()),
         log: shared.access_log.as_ref().map(|log| RefCell::new(log.writer())),
         shared,
         orders,
@@ -363,8 +312,7 @@ fn build(index: usize, shared: Arc<Shared>, orders: watch::Receiver<Order>) -> W
         draining: Cell::new(false),
         crowds: Cell::new(0),
         cutting: Cell::new(false),
-        random: Cell::new(seed),
-        ids: RequestIds { seed: mix(seed), next: Cell::new(0) },
+        random: Random::new(index, now),
     }
 }
 

@@ -80,12 +80,7 @@ impl Process {
 
     /// Waits for its end; `None` when it still runs at the limit.
     pub fn wait_for_exit(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let mut status = None;
-        holds_within(limit, || {
-            status = self.child.try_wait().expect("a child can be waited for");
-            status.is_some()
-        });
-        status
+        exit_of(&mut self.child, limit)
     }
 
     /// Ends it at once with SIGKILL and reaps it.
@@ -113,4 +108,14 @@ fn collect(source: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
         }
     });
     lines
+}
+
+/// Waits for a child's end; `None` when it still runs at the limit.
+pub(crate) fn exit_of(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let mut status = None;
+    holds_within(limit, || {
+        status = child.try_wait().expect("a child can be waited for");
+        status.is_some()
+    });
+    status
 }

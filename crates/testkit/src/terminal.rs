@@ -16,6 +16,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use vt100::{Color, Parser, Screen};
 
 use crate::eventually::{PATIENCE, holds_within};
+use crate::process::exit_of;
 
 /// A running program and its terminal; killed on drop.
 pub struct Terminal {
@@ -145,12 +146,7 @@ impl Terminal {
 
     /// Waits for its end; `None` when it still runs at the limit.
     pub fn wait_for_exit(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let mut status = None;
-        holds_within(limit, || {
-            status = self.child.try_wait().expect("a child can be waited for");
-            status.is_some()
-        });
-        status
+        exit_of(&mut self.child, limit)
     }
 }
 

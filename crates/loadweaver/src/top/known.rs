@@ -14,6 +14,9 @@ use super::shares::{Share, Shares};
 
 /// Between two looks.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
+/// How long no news is nothing to speak of: a look asks several times, and each answer may take as long as it likes up to
+/// a time-out that is longer than this.
+const SILENCE: Duration = Duration::from_secs(4);
 /// Between two looks at what changes seldom.
 const SELDOM: Duration = Duration::from_secs(5);
 /// Webhooks come with hundreds of deliveries each, and points of the hour every ten seconds.
@@ -35,8 +38,10 @@ pub(super) struct Known {
     pub(super) webhooks: Vec<Webhook>,
     pub(super) recoveries: Vec<PoolRecovery>,
     pub(super) lost: Option<Loss>,
-    /// When the last answer came.
+    /// When the last answers came.
     heard: Option<Instant>,
+    /// Somebody wants to look at it as it is.
+    paused: bool,
 }
 
 /// That there is no connection.
@@ -57,6 +62,17 @@ impl Known {
     pub(super) fn now(&self) -> f64 {
         let at = self.seconds.at.as_deref().and_then(moment);
         at.zip(self.heard).map_or_else(own_clock, |(at, heard)| at + heard.elapsed().as_secs_f64())
+    }
+
+    /// The same for whoever wants it to stay as it is.
+    pub(super) fn paused(&self) -> Self {
+        Self { paused: true, ..self.clone() }
+    }
+
+    /// For how many seconds nothing has come, where that is long and nobody has asked for it.
+    pub(super) fn silence(&self) -> Option<f64> {
+        let silent = self.heard.filter(|_| !self.paused)?.elapsed();
+        (silent > SILENCE).then_some(silent.as_secs_f64())
     }
 
     fn lose(&mut self, unanswered: Unanswered) {
@@ -197,5 +213,23 @@ impl Watcher {
         self.servers_due = began + (ended.duration_since(began) * PART).max(EVERY / 2);
         let shares = self.shares.look(ended.into_std(), &servers);
         Ok(Some(servers.into_iter().zip(shares).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_told_of_when_it_is_long_and_not_of_a_picture_that_was_stopped() {
+        let since = |seconds| Known {
+            heard: Instant::now().checked_sub(Duration::from_secs(seconds)),
+            ..Known::default()
+        };
+        assert_eq!(since(1).silence(), None);
+        assert!(since(10).silence().is_some_and(|silence| silence >= 10.0));
+        assert_eq!(since(10).paused().silence(), None);
+        let told = super::super::words::troubles(&since(10));
+        assert!(told.iter().any(|trouble| trouble.what.starts_with("No news for ")), "{told:?}");
     }
 }

@@ -54,7 +54,11 @@ pub(super) fn troubles(known: &Known) -> Vec<Trouble> {
         let what = format!("No connection since {} ({gone})", clock(loss.since));
         bad(what, format!("{}; trying again. What is shown is from before", loss.why))
     });
-    lost.into_iter().chain(all).collect()
+    let silent = known.silence().filter(|_| lost.is_none()).map(|silence| {
+        let why = "the node takes its time to answer. What is shown is from before";
+        bad(format!("No news for {}", span(silence)), why.to_owned())
+    });
+    lost.into_iter().chain(silent).chain(all).collect()
 }
 
 /// What to say where nothing is wrong.

@@ -122,7 +122,7 @@ impl Connection {
         let next = if speaks_tls {
             exchange.story.refused = true;
             exchange.story.failure = Some(failure);
-            exchange.story.made_id = Some(self.worker.request_id());
+            exchange.story.made_id = Some(self.worker.random.request_id());
             record::finish(&mut exchange);
             Next::Close
         } else {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Exchanges that are begun or ended in one round: with a new connection to a server for each about half a millisecond's
-/// work. Half as many would cost each of them a tenth of a microsecond more, for a look at the sockets.
+/// work.
 const LOT: usize = 8;
 
 /// One more for as long as the round before took: where that was long, others have much to do as well.

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 
 from . import cli, proxies
 from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, prepare, resident_bytes, wait_for_answer
@@ -29,6 +30,8 @@ HANDSHAKE = "3s"
 LEFTOVER = 19
 # What it may do to the others' p99.
 MOST = 2.0
+# What is told of latencies.
+PARTS = (0.5, 0.9, 0.99)
 
 # Name → (what the attacker does, his connections).
 ATTACKS = {
@@ -52,7 +55,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="bench/attacks", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("attacks", nargs="*", metavar="NAME", help=f"default: all of {' '.join(ATTACKS)}")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each attack, and as long without it")
-    parser.add_argument("--rounds", type=int, default=1, help="of each; the one with the median ratio is told")
+    parser.add_argument("--rounds", type=int, default=1, help="of each; latencies are those of all together")
     parser.add_argument("--rate", type=float, default=18000.0, help="requests per second of the others")
     parser.add_argument("--connects", type=float, default=100, help="connections per second of the attacker at the most (default 100)")
     parser.add_argument("--bytes", type=float, default=0, help="bytes per second of the attacker at the most")
@@ -161,8 +164,10 @@ class Siege:
             raise BenchError(f"loadweaver ended under attack:\n{proxy.tail()}")
         events = [event for event in self._api(setup, "events") if event["event"] == "client_cut"]
         return {
-            "alone": {key: (before[key] + after[key]) / 2 for key in ("p50", "p99")},
-            "during": during,
+            "alone": before["latency"] + after["latency"],
+            "attacked": during["latency"],
+            "rate": during["rate"],
+            "use": during["use"],
             "errors": before["errors"] + during["errors"] + after["errors"],
             "resident": (resident, watch.peak, resident_bytes(proxy.pids())),
             "attacker": told,
@@ -196,7 +201,7 @@ class Siege:
         argv = [
             self.bench.load, "--target", f"127.0.0.1:{setup.port}", "--connections", str(CONNECTIONS),
             "--rate", str(self.args.rate), "--seconds", str(seconds), "--warmup", str(self.bench.warmup),
-            "--watch", f"proxy={proxy.pid}", "--watch", f"honest={origin.pid}",
+            "--spread", "--watch", f"proxy={proxy.pid}", "--watch", f"honest={origin.pid}",
         ]  # fmt: skip
         log = os.path.join(self.bench.directory, "load.log")
         with Child("load", argv, LOAD_CORE, log, pipe=True, realtime=True) as load:
@@ -204,8 +209,7 @@ class Siege:
         # Answers with a status of our own making are among them.
         errors = sum(raw["errors"].values())
         return {
-            "p50": raw["latency_us"]["p50"],
-            "p99": raw["latency_us"]["p99"],
+            "latency": Counter(dict(raw["latency_counts"])),
             "errors": errors,
             "rate": raw["requests"] / raw["seconds"],
             "use": raw["watch"]["proxy"]["cpu_ns"] / 1e9 / raw["seconds"],
@@ -243,16 +247,30 @@ class Resident:
                 return
 
 
-def ratio(result):
-    return result["during"]["p99"] / result["alone"]["p99"]
+def quantile(latency, part):
+    """In µs, of counts by latency."""
+    left = part * latency.total()
+    for value in sorted(latency):
+        left -= latency[value]
+        if left <= 0:
+            return value
+    raise BenchError("no answers")
+
+
+def ratio(result, part):
+    return quantile(result["attacked"], part) / quantile(result["alone"], part)
 
 
 def of_rounds(rounds):
-    """The round with the median ratio, with whatever went wrong in any of them."""
-    told = sorted(rounds, key=ratio)[(len(rounds) - 1) // 2]
+    """All rounds as one: latencies and counts together, the most memory, each round's ratio."""
     return {
-        **told,
+        "alone": sum((result["alone"] for result in rounds), Counter()),
+        "attacked": sum((result["attacked"] for result in rounds), Counter()),
+        "ratios": sorted(ratio(result, 0.99) for result in rounds),
+        "use": sum(result["use"] for result in rounds) / len(rounds),
         "errors": sum(result["errors"] for result in rounds),
+        "connects": sum(result["attacker"]["connects"] for result in rounds),
+        "cut": sum(result["attacker"]["cut"] for result in rounds),
         "resident": tuple(max(each) for each in zip(*(result["resident"] for result in rounds), strict=True)),
         "attacks": sorted({attack for result in rounds for attack in result["attacks"]}),
     }
@@ -263,32 +281,37 @@ def mib(size):
 
 
 def summary(name, result):
-    alone, during, attacker = result["alone"], result["during"], result["attacker"]
+    marks = ", ".join(
+        f"p{100 * part:g} {quantile(result['alone'], part):,.0f} → {quantile(result['attacked'], part):,.0f} µs "
+        f"({ratio(result, part):.2f})"
+        for part in PARTS
+    )
     return (
-        f"{name}: p99 {alone['p99']:.0f} → {during['p99']:.0f} µs ({ratio(result):.2f}), p50 {alone['p50']:.0f} → "
-        f"{during['p50']:.0f}, {result['errors']} errors, {during['rate']:.0f}/s, core {during['use']:.0%}, "
-        f"MiB {'/'.join(map(mib, result['resident']))}, {attacker}, cut {result['cuts']} {result['attacks']}"
+        f"{name}: {marks}, {result['errors']} errors, {result['rate']:.0f}/s, core {result['use']:.0%}, "
+        f"MiB {'/'.join(map(mib, result['resident']))}, {result['attacker']}, cut {result['cuts']} {result['attacks']}"
     )
 
 
 def table(args, results):
     lines = [
         f"Commit {cli.commit()}, {time.strftime('%Y-%m-%d')}, {cli.cpu_model()}, {os.cpu_count()} cores. "
-        f"{args.rounds} × {args.seconds:g} s of each; {args.rate:,.0f} requests/s on {CONNECTIONS} connections of others.",
+        f"{args.rounds} × {args.seconds:g} s of each; {args.rate:,.0f} requests/s on {CONNECTIONS} connections of others. "
+        "In µs, alone → attacked; in brackets the least and the largest ratio of a round.",
         "",
-        "| attack | others' p50 µs, alone | attacked | p99 µs, alone | attacked | ratio | errors | core used "
+        "| attack | others' p50 | p90 | p99 | its ratio | errors | core used "
         "| attacker's connections/s | cut | told as | MiB before | peak | after |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|",
     ]
     for name, result in results:
-        alone, during, attacker = result["alone"], result["during"], result["attacker"]
-        worst = ratio(result)
+        marks = " | ".join(
+            f"{quantile(result['alone'], part):,.0f} → {quantile(result['attacked'], part):,.0f}" for part in PARTS
+        )
+        worst = ratio(result, 0.99)
         told = ", ".join(f"`{attack}`" for attack in result["attacks"]) or "–"
         resident = " | ".join(map(mib, result["resident"]))
         lines.append(
-            f"| `{name}`: {ATTACKS[name][0]} | {alone['p50']:,.0f} | {during['p50']:,.0f} | {alone['p99']:,.0f} "
-            f"| {during['p99']:,.0f} | {worst:.2f}{'' if worst <= MOST else ' !'} | {result['errors']} "
-            f"| {during['use']:.0%} | {attacker['connects'] / args.seconds:,.0f} | {attacker['cut']:,} | {told} "
-            f"| {resident} |"
+            f"| `{name}`: {ATTACKS[name][0]} | {marks} | {worst:.2f} ({result['ratios'][0]:.2f}–"
+            f"{result['ratios'][-1]:.2f}){'' if worst <= MOST else ' !'} | {result['errors']} | {result['use']:.0%} "
+            f"| {result['connects'] / args.seconds / args.rounds:,.0f} | {result['cut']:,} | {told} | {resident} |"
         )
     return lines

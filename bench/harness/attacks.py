@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import Counter
+from statistics import median
 
 from . import cli, proxies
 from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, prepare, resident_bytes, wait_for_answer
@@ -31,7 +31,7 @@ LEFTOVER = 19
 # What it may do to the others' p99.
 MOST = 2.0
 # What is told of latencies.
-PARTS = (0.5, 0.9, 0.99)
+MARKS = ("p50", "p90", "p99")
 
 # Name → (what the attacker does, his connections).
 ATTACKS = {
@@ -55,7 +55,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="bench/attacks", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("attacks", nargs="*", metavar="NAME", help=f"default: all of {' '.join(ATTACKS)}")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each attack, and as long without it")
-    parser.add_argument("--rounds", type=int, default=1, help="of each; latencies are those of all together")
+    parser.add_argument("--rounds", type=int, default=1, help="of each; the median is told")
     parser.add_argument("--rate", type=float, default=18000.0, help="requests per second of the others")
     parser.add_argument("--connects", type=float, default=100, help="connections per second of the attacker at the most (default 100)")
     parser.add_argument("--bytes", type=float, default=0, help="bytes per second of the attacker at the most")
@@ -148,7 +148,6 @@ class Siege:
     def _besieged(self, setup, proxy, origin):
         seconds = self.args.seconds
         self._load(setup, proxy, origin, 1.0)
-        # Alone before and after: the machine's speed moves within minutes.
         before = self._load(setup, proxy, origin, seconds / 2)
         resident, cuts = resident_bytes(proxy.pids()), self._api(setup, "metrics")["clientsCut"]
         watch = Resident(proxy)
@@ -164,8 +163,9 @@ class Siege:
             raise BenchError(f"loadweaver ended under attack:\n{proxy.tail()}")
         events = [event for event in self._api(setup, "events") if event["event"] == "client_cut"]
         return {
-            "alone": before["latency"] + after["latency"],
-            "attacked": during["latency"],
+            # The machine's speed moves within minutes: spells of the same length on both sides of the attack.
+            "alone": [before["latency"], after["latency"]],
+            "attacked": [during["latency"]],
             "rate": during["rate"],
             "use": during["use"],
             "errors": before["errors"] + during["errors"] + after["errors"],
@@ -201,7 +201,7 @@ class Siege:
         argv = [
             self.bench.load, "--target", f"127.0.0.1:{setup.port}", "--connections", str(CONNECTIONS),
             "--rate", str(self.args.rate), "--seconds", str(seconds), "--warmup", str(self.bench.warmup),
-            "--spread", "--watch", f"proxy={proxy.pid}", "--watch", f"honest={origin.pid}",
+            "--watch", f"proxy={proxy.pid}", "--watch", f"honest={origin.pid}",
         ]  # fmt: skip
         log = os.path.join(self.bench.directory, "load.log")
         with Child("load", argv, LOAD_CORE, log, pipe=True, realtime=True) as load:
@@ -209,7 +209,7 @@ class Siege:
         # Answers with a status of our own making are among them.
         errors = sum(raw["errors"].values())
         return {
-            "latency": Counter(dict(raw["latency_counts"])),
+            "latency": raw["latency_us"],
             "errors": errors,
             "rate": raw["requests"] / raw["seconds"],
             "use": raw["watch"]["proxy"]["cpu_ns"] / 1e9 / raw["seconds"],
@@ -247,26 +247,21 @@ class Resident:
                 return
 
 
-def quantile(latency, part):
-    """In µs, of counts by latency."""
-    left = part * latency.total()
-    for value in sorted(latency):
-        left -= latency[value]
-        if left <= 0:
-            return value
-    raise BenchError("no answers")
+def told(spells, mark):
+    """In µs. A spell in which the machine was elsewhere counts as much as any other, and no more."""
+    return median(latency[mark] for latency in spells)
 
 
-def ratio(result, part):
-    return quantile(result["attacked"], part) / quantile(result["alone"], part)
+def ratio(result, mark="p99"):
+    return told(result["attacked"], mark) / told(result["alone"], mark)
 
 
 def of_rounds(rounds):
-    """All rounds as one: latencies and counts together, the most memory, each round's ratio."""
+    """All rounds as one: each spell's latencies, all counts, the most memory, each round's ratio."""
     return {
-        "alone": sum((result["alone"] for result in rounds), Counter()),
-        "attacked": sum((result["attacked"] for result in rounds), Counter()),
-        "ratios": sorted(ratio(result, 0.99) for result in rounds),
+        "alone": [latency for result in rounds for latency in result["alone"]],
+        "attacked": [latency for result in rounds for latency in result["attacked"]],
+        "ratios": sorted(ratio(result) for result in rounds),
         "use": sum(result["use"] for result in rounds) / len(rounds),
         "errors": sum(result["errors"] for result in rounds),
         "connects": sum(result["attacker"]["connects"] for result in rounds),
@@ -282,9 +277,9 @@ def mib(size):
 
 def summary(name, result):
     marks = ", ".join(
-        f"p{100 * part:g} {quantile(result['alone'], part):,.0f} → {quantile(result['attacked'], part):,.0f} µs "
-        f"({ratio(result, part):.2f})"
-        for part in PARTS
+        f"{mark} {'/'.join(f'{latency[mark]:,.0f}' for latency in result['alone'])} → "
+        f"{told(result['attacked'], mark):,.0f} µs ({ratio(result, mark):.2f})"
+        for mark in MARKS
     )
     return (
         f"{name}: {marks}, {result['errors']} errors, {result['rate']:.0f}/s, core {result['use']:.0%}, "
@@ -296,7 +291,7 @@ def table(args, results):
     lines = [
         f"Commit {cli.commit()}, {time.strftime('%Y-%m-%d')}, {cli.cpu_model()}, {os.cpu_count()} cores. "
         f"{args.rounds} × {args.seconds:g} s of each; {args.rate:,.0f} requests/s on {CONNECTIONS} connections of others. "
-        "In µs, alone → attacked; in brackets the least and the largest ratio of a round.",
+        "In µs, alone → attacked, medians of the rounds; in brackets the least and the largest ratio of a round.",
         "",
         "| attack | others' p50 | p90 | p99 | its ratio | errors | core used "
         "| attacker's connections/s | cut | told as | MiB before | peak | after |",
@@ -304,14 +299,14 @@ def table(args, results):
     ]
     for name, result in results:
         marks = " | ".join(
-            f"{quantile(result['alone'], part):,.0f} → {quantile(result['attacked'], part):,.0f}" for part in PARTS
+            f"{told(result['alone'], mark):,.0f} → {told(result['attacked'], mark):,.0f}" for mark in MARKS
         )
-        worst = ratio(result, 0.99)
-        told = ", ".join(f"`{attack}`" for attack in result["attacks"]) or "–"
+        worst = ratio(result)
+        names = ", ".join(f"`{attack}`" for attack in result["attacks"]) or "–"
         resident = " | ".join(map(mib, result["resident"]))
         lines.append(
             f"| `{name}`: {ATTACKS[name][0]} | {marks} | {worst:.2f} ({result['ratios'][0]:.2f}–"
             f"{result['ratios'][-1]:.2f}){'' if worst <= MOST else ' !'} | {result['errors']} | {result['use']:.0%} "
-            f"| {result['connects'] / args.seconds / args.rounds:,.0f} | {result['cut']:,} | {told} | {resident} |"
+            f"| {result['connects'] / args.seconds / args.rounds:,.0f} | {result['cut']:,} | {names} | {resident} |"
         )
     return lines

@@ -23,7 +23,6 @@ pub const HELP: &str = "load --target ADDRESS [options]   prints one JSON line
   --hold              open all connections, one request on each, print, wait for a line on standard input,
                       one more request on each
   --tls KIND          over TLS; full: whole handshakes; resumed: earlier connections are taken up
-  --spread            also how often each latency came, as [µs, count]
   --timeout S         an answer that takes longer is an error (default 10)
   --watch NAME=PIDS   report the CPU time of these processes in the window (repeatable; `self` is allowed)";
 
@@ -79,8 +78,6 @@ pub struct Options {
     pub timeout: u64,
     /// Processes to account for.
     pub watches: Vec<Watch>,
-    /// Report each latency with its count.
-    pub spread: bool,
     /// Over TLS; none is in the clear.
     pub tls: Option<Handshakes>,
     /// The request on a connection that goes on, whole.
@@ -109,7 +106,6 @@ impl Options {
             expect: 128,
             timeout: 10_000_000_000,
             watches: Vec::new(),
-            spread: false,
             tls: None,
             request: Vec::new(),
             last_request: Vec::new(),
@@ -134,7 +130,6 @@ impl Options {
                     let resumed = args.value()? == "resumed";
                     options.tls = Some(if resumed { Handshakes::Resumed } else { Handshakes::Full });
                 }
-                Long("spread") => options.spread = true,
                 Long("timeout") => options.timeout = seconds(args.value()?)?.as_nanos() as u64,
                 Long("watch") => {
                     options.watches.push(Watch::parse(&args.value()?.string()?)?);

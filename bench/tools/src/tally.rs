@@ -112,15 +112,4 @@ impl Tally {
         );
         out
     }
-    /// How often each latency came, as a member of the same object: what several windows had can be added up.
-    pub fn spread(&self) -> String {
-        let mut out = String::from("\"latency_counts\":[");
-        for (nth, value) in self.latency.iter_recorded().enumerate() {
-            let comma = if nth == 0 { "" } else { "," };
-            let (latency, count) = (value.value_iterated_to() as f64 / 1e3, value.count_at_value());
-            let _ = write!(out, "{comma}[{latency:.1},{count}]");
-        }
-        out.push(']');
-        out
-    }
 }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 /// Warm-up, then the window between two samples.
 fn measure(options: Options) -> io::Result<()> {
     let (window, warmup, requests) = (options.window, options.warmup, options.requests);
-    let (watches, spread) = (options.watches.clone(), options.spread);
+    let watches = options.watches.clone();
     let mut engine = Engine::new(options)?;
     engine.open_all()?;
     if requests == 0 {
@@ -41,8 +41,7 @@ fn measure(options: Options) -> io::Result<()> {
     engine.run_until(until, 0)?;
     let seconds = (engine.now() - start) as f64 / 1e9;
     let after = Sample::take(&watches)?;
-    let counts = if spread { format!(",{}", engine.tally.spread()) } else { String::new() };
-    println!("{{{},{}{counts}}}", engine.tally.json(seconds), after.json_since(&before, &watches));
+    println!("{{{},{}}}", engine.tally.json(seconds), after.json_since(&before, &watches));
     Ok(())
 }
 

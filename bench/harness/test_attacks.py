@@ -2,12 +2,12 @@
 
 import unittest
 
-from .attacks import of_rounds, ratio
+from .attacks import calm, calmest, of_rounds, ratio
 
 
 def of(alone, attacked):
     return {
-        "alone": [{"p99": latency} for latency in alone],
+        "alone": [{"p90": latency / 2, "p99": latency} for latency in alone],
         "attacked": [{"p99": attacked}],
         "use": 0.5,
         "errors": 1,
@@ -24,6 +24,11 @@ class Rounds(unittest.TestCase):
         self.assertEqual(together["ratios"][0], 600 / 45_125)
         self.assertEqual((together["errors"], together["connects"], together["cut"]), (3, 30, 27))
         self.assertEqual(together["resident"], (40, 42, 41))
+
+    def test_rounds_count_when_the_machine_was_calm_before_and_after(self):
+        rounds = [of([200, 900], 100), of([210, 220], 900), of([250, 200], 800), of([900, 900], 50)]
+        self.assertEqual(calm(rounds), 2)
+        self.assertEqual(calmest(rounds, 2), rounds[1:3])
 
 
 if __name__ == "__main__":

@@ -51,6 +51,20 @@ export interface HealthView {
     configVersion: number;
 }
 
+export interface Problem {
+    severity: "critical" | "warning";
+    subject: "certificate" | "config" | "node" | "pool" | "recovery" | "server" | "traffic" | "webhook";
+    what: string;
+    why: string;
+    pool?: string;
+    serverId?: string;
+}
+
+export interface Problems {
+    summary: string;
+    problems: Problem[];
+}
+
 export interface HistoryEntry {
     at: string;
     what: "probe_ok" | "probe_failed" | "changed";

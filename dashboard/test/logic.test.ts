@@ -3,9 +3,8 @@ import { test } from "node:test";
 import { compared } from "../src/diff.ts";
 import { ago, count, millis, percent, span } from "../src/format.ts";
 import { cells, merged, NAMES, times, type Column, type Columns, type Lines } from "../src/history.ts";
-import type { PoolView, ServerView, Versions } from "../src/shapes.ts";
+import type { ServerView } from "../src/shapes.ts";
 import { expected, keyOf, rates, read, type Reading } from "../src/shares.ts";
-import { troubles } from "../src/words.ts";
 
 const columns = (values: Column): Columns => Object.fromEntries(NAMES.map((name) => [name, values])) as Columns;
 
@@ -73,26 +72,6 @@ test("shares are of the last seconds, by pool, and a counter that begins anew co
     const got = rates(readings, [server("a"), server("b"), server("c")]);
     assert.deepEqual(got.get(keyOf(server("a"))), { rate: 3, share: 0.75 });
     assert.equal(got.get(keyOf(server("c")))?.rate, 0);
-});
-
-test("what is worst is said first, and what somebody wished is no trouble", () => {
-    const pool = (name: string, up: number): PoolView => ({ name, algorithm: "random", up, total: 2, requests: 0, failures: 0, retries: 0, fallbacks: 0 });
-    const versions: Versions = { current: 3, versions: [], confirmUntil: null, unsaved: "read-only", refused: null };
-    const out = [server("a", { status: "down", eligible: false, reason: "refused" }), server("b", { state: "drain", eligible: false })];
-    const all = troubles({ pools: [pool("app", 1), pool("dead", 0)], out, versions, now: Date.parse("2026-01-01T00:01:30Z"), rates: { requests: 1000, errors: 100 } });
-    assert.deepEqual(all.map((one) => one.what), [
-        "Pool dead has no server for new requests",
-        "10.0 % of answers are errors",
-        "a (pool app) is down",
-        "The configuration in force is not in the file",
-    ]);
-    assert.equal(all[2]?.why, "refused, for 1 min");
-});
-
-test("many servers that are out for one reason are one line", () => {
-    const out = Array.from({ length: 40 }, (_, place) => server(`s${place}`, { status: "down", eligible: false, reason: "no route" }));
-    const all = troubles({ out, now: Date.now() });
-    assert.deepEqual(all.map((one) => [one.what, one.why]), [["40 servers of pool app are out", "no route"]]);
 });
 
 test("numbers are short and do not lie at the ends", () => {

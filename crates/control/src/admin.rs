@@ -48,6 +48,7 @@ mod names;
 mod openapi;
 mod pack;
 mod pools;
+mod problems;
 mod recoveries;
 mod requests;
 mod routes;

@@ -21,8 +21,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::current::Current;
 use crate::followers::Followers;
-pub(crate) use command::{Command, Origin, Outcome, Refusal, Version, View};
-use command::{Edit, Refused, Saved, Way};
+pub(crate) use command::{Command, Origin, Outcome, Refusal, Refused, Version, View};
+use command::{Edit, Saved, Way};
 use farewell::Departed;
 use swap::{Built, Occasion};
 

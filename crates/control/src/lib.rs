@@ -19,6 +19,8 @@ pub mod coordinator;
 pub mod explain;
 /// The configuration file.
 pub mod file;
+/// Numbers and times as people read them.
+pub mod words;
 
 /// The listener for operators.
 mod admin;
@@ -36,6 +38,8 @@ mod outbound;
 mod precedence;
 /// Servers asked whether they are well.
 mod probes;
+/// What is wrong now.
+mod problems;
 /// Programs that the configuration names.
 mod program;
 /// How much happened lately.

@@ -1,6 +1,5 @@
 //! The way to operators' own systems: those that are told of events, and those that spans go to.
 
-use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 
+use crate::words::cause;
 use crate::{VERSION, file};
 
 /// How long a connection waits for the next message.
@@ -56,14 +56,14 @@ pub(crate) fn client(trust: Trust, speaks: Speaks) -> Result<Client, String> {
         Trust::System => builder,
         Trust::Nobody => builder.tls_certs_only([]),
         Trust::Only(pem) => {
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| words(&error))?;
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| cause(&error))?;
             if certificates.is_empty() {
                 return Err("there is no certificate in it".to_owned());
             }
             builder.tls_certs_only(certificates)
         }
     };
-    builder.build().map_err(|error| words(&error))
+    builder.build().map_err(|error| cause(&error))
 }
 
 /// Whom a client trusts that is to talk to `url`: those of a file that the configuration names, or the system's. The
@@ -102,32 +102,6 @@ pub(crate) fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Durati
     }
     let at = DateTimeParser::new().parse_timestamp(text).ok()?;
     Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
-}
-
-/// The cause of an error in the words of whoever found it. The library's own sentence says little, and it has the
-/// URL in it.
-pub(crate) fn words(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !words.is_empty() {
-            text = words;
-        }
-        cause = next.source();
-    }
-    if text.contains("CaUsedAsEndEntity") {
-        // What `openssl req -x509` makes unless it is told otherwise, so many will meet it.
-        return "the target's certificate is that of an authority and not of a server (self-signed? it needs \
-                basicConstraints=CA:FALSE)"
-            .to_owned();
-    }
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_lowercase(),
-        None if text.is_empty() && error.is_connect() => "no connection".to_owned(),
-        None if text.is_empty() => "the request failed".to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

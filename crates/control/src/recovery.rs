@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::jitter::Jitter;
+use crate::problems::Problem;
 use process::Keeper;
 use ward::{Seat, Ward};
 
@@ -164,6 +165,12 @@ impl Recoveries {
         };
         let clock = |time: Duration| self.shared.started.1 + time;
         care.pools.iter().map(|(name, (ward, _))| view::of(name, ward, &clock, |id| seen(name, id))).collect()
+    }
+
+    /// Pools that wait for somebody, and servers that were given up.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let care = self.lock();
+        care.pools.iter().flat_map(|(name, (ward, _))| view::problems(name, ward)).collect()
     }
 
     /// What is done to bring a server back, in a sentence; none where nothing is.

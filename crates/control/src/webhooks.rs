@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::outbound::{self, Speaks, Trust};
+use crate::problems::Problem;
 use crate::supervisor::Supervisor;
 
 /// What becomes of a message, and how long a target is left alone.
@@ -148,6 +149,11 @@ impl Webhooks {
     /// Each webhook with its last deliveries.
     pub(crate) fn views(&self) -> Vec<WebhookView> {
         self.shared.desks().iter().map(|desk| desk.view()).collect()
+    }
+
+    /// Those whose messages do not arrive.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        self.shared.desks().iter().filter_map(|desk| desk.problem()).collect()
     }
 
     /// Sends a message that says that it is a test; its delivery's id. It goes before what waits, but after the

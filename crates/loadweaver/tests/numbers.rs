@@ -25,6 +25,34 @@ fn value(operator: &Operator, sample: &str) -> String {
     found.unwrap_or_else(|| panic!("{sample} is not on the page:\n{page}")).to_owned()
 }
 
+#[test]
+fn what_is_wrong_is_said_in_words_and_over_when_it_is() {
+    let origin =
+        Origin::by_request(|request| reply_with(if request.target == "/ill" { 500 } else { 200 }, &[], "x"));
+    let away = Origin::answering(reply_with(200, &[], "x"));
+    away.refuse();
+    let check = json!({"pools": {"app": {"healthCheck": {"type": "tcp", "interval": "100ms", "fall": 1}}}});
+    let balancer = start(&[origin.address(), away.address()], &check);
+    let operator = balancer.operator();
+    let wrong = || operator.data("/api/problems");
+    let down = format!("{} (pool app) is down", away.address());
+    eventually("a server is down", || wrong()["summary"] == format!("{down}."));
+    let problem = &wrong()["problems"][0];
+    assert_eq!((&problem["severity"], &problem["subject"]), (&json!("warning"), &json!("server")));
+    assert_eq!((&problem["pool"], &problem["serverId"]), (&json!("app"), &json!(away.address().to_string())));
+    assert!(problem["why"].as_str().unwrap().contains("connection refused, for "), "{problem}");
+    // A page that polls would take a parameter that is not known for one that works.
+    assert_eq!(operator.ask("GET", "/api/problems?pool=app", "", "").status, 400);
+    away.come_back();
+    eventually("all is well", || wrong()["problems"] == json!([]));
+    assert_eq!(wrong()["summary"], "All is well. All 2 servers may have new requests.");
+    for _ in 0..40 {
+        balancer.get("/ill");
+    }
+    eventually("errors are told", || wrong()["problems"][0]["subject"] == "traffic");
+    assert_eq!(wrong()["problems"][0]["severity"], "critical");
+}
+
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -152,9 +152,15 @@ fn the_end_of_a_certificate_is_told_beforehand() {
     eventually("it is told", || events(&balancer, "certificate_expiring").len() == 1);
     let told = events(&balancer, "certificate_expiring");
     assert!(told[0]["reason"].as_str().unwrap().starts_with("it expires in "), "{told:?}");
+    let wrong = balancer.operator().data("/api/problems");
+    assert_eq!(wrong["summary"], "A certificate of listener web expires soon.");
+    let problem = &wrong["problems"][0];
+    assert_eq!((&problem["severity"], &problem["subject"]), (&json!("warning"), &json!("certificate")));
+    assert!(problem["why"].as_str().unwrap().contains(", in "), "{problem}");
     site.replace(&site.authority.sign_for_days(&["localhost"], 200));
     eventually("a new one", || !events(&balancer, "certificate_loaded").is_empty());
     assert_eq!(events(&balancer, "certificate_expiring").len(), 1);
+    assert_eq!(balancer.operator().data("/api/problems")["problems"], json!([]));
 }
 
 /// Its workers hear of the new name a moment after the change is in force; nobody is let in without TLS meanwhile, and

@@ -115,7 +115,7 @@ fn without_a_terminal_one_overview_is_printed() {
     }
     let (code, stdout, _) = printed(&["--json", "--url", &admin(&balancer)], &[]);
     let overview: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, &overview["wrong"][0]["grave"]), (0, &json!("bad")));
+    assert_eq!((code, &overview["wrong"][0]["severity"]), (0, &json!("critical")));
     let app = overview["servers"].as_array().unwrap().iter().find(|server| server["pool"] == "app").unwrap();
     assert_eq!((&app["requestsPerSecond"], &app["share"]), (&json!(0.0), &Value::Null));
     assert_eq!(overview["pools"][0]["up"], 1);
@@ -376,10 +376,8 @@ fn hostile() -> Origin {
         "/api/history": lines,
         "/api/pools": [{"name": EVIL, "algorithm": EVIL, "up": 0, "total": 1}],
         "/api/servers": [server],
-        "/api/config/versions": {"current": 1, "unsaved": EVIL, "confirmUntil": EVIL,
-            "refused": {"origin": EVIL, "at": EVIL, "reason": EVIL}},
-        "/api/webhooks": [{"name": EVIL, "state": "failing", "waiting": 1, "lastError": EVIL}],
-        "/api/recoveries": [{"pool": EVIL, "held": {"reason": EVIL}, "servers": []}],
+        "/api/problems": {"summary": EVIL,
+            "problems": [{"severity": "later", "subject": EVIL, "what": EVIL, "why": EVIL}]},
     });
     Origin::by_request(move |request| {
         let path = request.target.split('?').next().unwrap();

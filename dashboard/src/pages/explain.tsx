@@ -115,7 +115,7 @@ function Answer({ data }: { data: Explanation }): JSX.Element {
     const choice = data.choice ?? null;
     return (
         <>
-            <p class={good ? "now now-good" : "now trouble trouble-bad"}>
+            <p class={good ? "now now-good" : "now problem problem-bad"}>
                 <Icon name={good ? "good" : "bad"} />
                 <span><strong>{spoken(data.outcome)}.</strong> {data.summary}</span>
             </p>

@@ -8,10 +8,9 @@ import { Chart, Strip, type Track } from "../parts/chart.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { Empty, Loading, Shown } from "../parts/states.tsx";
 import { useHistory } from "../past.ts";
-import { useNow, usePoll } from "../poll.ts";
+import { usePoll } from "../poll.ts";
 import { to } from "../route.ts";
-import type { PoolRecovery, PoolView, ServerView, Versions, Webhook } from "../shapes.ts";
-import { troubles } from "../words.ts";
+import type { PoolView, Problem, Problems } from "../shapes.ts";
 
 /** Points of ten seconds with which an hour looks empty. */
 const YOUNG = 30;
@@ -26,7 +25,7 @@ export function Overview(): JSX.Element {
     const lines = fine ? seconds : hour;
     return (
         <>
-            <Now lines={seconds} pools={pools.data} />
+            <Now />
             <section aria-labelledby="traffic">
                 <div class="section-head">
                     <h2 id="traffic">Traffic</h2>
@@ -52,38 +51,30 @@ export function Overview(): JSX.Element {
     );
 }
 
-/** What is wrong, in words. */
-function Now({ lines, pools }: { lines: Lines | null; pools: PoolView[] | undefined }): JSX.Element {
-    const out = usePoll<ServerView[]>("api/servers?eligible=false", 2000);
-    const versions = usePoll<Versions>("api/config/versions", 5000);
-    const webhooks = usePoll<Webhook[]>("api/webhooks", 10_000);
-    const recoveries = usePoll<PoolRecovery[]>("api/recoveries", 5000);
-    const now = useNow();
-    const known = { pools, out: out.data, versions: versions.data, webhooks: webhooks.data, recoveries: recoveries.data };
-    const all = troubles({ ...known, rates: lines ? lately(lines.node) : undefined, now });
-    if (!pools || !out.data) return <Loading lines={1} />;
-    if (all.length === 0) {
-        const total = pools.reduce((sum, pool) => sum + pool.total, 0);
-        const up = pools.reduce((sum, pool) => sum + pool.up, 0);
+/** What is wrong, in the node's words. */
+function Now(): JSX.Element {
+    const { data } = usePoll<Problems>("api/problems", 2000);
+    if (!data) return <Loading lines={1} />;
+    if (data.problems.length === 0) {
         return (
             <p class="now now-good" role="status">
                 <Icon name="good" />
-                <span>
-                    <strong>All is well.</strong>{" "}
-                    {up === total ? `All ${total} servers may have new requests.` : `${up} of ${total} servers may have new requests; the others were put aside by hand or not yet probed.`}
-                </span>
+                <strong>{data.summary}</strong>
             </p>
         );
     }
     return (
         <ul class="now" aria-label="What is wrong now">
-            {all.map((trouble) => (
-                <li key={trouble.what} class={`trouble trouble-${trouble.grave}`}>
-                    <Icon name={trouble.grave} label={trouble.grave === "bad" ? "Bad" : "Warning"} />
-                    <a href={trouble.to}>{trouble.what}</a>
-                    <span class="muted">{trouble.why}</span>
-                </li>
-            ))}
+            {data.problems.map((problem) => {
+                const is = problem.severity === "critical" ? "bad" : "warn";
+                return (
+                    <li key={problem.what} class={`problem problem-${is}`}>
+                        <Icon name={is} label={is === "bad" ? "Bad" : "Warning"} />
+                        <a href={placeOf(problem)}>{problem.what}</a>
+                        <span class="muted">{problem.why}</span>
+                    </li>
+                );
+            })}
         </ul>
     );
 }
@@ -92,6 +83,22 @@ function Now({ lines, pools }: { lines: Lines | null; pools: PoolView[] | undefi
 function lately(columns: Columns): { requests: number; errors: number } {
     const sum = (column: Column) => column.slice(-10).reduce<number>((all, one) => all + (one ?? 0), 0);
     return { requests: sum(columns.requests), errors: sum(columns.errors) };
+}
+
+function placeOf({ subject, pool, serverId }: Problem): string {
+    switch (subject) {
+        case "webhook":
+            return to("webhooks");
+        case "config":
+        case "certificate":
+            return to("config");
+        case "node":
+            return to("events");
+        case "server":
+            return to("servers", { pool, server: serverId, show: serverId ? null : "out" });
+        default:
+            return to("servers", { pool, server: serverId });
+    }
 }
 
 const share = (part: Column, all: Column): Column =>

@@ -10,8 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, answer, config, dashboard, events, explain, exposition, guard, history, metrics, pools, recoveries,
-    requests, routes as routing, servers, webhooks,
+    Api, answer, config, dashboard, events, explain, exposition, guard, history, metrics, pools, problems,
+    recoveries, requests, routes as routing, servers, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -85,6 +85,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(guard::whoami))
         .routes(routes!(dashboard::page))
         .routes(routes!(dashboard::asset))
+        .routes(routes!(problems::list))
         .routes(routes!(super::status))
         .routes(routes!(super::livez))
         .routes(routes!(super::readyz))

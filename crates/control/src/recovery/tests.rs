@@ -165,6 +165,9 @@ async fn a_command_that_fails_is_tried_again_and_given_up() {
     let view = nursing.view(0);
     assert_eq!((view.state, view.totals.failures, view.totals.success_rate), ("given_up", 2, Some(0.0)));
     assert_eq!(view.last_attempts[1].output, "no such unit");
+    let problems = nursing.recoveries.problems();
+    assert_eq!((problems.len(), problems[0].why.as_str()), (1, "after 2 attempts in a row"));
+    assert_eq!(problems[0].what, "Recovery of 127.0.0.1:1 was given up");
     // An operator knows better.
     nursing.recoveries.trigger("app", "127.0.0.1:1").unwrap();
     assert_eq!(nursing.next().await.0, "recovery_started");
@@ -244,6 +247,8 @@ async fn most_of_a_pool_at_once_is_held_and_told_once() {
     nursing.until_state(2, "held").await;
     let views = nursing.recoveries.views();
     assert!(views[0].held.is_some() && views[0].totals.attempts == 0);
+    let problems = nursing.recoveries.problems();
+    assert_eq!((problems.len(), problems[0].what.as_str()), (1, "Recovery of pool app is held"));
     nursing.recoveries.trigger("app", "127.0.0.1:2").unwrap();
     assert_eq!(nursing.next().await.0, "recovery_started");
     nursing.until_state(1, "watching").await;

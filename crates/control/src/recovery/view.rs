@@ -7,6 +7,9 @@ use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::problems::{Problem, Subject};
+use crate::words::several;
+
 use super::case::{Attempt, Case, Outcome, Phase, Stage, Totals};
 use super::process::Seen;
 use super::ward::{Hold, Ward};
@@ -151,6 +154,21 @@ fn server(
             starts: seen.starts,
         }),
     })
+}
+
+/// What somebody ought to look at.
+pub(super) fn problems<'a>(pool: &'a str, ward: &'a Ward) -> impl Iterator<Item = Problem> {
+    let held = ward.held.as_ref().map(|hold| {
+        let what = format!("Recovery of pool {pool} is held");
+        Problem::warning(Subject::Recovery, what, hold.reason.clone()).of_pool(pool)
+    });
+    let given_up =
+        ward.cases.iter().filter(|(_, case)| matches!(case.phase, Phase::GivenUp)).map(move |(id, case)| {
+            let what = format!("Recovery of {id} was given up");
+            let why = format!("after {} in a row", several(case.made as usize, "attempt"));
+            Problem::warning(Subject::Recovery, what, why).of_server(pool, id)
+        });
+    held.into_iter().chain(given_up)
 }
 
 /// What is done to bring a server back, in a sentence; none where nothing is.

@@ -18,7 +18,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Url};
 
 use crate::VERSION;
-use crate::outbound::{self, Speaks, retry_after, words};
+use crate::outbound::{self, Speaks, retry_after};
+use crate::words::cause;
 
 /// Most of an answer that is read. One that says what was rejected is some hundred bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -133,7 +134,7 @@ impl Settings {
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if error.is_timeout() => return unable(format!("no answer within {limit:?}")),
-            Err(error) => return unable(words(&error)),
+            Err(error) => return unable(cause(&error)),
         };
         let (head, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await;

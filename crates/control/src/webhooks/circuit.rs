@@ -121,6 +121,11 @@ impl Circuit {
         if tries >= limit { Verdict::GiveUp(pause) } else { Verdict::Again(pause) }
     }
 
+    /// Operators were told that nothing arrives.
+    pub(super) fn is_failing(&self) -> bool {
+        self.open || self.told
+    }
+
     /// The word that the admin API uses.
     pub(super) fn name(&self) -> &'static str {
         match self {

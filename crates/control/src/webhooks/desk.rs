@@ -19,6 +19,8 @@ use super::message::{Ids, Message};
 use super::post::{Report, Settings};
 use super::queue::{Next, Queue};
 use crate::jitter::Jitter;
+use crate::problems::{Problem, Subject};
+use crate::words::several;
 
 /// One webhook's desk.
 pub(super) struct Desk {
@@ -232,6 +234,17 @@ impl Desk {
     /// How the attempt went; what operators should hear of it.
     pub(super) fn report(&self, now: Instant, report: &Report) -> Option<Event> {
         self.lock().report(now, report, &self.pauses)
+    }
+
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let inner = self.lock();
+        if !inner.circuit.is_failing() {
+            return None;
+        }
+        let error = inner.last_error.as_deref().unwrap_or("no answer");
+        let what = format!("Webhook {} is not delivered", inner.settings.webhook.name);
+        let why = format!("{error}; {} waiting", several(inner.waiting(), "message"));
+        Some(Problem::warning(Subject::Webhook, what, why))
     }
 
     pub(super) fn view(&self) -> WebhookView {

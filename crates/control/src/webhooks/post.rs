@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::circuit::Outcome;
 use super::message::Message;
 use super::signature;
-use crate::outbound::{self, retry_after, words};
+use crate::outbound::{self, retry_after};
+use crate::words::cause;
 
 /// What of an answer's body is read: enough to keep the connection for the next message where targets are polite.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -71,7 +72,7 @@ impl Settings {
             Ok(response) => judge(response, began).await,
             Err(error) => {
                 let error =
-                    if error.is_timeout() { format!("no answer within {limit:?}") } else { words(&error) };
+                    if error.is_timeout() { format!("no answer within {limit:?}") } else { cause(&error) };
                 Report {
                     outcome: Outcome::Unreachable,
                     status: None,

@@ -1,8 +1,8 @@
 //! One question to the admin API, and every way in which it can stay without an answer, in words.
 
-use std::error::Error;
 use std::time::Duration;
 
+use loadweaver_control::words::cause;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
@@ -162,22 +162,4 @@ fn foreign(status: StatusCode, kind: Option<&str>) -> Unanswered {
         &format!("what answers there is not LoadWeaver's admin API (status {}, {kind})", status.as_u16()),
         "give the address of admin.bind, not of a listener for clients",
     )
-}
-
-/// The innermost cause: the library's own sentence says little.
-fn cause(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(next) = source {
-        let words = next.to_string();
-        if !words.is_empty() {
-            text = words;
-        }
-        source = next.source();
-    }
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_lowercase(),
-        None if text.is_empty() => "there is no connection".to_owned(),
-        None => text,
-    }
 }

@@ -10,7 +10,7 @@ use super::known::Known;
 use super::page::Page;
 use super::table::{Table, chosen, detail};
 use super::view::View;
-use super::words::troubles;
+use super::words::problems;
 
 const HELP: [&str; 13] = [
     " q, Ctrl-C          end",
@@ -106,7 +106,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, (known, ink): (&Known, Ink),
     let area = area.intersection(buffer.area);
     let page = Page { known, ink, width: area.width.into() };
     let height = usize::from(area.height).saturating_sub(1);
-    let lines = Lines::of(height, troubles(known).len(), known.pools.len());
+    let lines = Lines::of(height, problems(known).len(), known.pools.len());
     let mut pen = Pen { buffer, area, row: 0 };
     pen.line(&page.header());
     pen.invert();

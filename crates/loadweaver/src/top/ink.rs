@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::past::{Column, cells};
-use super::words::Grave;
+use super::shapes::Severity;
 
 /// Heights of a line of blocks, the lowest first.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -34,11 +34,11 @@ pub(super) enum Tone {
     Series,
 }
 
-impl From<Grave> for Tone {
-    fn from(grave: Grave) -> Self {
-        match grave {
-            Grave::Bad => Self::Bad,
-            Grave::Warning => Self::Warning,
+impl From<Severity> for Tone {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Critical => Self::Bad,
+            Severity::Warning => Self::Warning,
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::ask::{Asker, Unanswered};
 use super::format::moment;
 use super::past::Lines;
-use super::shapes::{Health, Pool, PoolRecovery, Server, Text, Versions, Webhook};
+use super::shapes::{Health, Pool, Problems, Server, Text};
 use super::shares::{Share, Shares};
 
 /// Between two looks.
@@ -17,9 +17,7 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// How long no news is nothing to speak of: a look asks several times, and each answer may take as long as it likes up to
 /// a time-out that is longer than this.
 const SILENCE: Duration = Duration::from_secs(4);
-/// Between two looks at what changes seldom.
-const SELDOM: Duration = Duration::from_secs(5);
-/// Webhooks come with hundreds of deliveries each, and points of the hour every ten seconds.
+/// Points of the hour come every ten seconds.
 const RARELY: Duration = Duration::from_secs(10);
 /// Thousands of servers take the node a while to write down. It is not asked to spend more than this part of its
 /// control thread on us, waiting included.
@@ -34,9 +32,7 @@ pub(super) struct Known {
     pub(super) hour: Lines,
     pub(super) pools: Vec<Pool>,
     pub(super) servers: Vec<(Server, Share)>,
-    pub(super) versions: Versions,
-    pub(super) webhooks: Vec<Webhook>,
-    pub(super) recoveries: Vec<PoolRecovery>,
+    pub(super) problems: Problems,
     pub(super) lost: Option<Loss>,
     /// When the last answers came.
     heard: Option<Instant>,
@@ -85,22 +81,14 @@ impl Known {
         self.heard = Some(Instant::now());
         self.health = Some(news.health);
         self.pools = news.pools;
+        self.problems = news.problems;
         self.seconds.take(news.seconds);
         if let Some(hour) = news.hour {
             self.hour.take(hour);
         }
-        // What was not asked for, or is not known yet to a node that starts, stays as it was.
+        // What was not asked for stays as it was.
         if let Some(servers) = news.servers {
             self.servers = servers;
-        }
-        if let Some(versions) = news.versions {
-            self.versions = versions;
-        }
-        if let Some(webhooks) = news.webhooks {
-            self.webhooks = webhooks;
-        }
-        if let Some(recoveries) = news.recoveries {
-            self.recoveries = recoveries;
         }
     }
 }
@@ -110,11 +98,9 @@ struct News {
     health: Health,
     seconds: Lines,
     pools: Vec<Pool>,
+    problems: Problems,
     hour: Option<Lines>,
     servers: Option<Vec<(Server, Share)>>,
-    versions: Option<Versions>,
-    webhooks: Option<Vec<Webhook>>,
-    recoveries: Option<Vec<PoolRecovery>>,
 }
 
 /// Asks again and again.
@@ -123,7 +109,6 @@ pub(super) struct Watcher {
     known: Sender<Known>,
     shares: Shares,
     servers_due: Instant,
-    seldom_due: Instant,
     rarely_due: Instant,
 }
 
@@ -131,7 +116,7 @@ impl Watcher {
     pub(super) fn new(asker: Asker, known: Sender<Known>) -> Self {
         let now = Instant::now();
         known.send_modify(|known| known.place = asker.place().clone());
-        Self { asker, known, shares: Shares::default(), servers_due: now, seldom_due: now, rarely_due: now }
+        Self { asker, known, shares: Shares::default(), servers_due: now, rarely_due: now }
     }
 
     /// Looks for as long as somebody wants to know.
@@ -153,27 +138,13 @@ impl Watcher {
         let health: Health = self.asker.get("api/health").await?;
         let seconds = self.seconds().await?;
         let pools = self.asker.get("api/pools").await?;
+        let problems = self.asker.get("api/problems").await?;
         let servers = self.servers().await?;
-        let mut news = News {
-            health,
-            seconds,
-            pools,
-            hour: None,
-            servers,
-            versions: None,
-            webhooks: None,
-            recoveries: None,
-        };
+        let mut news = News { health, seconds, pools, problems, hour: None, servers };
         let now = Instant::now();
-        if now >= self.seldom_due {
-            self.seldom_due = now + SELDOM;
-            news.versions = self.asker.get("api/config/versions").await.ok();
-            news.recoveries = self.asker.get("api/recoveries").await.ok();
-        }
         if now >= self.rarely_due {
             self.rarely_due = now + RARELY;
             news.hour = Some(self.asker.get(&self.path(10)).await?);
-            news.webhooks = self.asker.get("api/webhooks").await.ok();
         }
         self.known.send_modify(|known| known.take(news));
         Ok(())
@@ -187,11 +158,8 @@ impl Watcher {
         }
         self.shares = Shares::default();
         let now = Instant::now();
-        (self.servers_due, self.seldom_due, self.rarely_due) = (now, now, now);
-        self.known.send_modify(|known| {
-            (known.seconds, known.hour) = (Lines::default(), Lines::default());
-            (known.versions, known.webhooks, known.recoveries) = Default::default();
-        });
+        (self.servers_due, self.rarely_due) = (now, now);
+        self.known.send_modify(|known| (known.seconds, known.hour) = (Lines::default(), Lines::default()));
         self.asker.get(&self.path(1)).await
     }
 
@@ -229,7 +197,7 @@ mod tests {
         assert_eq!(since(1).silence(), None);
         assert!(since(10).silence().is_some_and(|silence| silence >= 10.0));
         assert_eq!(since(10).paused().silence(), None);
-        let told = super::super::words::troubles(&since(10));
-        assert!(told.iter().any(|trouble| trouble.what.starts_with("No news for ")), "{told:?}");
+        let told = super::super::words::problems(&since(10));
+        assert!(told.iter().any(|problem| problem.what.starts_with("No news for ")), "{told:?}");
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! The same lines are drawn on the screen and printed by `--once`.
 
+use loadweaver_control::words::span;
 use ratatui::text::{Line, Span};
 
-use super::format::{NONE, clock, count, millis, percent, span};
+use super::format::{NONE, clock, count, millis, share};
 use super::ink::{Ink, Tone, left, right, width as width_of};
 use super::known::Known;
 use super::past::{Columns, newest};
 use super::shapes::Pool;
-use super::words::{all_is_well, troubles};
+use super::words::problems;
 
 /// Columns of the words before a sparkline.
 const NAME: usize = 12;
@@ -47,9 +48,9 @@ impl Page<'_> {
 
     /// What is wrong, the worst first, in at most so many lines.
     pub(super) fn wrong(&self, most: usize) -> Vec<Line<'static>> {
-        let all = troubles(self.known);
+        let all = problems(self.known);
         if all.is_empty() {
-            let well = format!(" ✓ {}", all_is_well(self.known));
+            let well = format!(" ✓ {}", self.known.problems.summary);
             return vec![Line::from(self.ink.span(well, Tone::Good))];
         }
         let told = if all.len() > most { most.saturating_sub(1).max(1) } else { all.len() };
@@ -59,12 +60,12 @@ impl Page<'_> {
         let mut lines: Vec<_> = all
             .iter()
             .take(told)
-            .map(|trouble| {
-                let tone = Tone::from(trouble.grave);
+            .map(|problem| {
+                let tone = Tone::from(problem.severity);
                 let sign = if tone == Tone::Bad { '✗' } else { '!' };
-                let why = if trouble.why.is_empty() { String::new() } else { format!(": {}", trouble.why) };
+                let why = if problem.why.is_empty() { String::new() } else { format!(": {}", problem.why) };
                 Line::from(vec![
-                    self.ink.span(format!(" {sign} {count}{}", trouble.what), tone),
+                    self.ink.span(format!(" {sign} {count}{}", problem.what), tone),
                     Span::raw(why),
                 ])
             })
@@ -86,7 +87,7 @@ impl Page<'_> {
             .join("  ");
         let rows = [
             ("Requests", format!("{} /s", count(newest(&node.requests))), node.requests.clone()),
-            ("Errors", format!("{} of answers", percent(is_known.then_some(errors))), node.error_shares()),
+            ("Errors", format!("{} of answers", share(is_known.then_some(errors))), node.error_shares()),
             ("Latency", latency, node.p95.clone()),
             ("Clients", format!("{} connections", count(newest(&node.active))), node.active.clone()),
         ];
@@ -153,7 +154,7 @@ impl Page<'_> {
             || [NONE.to_owned(), NONE.to_owned(), NONE.to_owned()],
             |line| {
                 let errors = line.lately().share().map_or(0.0, f64::from);
-                [count(newest(&line.requests)), percent(Some(errors)), millis(newest(&line.p95))]
+                [count(newest(&line.requests)), share(Some(errors)), millis(newest(&line.p95))]
             },
         );
         spans.extend(figures.map(|figure| Span::raw(right(&figure, NUMBER))));

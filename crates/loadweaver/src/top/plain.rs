@@ -11,7 +11,7 @@ use super::past::newest;
 use super::shapes::{Pool, Server};
 use super::shares::Share;
 use super::table::{Order, Table, chosen};
-use super::words::troubles;
+use super::words::problems;
 
 /// Columns of the text, but for what stands at the end of lines, which is not cut.
 const WIDTH: usize = 110;
@@ -46,7 +46,7 @@ pub(super) fn json(known: &Known) -> Value {
     json!({
         "url": known.place,
         "node": known.health,
-        "wrong": troubles(known),
+        "wrong": problems(known),
         "requestsPerSecond": newest(&node.requests),
         "errorShare": lately.share(),
         "latency": {"p50": newest(&node.p50), "p95": newest(&node.p95), "p99": newest(&node.p99)},

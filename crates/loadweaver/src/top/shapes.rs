@@ -45,11 +45,11 @@ impl<'de> Deserialize<'de> for Text {
 pub(super) struct Envelope<Data> {
     pub(super) success: bool,
     pub(super) data: Option<Data>,
-    pub(super) error: Option<Problem>,
+    pub(super) error: Option<Denial>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Problem {
+pub(super) struct Denial {
     pub(super) message: Text,
 }
 
@@ -104,52 +104,30 @@ pub(super) struct Times {
     pub(super) p99: Option<f64>,
 }
 
-/// `/api/config/versions`.
+/// `/api/problems`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Versions {
-    pub(super) current: u64,
-    pub(super) confirm_until: Option<Text>,
-    pub(super) unsaved: Option<Text>,
-    pub(super) refused: Option<RefusedChange>,
+pub(super) struct Problems {
+    /// All of it in a sentence.
+    pub(super) summary: Text,
+    /// The worst first.
+    pub(super) problems: Vec<Problem>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct RefusedChange {
-    pub(super) origin: Text,
-    pub(super) at: Text,
-    pub(super) reason: Text,
+/// One thing that is wrong.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(super) struct Problem {
+    pub(super) severity: Severity,
+    pub(super) what: Text,
+    pub(super) why: Text,
 }
 
-/// `/api/webhooks`, without the deliveries.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Webhook {
-    pub(super) name: Text,
-    pub(super) state: Text,
-    pub(super) waiting: u64,
-    pub(super) last_error: Option<Text>,
-}
-
-/// `/api/recoveries`, without the attempts.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct PoolRecovery {
-    pub(super) pool: Text,
-    pub(super) held: Option<Held>,
-    pub(super) servers: Vec<ServerRecovery>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Held {
-    pub(super) reason: Text,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ServerRecovery {
-    pub(super) server: Text,
-    pub(super) state: Text,
-    pub(super) attempts_in_a_row: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Severity {
+    Critical,
+    /// Or what a later version calls otherwise.
+    #[serde(other)]
+    Warning,
 }
 
 #[cfg(test)]

@@ -55,6 +55,9 @@ async fn a_dead_target_costs_no_message_and_gets_one_trial_at_a_time() {
     assert_eq!((view.state, view.failed, view.deliveries.len()), ("open", 0, 1));
     // Fifty, and that it is failing.
     assert_eq!(view.waiting, 51);
+    let problems = setting.webhooks.problems();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].why.ends_with("; 51 messages waiting"), "{problems:?}");
     assert!(view.last_error.as_deref().is_some_and(|error| error.contains("connection refused")), "{view:?}");
     assert_eq!(setting.told("webhook_failing"), 1);
     origin.come_back();

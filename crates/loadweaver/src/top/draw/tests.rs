@@ -39,6 +39,13 @@ fn known(servers: usize) -> Known {
         serde_json::from_value(json!([pool("even", servers), pool("odd", 0), pool("日本", 1)])).unwrap();
     known.servers =
         (0..servers).map(|number| server(number, if number % 7 == 0 { "down" } else { "up" })).collect();
+    let odd = json!({"severity": "critical", "subject": "pool", "what": "Pool odd has no server for new requests", "why": "日本語 \u{1b}[2J"});
+    let down =
+        json!({"severity": "warning", "subject": "server", "what": "10.0.0.7:3001 is down", "why": ""});
+    let mut problems = if servers == 0 { vec![] } else { vec![odd] };
+    problems.extend(vec![down; servers / 4]);
+    let summary = "All is well. All 0 servers may have new requests.";
+    known.problems = serde_json::from_value(json!({"summary": summary, "problems": problems})).unwrap();
     known
 }
 

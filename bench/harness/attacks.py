@@ -33,7 +33,7 @@ MOST = 2.0
 # With a p90 of a spell alone that is so much above the least one the machine was elsewhere, and the round does not count,
 CALM = 1.3
 # unless so many times the rounds have not brought enough calm ones.
-TRIES = 3
+TRIES = 2
 # What is told of latencies.
 MARKS = ("p50", "p90", "p99")
 

@@ -5,6 +5,7 @@ what they leave of the core, and who comes back at once when he is cut. See benc
 """
 
 import argparse
+import bisect
 import json
 import os
 import sys
@@ -30,12 +31,19 @@ HANDSHAKE = "3s"
 LEFTOVER = 19
 # What it may do to the others' p99.
 MOST = 2.0
-# With a p90 of a spell alone that is so much above the least one the machine was elsewhere, and the round does not count,
-CALM = 1.3
-# unless so many times the rounds have not brought enough calm ones.
+# An answer that takes longer, in µs, is told of by itself.
+SLOW = 250
+# Who wanted to run every 250 µs, before everybody else, and was so many µs late, was on a core that was not there.
+OVER = 500
+# What comes due meanwhile does not count, nor what comes due while the proxy catches up: so many times as long again.
+CATCHES_UP = 2
+# A round in which a core was away for more than this share of a spell, catching up included, is made again,
+CALM = 0.06
+# up to so many times as many as were asked for; the calmest count.
 TRIES = 2
 # What is told of latencies.
 MARKS = ("p50", "p90", "p99")
+ALL_MARKS = (*MARKS, "whole_p99")
 
 # Name → (what the attacker does, his connections).
 ATTACKS = {
@@ -113,7 +121,7 @@ class Siege:
         self.name = name
 
     def run(self):
-        origin, (server,) = self.bench.start_origin(1, 128, realtime=True)
+        origin, (server,) = self.bench.start_origin(1, 128, realtime=1)
         # Only the attacker asks for these: his own share of the core has to do for them. Their kernel is ours: what it
         # copies into buffers, and throws away, of 800 MiB that nobody reads would be the others' time.
         extra = ("--send-buffer", str(SEND_BUFFER))
@@ -141,7 +149,7 @@ class Siege:
             "accessLog": {"output": "off"},
         }
         argv = [self.binary, "run", "--config", setup.write("attacks.json", json.dumps(config, indent=1))]
-        child = Child("loadweaver", argv, PROXY_CORE, os.path.join(setup.directory, "loadweaver.log"), realtime=True)
+        child = Child("loadweaver", argv, PROXY_CORE, os.path.join(setup.directory, "loadweaver.log"), realtime=1)
         try:
             wait_for_answer(setup.port, child)
         except BenchError:
@@ -167,9 +175,9 @@ class Siege:
             raise BenchError(f"loadweaver ended under attack:\n{proxy.tail()}")
         events = [event for event in self._api(setup, "events") if event["event"] == "client_cut"]
         return {
-            # The machine's speed moves within minutes: spells of the same length on both sides of the attack.
-            "alone": [before["latency"], after["latency"]],
-            "attacked": [during["latency"]],
+            # The machine's speed moves within minutes: a spell on each side of the attack.
+            "alone": [before["spell"], after["spell"]],
+            "attacked": [during["spell"]],
             "rate": during["rate"],
             "use": during["use"],
             "errors": before["errors"] + during["errors"] + after["errors"],
@@ -205,19 +213,30 @@ class Siege:
         argv = [
             self.bench.load, "--target", f"127.0.0.1:{setup.port}", "--connections", str(CONNECTIONS),
             "--rate", str(self.args.rate), "--seconds", str(seconds), "--warmup", str(self.bench.warmup),
-            "--watch", f"proxy={proxy.pid}", "--watch", f"honest={origin.pid}",
+            "--slow", str(SLOW), "--watch", f"proxy={proxy.pid}", "--watch", f"honest={origin.pid}",
         ]  # fmt: skip
         log = os.path.join(self.bench.directory, "load.log")
-        with Child("load", argv, LOAD_CORE, log, pipe=True, realtime=True) as load:
-            raw = load.read_json(seconds + 60)
+        with self._sentinel(PROXY_CORE, seconds) as ours, self._sentinel(LOAD_CORE, seconds) as theirs:
+            with Child("load", argv, LOAD_CORE, log, pipe=True, realtime=1) as load:
+                raw = load.read_json(seconds + 60)
+            gaps = ours.read_json(30)["gaps"] + theirs.read_json(30)["gaps"]
         # Answers with a status of our own making are among them.
         errors = sum(raw["errors"].values())
         return {
-            "latency": raw["latency_us"],
+            "spell": Spell(raw, gaps),
             "errors": errors,
             "rate": raw["requests"] / raw["seconds"],
             "use": raw["watch"]["proxy"]["cpu_ns"] / 1e9 / raw["seconds"],
         }
+
+    def _sentinel(self, core, seconds):
+        """Says when a core was not there, from before the load's first request to after its last."""
+        argv = [
+            os.path.join(os.path.dirname(self.bench.load), "gaps"),
+            "--seconds", str(seconds + self.bench.warmup + 1), "--over", str(OVER),
+        ]  # fmt: skip
+        log = os.path.join(self.bench.directory, "gaps.log")
+        return Child("gaps", argv, core, log, pipe=True, realtime=2)
 
     def _api(self, setup, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{setup.admin_port}/api/{name}", timeout=10) as answer:
@@ -251,9 +270,46 @@ class Resident:
                 return
 
 
+class Spell:
+    """Latencies of a load at a constant rate, without what came due while a core was not there."""
+
+    def __init__(self, raw, gaps):
+        self.p50 = raw["latency_us"]["p50"]
+        self.whole_p99 = raw["latency_us"]["p99"]
+        away = extended(gaps)
+        begin, end = raw["began"], raw["began"] + raw["seconds"]
+        lost = sum(max(0.0, min(to, end) - max(since, begin)) for since, to in away)
+        self.away = lost / raw["seconds"]
+        counted = raw["requests"] * (1 - self.away)
+        slow = sorted((latency for due, latency in raw["slow"] if not within(due, away)), reverse=True)
+        self.p90, self.p99 = (slowest(slow, counted * part) for part in (0.1, 0.01))
+
+
+def extended(gaps):
+    """Gaps with the time of catching up, in order and apart."""
+    apart = []
+    for since, to in sorted((since, to + CATCHES_UP * (to - since)) for since, to in gaps):
+        if apart and since <= apart[-1][1]:
+            apart[-1][1] = max(apart[-1][1], to)
+        else:
+            apart.append([since, to])
+    return apart
+
+
+def within(moment, spans):
+    """Whether one of these spans, in order and apart, has the moment in it."""
+    place = bisect.bisect_right(spans, [moment, float("inf")]) - 1
+    return place >= 0 and moment <= spans[place][1]
+
+
+def slowest(slow, number):
+    """What so many took longer than; what is not told of one by one is taken for as slow as can be."""
+    return slow[int(number)] if number < len(slow) else SLOW
+
+
 def told(spells, mark):
-    """In µs. A spell in which the machine was elsewhere counts as much as any other, and no more."""
-    return median(latency[mark] for latency in spells)
+    """The median spell's, in µs."""
+    return median(getattr(spell, mark) for spell in spells)
 
 
 def ratio(result, mark="p99"):
@@ -261,26 +317,25 @@ def ratio(result, mark="p99"):
 
 
 def unrest(result):
-    """How much of the machine was elsewhere while there was no attack, by the p90 of the worse spell in µs."""
-    return max(latency["p90"] for latency in result["alone"])
+    """The share of its worst spell that a core was away."""
+    return max(spell.away for spell in (*result["alone"], *result["attacked"]))
 
 
 def calm(rounds):
     """How many rounds were."""
-    least = min(latency["p90"] for result in rounds for latency in result["alone"])
-    return sum(unrest(result) <= CALM * least for result in rounds)
+    return sum(unrest(result) <= CALM for result in rounds)
 
 
 def calmest(rounds, count):
-    """What counts; who attacked how has no say in that."""
+    """What counts. Who is away is the machine: neither the proxy nor its attacker goes before a sentinel."""
     return sorted(rounds, key=unrest)[:count]
 
 
 def of_rounds(rounds):
-    """All rounds as one: each spell's latencies, all counts, the most memory, each round's ratio."""
+    """All rounds as one: each spell, all counts, the most memory, each round's ratio."""
     return {
-        "alone": [latency for result in rounds for latency in result["alone"]],
-        "attacked": [latency for result in rounds for latency in result["attacked"]],
+        "alone": [spell for result in rounds for spell in result["alone"]],
+        "attacked": [spell for result in rounds for spell in result["attacked"]],
         "ratios": sorted(ratio(result) for result in rounds),
         "use": sum(result["use"] for result in rounds) / len(rounds),
         "errors": sum(result["errors"] for result in rounds),
@@ -297,25 +352,33 @@ def mib(size):
 
 def summary(name, result):
     marks = ", ".join(
-        f"{mark} {'/'.join(f'{latency[mark]:,.0f}' for latency in result['alone'])} → "
+        f"{mark} {'/'.join(f'{getattr(spell, mark):,.0f}' for spell in result['alone'])} → "
         f"{told(result['attacked'], mark):,.0f} µs ({ratio(result, mark):.2f})"
-        for mark in MARKS
+        for mark in ALL_MARKS
     )
+    away = "/".join(f"{spell.away:.1%}" for spell in (*result["alone"], *result["attacked"]))
     return (
-        f"{name}: {marks}, {result['errors']} errors, {result['rate']:.0f}/s, core {result['use']:.0%}, "
+        f"{name}: {marks}, away {away}, {result['errors']} errors, {result['rate']:.0f}/s, core {result['use']:.0%}, "
         f"MiB {'/'.join(map(mib, result['resident']))}, {result['attacker']}, cut {result['cuts']} {result['attacks']}"
     )
+
+
+def share(results, phase):
+    """Of the time that cores were not there, catching up included."""
+    return f"{median(spell.away for _, result in results for spell in result[phase]):.1%}"
 
 
 def table(args, results):
     lines = [
         f"Commit {cli.commit()}, {time.strftime('%Y-%m-%d')}, {cli.cpu_model()}, {os.cpu_count()} cores. "
         f"{args.rounds} × {args.seconds:g} s of each; {args.rate:,.0f} requests/s on {CONNECTIONS} connections of others. "
-        "In µs, alone → attacked, medians of the rounds; in brackets the least and the largest ratio of a round.",
+        "In µs, alone → attacked, medians of the spells; in brackets the least and the largest ratio of a round. "
+        f"Cores were not there for {share(results, 'alone')} of the time alone and {share(results, 'attacked')} under attack; "
+        "the p99 with what came due meanwhile is in the last column.",
         "",
         "| attack | others' p50 | p90 | p99 | its ratio | errors | core used "
-        "| attacker's connections/s | cut | told as | MiB before | peak | after |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|",
+        "| attacker's connections/s | cut | told as | MiB before | peak | after | p99 of all |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|",
     ]
     for name, result in results:
         marks = " | ".join(
@@ -327,6 +390,7 @@ def table(args, results):
         lines.append(
             f"| `{name}`: {ATTACKS[name][0]} | {marks} | {worst:.2f} ({result['ratios'][0]:.2f}–"
             f"{result['ratios'][-1]:.2f}){'' if worst <= MOST else ' !'} | {result['errors']} | {result['use']:.0%} "
-            f"| {result['connects'] / args.seconds / args.rounds:,.0f} | {result['cut']:,} | {names} | {resident} |"
+            f"| {result['connects'] / args.seconds / args.rounds:,.0f} | {result['cut']:,} | {names} | {resident} "
+            f"| {told(result['alone'], 'whole_p99'):,.0f} → {told(result['attacked'], 'whole_p99'):,.0f} |"
         )
     return lines

@@ -72,10 +72,10 @@ def _weigh(niceness):
         pass  # not root, or no autogroups: the bench works, it is only easier to disturb
 
 
-def _go_first():
-    """Lets this process run as soon as it can, before whatever else is on its core."""
+def _go_first(precedence):
+    """Lets this process run as soon as it can, before whatever else is on its core but for what goes before it."""
     try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(precedence))
     except OSError:
         pass  # not root: it waits for its turn
 
@@ -83,14 +83,14 @@ def _go_first():
 class Child:
     """One process that this bench started."""
 
-    def __init__(self, name, argv, core, log, pipe=False, env=None, niceness=-20, realtime=False):
+    def __init__(self, name, argv, core, log, pipe=False, env=None, niceness=-20, realtime=0):
         def before_exec():
             # Even a SIGKILL of the harness takes its children along.
             _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.sched_setaffinity(0, {core})
             _weigh(niceness)
             if realtime:
-                _go_first()
+                _go_first(realtime)
 
         self.name = name
         self.log_path = log

@@ -253,7 +253,7 @@ impl Engine {
     fn answered(&mut self, slot: usize, status: u16, close: bool) -> io::Result<()> {
         let now = self.now();
         let client = &mut self.clients[slot];
-        self.tally.answer(status, now.saturating_sub(client.due));
+        self.tally.answer(status, client.due, now.saturating_sub(client.due));
         if status == 200 {
             self.tally.bytes += self.options.expect;
         }

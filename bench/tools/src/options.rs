@@ -23,6 +23,7 @@ pub const HELP: &str = "load --target ADDRESS [options]   prints one JSON line
   --hold              open all connections, one request on each, print, wait for a line on standard input,
                       one more request on each
   --tls KIND          over TLS; full: whole handshakes; resumed: earlier connections are taken up
+  --slow US           also when each request was due whose answer took longer, by the monotonic clock, and how long
   --timeout S         an answer that takes longer is an error (default 10)
   --watch NAME=PIDS   report the CPU time of these processes in the window (repeatable; `self` is allowed)";
 
@@ -78,6 +79,8 @@ pub struct Options {
     pub timeout: u64,
     /// Processes to account for.
     pub watches: Vec<Watch>,
+    /// Nanoseconds from which on an answer is told of by itself.
+    pub slow: u64,
     /// Over TLS; none is in the clear.
     pub tls: Option<Handshakes>,
     /// The request on a connection that goes on, whole.
@@ -106,6 +109,7 @@ impl Options {
             expect: 128,
             timeout: 10_000_000_000,
             watches: Vec::new(),
+            slow: u64::MAX,
             tls: None,
             request: Vec::new(),
             last_request: Vec::new(),
@@ -130,6 +134,7 @@ impl Options {
                     let resumed = args.value()? == "resumed";
                     options.tls = Some(if resumed { Handshakes::Resumed } else { Handshakes::Full });
                 }
+                Long("slow") => options.slow = args.value()?.parse::<u64>()?.saturating_mul(1000),
                 Long("timeout") => options.timeout = seconds(args.value()?)?.as_nanos() as u64,
                 Long("watch") => {
                     options.watches.push(Watch::parse(&args.value()?.string()?)?);

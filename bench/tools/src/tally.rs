@@ -47,6 +47,9 @@ pub struct Tally {
     faults: [u64; FAULTS.len()],
     statuses: BTreeMap<u16, u64>,
     latency: Histogram<u64>,
+    slow_from: u64,
+    /// When they were due, and what they took, in nanoseconds.
+    slow: Vec<(u64, u64)>,
 }
 
 impl Default for Tally {
@@ -61,20 +64,30 @@ impl Default for Tally {
             statuses: BTreeMap::new(),
             // 1 µs to 100 s with three digits; what is outside is clamped.
             latency: Histogram::new_with_bounds(1_000, 100_000_000_000, 3).expect("bounds are in order"),
+            slow_from: u64::MAX,
+            slow: Vec::new(),
         }
     }
 }
 
 impl Tally {
+    /// An empty one that keeps answers which take longer than so many nanoseconds one by one.
+    pub fn with_slow_from(slow_from: u64) -> Self {
+        Self { slow_from, ..Self::default() }
+    }
+
     /// Counts a fault.
     pub fn fault(&mut self, fault: Fault) {
         self.faults[fault as usize] += 1;
     }
 
-    /// Counts a whole answer with the expected length; `latency` in nanoseconds.
-    pub fn answer(&mut self, status: u16, latency: u64) {
+    /// Counts a whole answer with the expected length; both times in nanoseconds.
+    pub fn answer(&mut self, status: u16, due: u64, latency: u64) {
         if status == 200 {
             self.answers += 1;
+            if latency > self.slow_from {
+                self.slow.push((due, latency));
+            }
             self.latency.saturating_record(latency);
         } else {
             *self.statuses.entry(status).or_default() += 1;
@@ -110,6 +123,17 @@ impl Tally {
             at(0.999),
             self.latency.max() as f64 / 1e3
         );
+        out
+    }
+    /// The slow ones, as a member of the same object: `[due, latency]`, in seconds of the monotonic clock and in µs.
+    pub fn slow(&self, start: f64) -> String {
+        let mut out = String::from("\"slow\":[");
+        for (nth, (due, latency)) in self.slow.iter().enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            let (due, latency) = (start + *due as f64 / 1e9, *latency as f64 / 1e3);
+            let _ = write!(out, "{comma}[{due:.6},{latency:.0}]");
+        }
+        out.push(']');
         out
     }
 }

@@ -28,12 +28,13 @@ fn main() -> ExitCode {
 /// Warm-up, then the window between two samples.
 fn measure(options: Options) -> io::Result<()> {
     let (window, warmup, requests) = (options.window, options.warmup, options.requests);
-    let watches = options.watches.clone();
+    let (watches, slow_from) = (options.watches.clone(), options.slow);
+    let clock = monotonic();
     let mut engine = Engine::new(options)?;
     engine.open_all()?;
     if requests == 0 {
         engine.run_until(engine.now() + warmup.as_nanos() as u64, 0)?;
-        engine.tally = Tally::default();
+        engine.tally = Tally::with_slow_from(slow_from);
     }
     let before = Sample::take(&watches)?;
     let start = engine.now();
@@ -41,7 +42,12 @@ fn measure(options: Options) -> io::Result<()> {
     engine.run_until(until, 0)?;
     let seconds = (engine.now() - start) as f64 / 1e9;
     let after = Sample::take(&watches)?;
-    println!("{{{},{}}}", engine.tally.json(seconds), after.json_since(&before, &watches));
+    let (slow, began) = (engine.tally.slow(clock), clock + start as f64 / 1e9);
+    println!(
+        "{{{},{},\"began\":{began:.6},{slow}}}",
+        engine.tally.json(seconds),
+        after.json_since(&before, &watches)
+    );
     Ok(())
 }
 
@@ -57,4 +63,10 @@ fn hold(options: Options) -> io::Result<()> {
         io::stdin().read_line(&mut String::new())?;
     }
     Ok(())
+}
+
+/// Seconds of the clock that the engine's times count on from here.
+fn monotonic() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }

@@ -117,6 +117,8 @@ test("a drained server's share falls to nothing, and undoing it brings it back",
     const detail = page.getByRole("complementary", { name: "Server app-2" });
     await detail.getByRole("button", { name: "Drain" }).click();
     await confirm(page, "Drain");
+    // Like this it stays.
+    await page.locator(".message").hover();
     await detail.locator(".verdict .state", { hasText: "Drained" }).waitFor();
     await waitForShare(page, "app-2", "nothing", (now) => now === 0);
     await waitForShare(page, "app-1", "a half", (now) => now > 45);
@@ -134,6 +136,7 @@ test("a changed weight changes the distribution", async () => {
     await detail.getByLabel("Weight").fill("4");
     await detail.getByRole("button", { name: "Set" }).click();
     await confirm(page, "Set the weight");
+    await page.locator(".message").hover();
     await waitForShare(page, "app-3", "two thirds", (now) => now > 60);
     await page.locator(".message").getByRole("button", { name: "Undo" }).click();
     await waitForShare(page, "app-3", "a third", (now) => now < 40);
@@ -149,6 +152,7 @@ test("an algorithm is changed, and what was not meant is left alone", async () =
     assert.equal(await pick.inputValue(), "weighted_round_robin");
     await pick.selectOption("least_connections");
     await confirm(page, "Set the algorithm");
+    await page.locator(".message").hover();
     await eventually("the algorithm is shown", async () => (await pick.inputValue()) === "least_connections");
     await page.locator(".message").getByRole("button", { name: "Undo" }).click();
     await eventually("the algorithm is back", async () => (await pick.inputValue()) === "weighted_round_robin");

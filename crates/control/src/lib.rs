@@ -19,7 +19,7 @@ pub mod coordinator;
 pub mod explain;
 /// The configuration file.
 pub mod file;
-/// Numbers and times as people read them.
+/// Numbers, times and causes as people read them.
 pub mod words;
 
 /// The listener for operators.

@@ -1,10 +1,11 @@
 //! What is wrong now, in words, the worst first: what the dashboard and `loadweaver top` have at their head.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use loadweaver_config::ServerState as Wanted;
-use loadweaver_policy::health;
+use loadweaver_policy::admission::Grounds;
+use loadweaver_proxy::tls::Certificate;
 use loadweaver_proxy::{PoolState, Snapshot};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,8 +15,11 @@ use crate::rates::Rate;
 use crate::readiness::Stage;
 use crate::words::{percent, several, span};
 
-/// Servers of a pool that are named one by one; more are counted.
-const NAMED: usize = 5;
+/// Things of a kind that are named one by one; more are counted.
+pub(crate) const NAMED: usize = 5;
+
+/// Seconds that the share of errors is over.
+pub(crate) const WINDOW: u64 = 10;
 
 /// Share of answers with 5xx from which on it is said, and from which on it is bad.
 const SOME_ERRORS: f64 = 0.01;
@@ -25,9 +29,9 @@ const MANY_ERRORS: f64 = 0.05;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Severity {
-    /// Clients notice.
+    /// Clients notice, or are about to.
     Critical,
-    /// They do not yet.
+    /// Few of them do, or none yet.
     Warning,
 }
 
@@ -45,7 +49,7 @@ pub(crate) enum Subject {
     Webhook,
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Problem {
     pub(crate) severity: Severity,
@@ -85,10 +89,8 @@ impl Problem {
 /// What can be looked at.
 pub(crate) struct Scene<'a> {
     pub(crate) snapshot: &'a Snapshot,
-    /// What the snapshot's times count from.
-    pub(crate) started: SystemTime,
     pub(crate) stage: Stage,
-    /// Of the last ten seconds.
+    /// A second, over the last [`WINDOW`] seconds.
     pub(crate) lately: Rate,
     /// None before there is a data plane.
     pub(crate) config: Option<&'a View>,
@@ -100,8 +102,7 @@ pub(crate) struct Scene<'a> {
 pub(crate) fn look(scene: Scene<'_>, now: SystemTime) -> (String, Vec<Problem>) {
     let mut all = Vec::new();
     for pool in &scene.snapshot.pools {
-        all.extend(without_servers(pool));
-        all.extend(sick(pool, now.duration_since(scene.started).unwrap_or_default()));
+        of_pool(pool, &mut all);
     }
     all.extend(of_errors(scene.lately));
     all.extend(of_stage(scene.stage));
@@ -130,58 +131,85 @@ fn summary(snapshot: &Snapshot, all: &[Problem]) -> String {
     }
 }
 
-fn without_servers(pool: &PoolState) -> Option<Problem> {
-    if pool.up_count() > 0 || pool.servers.is_empty() {
-        return None;
-    }
-    let by_hand = pool.servers.iter().all(|server| server.config.state != Wanted::Active);
-    let why = if by_hand {
-        "all of them are drained or in maintenance".to_owned()
-    } else {
-        format!("0 of {} are up", pool.servers.len())
-    };
-    let name = &pool.config.name;
-    let what = format!("Pool {name} has no server for new requests");
-    Some(Problem::critical(Subject::Pool, what, why).of_pool(name))
+/// A server that is not well: its id, the word for it, why, and since when.
+struct Sick {
+    id: Arc<str>,
+    state: &'static str,
+    reason: String,
+    since: Duration,
+    /// It gets requests all the same.
+    lets_in: bool,
 }
 
-/// Servers that should have requests, and are not well enough.
-fn sick(pool: &PoolState, now: Duration) -> Vec<Problem> {
-    if pool.up_count() == pool.servers.len() {
-        return Vec::new();
-    }
-    let out = pool.servers.iter().enumerate().filter_map(|(place, server)| {
-        let wanted = server.config.state == Wanted::Active && !server.is_eligible();
-        let health = wanted.then(|| pool.health(place))?;
-        let is_sick = matches!(health.state, health::State::Down | health::State::Unstable);
-        is_sick.then_some((&*server.config.id, health))
+fn of_pool(pool: &PoolState, all: &mut Vec<Problem>) {
+    let (mut well, mut in_panic, mut away) = (0_usize, false, true);
+    let looked = pool.survey(|server, seen| {
+        away &= seen.grounds == Grounds::Away;
+        in_panic |= seen.grounds == Grounds::Panic;
+        match seen.grounds {
+            Grounds::Well => well += 1,
+            Grounds::Away | Grounds::Waiting => {}
+            Grounds::HeldOut
+            | Grounds::LastResort
+            | Grounds::Sick
+            | Grounds::Panic
+            | Grounds::Unreachable => {
+                return Some(Sick {
+                    id: Arc::clone(&server.config.id),
+                    state: seen.health.state().name(),
+                    reason: seen.health.reason().to_owned(),
+                    since: seen.health.since(),
+                    lets_in: seen.grounds.lets_in(),
+                });
+            }
+        }
+        None
     });
-    let out: Vec<_> = out.collect();
-    let name = &pool.config.name;
-    if out.len() <= NAMED {
-        let one = |(id, health): &(&str, loadweaver_proxy::HealthView)| {
-            let what = format!("{id} (pool {name}) is {}", health.state.name());
-            let span = span(now.saturating_sub(health.since).as_secs_f64());
-            let why = if health.reason.is_empty() {
-                format!("for {span}")
-            } else {
-                format!("{}, for {span}", health.reason)
-            };
-            Problem::warning(Subject::Server, what, why).of_server(name, id)
+    let sick: Vec<Sick> = looked.into_iter().flatten().collect();
+    let (name, total) = (&pool.config.name, pool.servers.len());
+    let mut of_all =
+        |what: String, why: String| all.push(Problem::critical(Subject::Pool, what, why).of_pool(name));
+    let lets_in = sick.iter().filter(|server| server.lets_in).count();
+    if total > 0 && well + lets_in == 0 {
+        let why = if away {
+            "all of them are drained, in maintenance, or of weight 0".to_owned()
+        } else {
+            format!("0 of {total} are up")
         };
-        return out.iter().map(one).collect();
+        of_all(format!("Pool {name} has no server for new requests"), why);
+    } else if well == 0 && lets_in > 0 {
+        let why = "they get requests all the same, since there is none better".to_owned();
+        of_all(format!("No server of pool {name} is well"), why);
+    } else if in_panic {
+        let why =
+            format!("{} of {total} are not well; they get requests all the same (panicPercent)", sick.len());
+        of_all(format!("Too few servers of pool {name} are well"), why);
     }
-    let reasons: BTreeSet<&str> = out.iter().map(|(_, health)| health.reason.as_str()).collect();
+    tell_sick(pool, &sick, all);
+}
+
+fn tell_sick(pool: &PoolState, sick: &[Sick], all: &mut Vec<Problem>) {
+    let (name, now) = (&pool.config.name, pool.now());
+    if sick.len() <= NAMED {
+        all.extend(sick.iter().map(|Sick { id, state, reason, since, .. }| {
+            let what = format!("{id} (pool {name}) is {state}");
+            let span = span(now.saturating_sub(*since).as_secs_f64());
+            let why = if reason.is_empty() { format!("for {span}") } else { format!("{reason}, for {span}") };
+            Problem::warning(Subject::Server, what, why).of_server(name, id)
+        }));
+        return;
+    }
+    let reasons: BTreeSet<&str> = sick.iter().map(|server| server.reason.as_str()).collect();
     let why = match reasons.first() {
         Some(only) if reasons.len() == 1 => (*only).to_owned(),
         _ => format!("for {}", several(reasons.len(), "reason")),
     };
-    let what = format!("{} of pool {name} are out", several(out.len(), "server"));
-    vec![Problem::warning(Subject::Server, what, why).of_pool(name)]
+    let what = format!("{} of pool {name} are not well", several(sick.len(), "server"));
+    all.push(Problem::warning(Subject::Server, what, why).of_pool(name));
 }
 
 fn of_errors(lately: Rate) -> Option<Problem> {
-    if lately.requests < 1.0 {
+    if lately.errors <= 0.0 {
         return None;
     }
     let share = (lately.errors / lately.requests).min(1.0);
@@ -221,31 +249,56 @@ fn of_config(view: &View, now: SystemTime, all: &mut Vec<Problem>) {
     }
 }
 
-/// Certificates that are over, or soon will be.
+/// Certificates that are over, soon will be, or are not good yet.
 fn of_certificates(snapshot: &Snapshot, now: SystemTime, all: &mut Vec<Problem>) {
-    let fronts = snapshot.fronts().flat_map(|front| {
-        front.certificates().into_iter().map(|one| (format!("listener {}", front.listener()), one))
-    });
-    let backs = snapshot
-        .security
-        .named_backs()
-        .filter_map(|(pool, back)| Some((format!("pool {pool}"), back.certificate()?.clone())));
-    for (holder, certificate) in fronts.chain(backs) {
-        let file = certificate.files().cert.display();
-        let problem = if let Some(over) = certificate.expired(now) {
-            let what = format!("A certificate of {holder} has expired");
-            Problem::critical(Subject::Certificate, what, format!("{file}, {over} ago"))
+    for front in snapshot.fronts() {
+        let holder = || format!("listener {}", front.listener());
+        all.extend(of_holder(holder, &front.certificates(), now));
+    }
+    for (pool, back) in snapshot.security.named_backs() {
+        let certificates: Vec<_> = back.certificate().cloned().into_iter().collect();
+        let told = of_holder(|| format!("pool {pool}"), &certificates, now);
+        all.extend(told.into_iter().map(|problem| problem.of_pool(pool)));
+    }
+}
+
+fn of_holder(
+    holder: impl Fn() -> String,
+    certificates: &[Arc<Certificate>],
+    now: SystemTime,
+) -> Vec<Problem> {
+    let mut files = BTreeSet::new();
+    let mut told = Vec::new();
+    for certificate in certificates {
+        let (make, is, when): (fn(_, _, _) -> _, _, _) = if let Some(over) = certificate.expired(now) {
+            (Problem::critical, "has expired", format!("{over} ago"))
         } else if let Some(left) = certificate.expires_soon(now) {
-            let what = format!("A certificate of {holder} expires soon");
-            Problem::warning(Subject::Certificate, what, format!("{file}, in {left}"))
+            (Problem::warning, "expires soon", format!("in {left}"))
+        } else if let Some(wait) = certificate.begins_later(now) {
+            (Problem::critical, "is not valid yet", format!("in {wait} it is"))
         } else {
             continue;
         };
         // Listed twice it is doubtful, and no second problem.
-        if !all.contains(&problem) {
-            all.push(problem);
+        if files.insert(&certificate.files().cert) {
+            let file = certificate.files().cert.display();
+            told.push(make(Subject::Certificate, format!("Certificate {file} of {} {is}", holder()), when));
         }
     }
+    if told.len() <= NAMED {
+        return told;
+    }
+    let severity = told.iter().map(|problem| problem.severity).min().unwrap_or(Severity::Warning);
+    let what = format!(
+        "{} of {} have expired, expire soon, or are not valid yet",
+        several(told.len(), "certificate"),
+        holder()
+    );
+    let first = told.swap_remove(0);
+    vec![Problem {
+        severity,
+        ..Problem::warning(Subject::Certificate, what, format!("the first: {}, {}", first.what, first.why))
+    }]
 }
 
 #[cfg(test)]

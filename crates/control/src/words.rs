@@ -1,4 +1,4 @@
-//! Numbers and times as people read them: the same words wherever operators look.
+//! Numbers, times and causes as people read them: the same words wherever operators look.
 
 use std::error::Error as _;
 
@@ -38,7 +38,7 @@ pub fn several(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Why a request of ours has no answer, in the words of whoever found it. The library's own sentence says little, and
+/// Why a client of ours cannot be made, or has no answer, in the words of whoever found it. The library's own sentence says little, and
 /// it has the URL in it.
 pub fn cause(error: &reqwest::Error) -> String {
     let mut text = String::new();

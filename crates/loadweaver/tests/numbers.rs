@@ -1,4 +1,4 @@
-//! What the admin API and the page for scrapers tell of requests, retries and connections.
+//! What the admin API and the page for scrapers tell of requests, retries and connections, and of what is wrong.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::net::{SocketAddr, TcpListener};

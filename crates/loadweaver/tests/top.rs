@@ -102,7 +102,7 @@ fn without_a_terminal_one_overview_is_printed() {
         for text in [
             " LoadWeaver  http://127.0.0.1:",
             "  ready  up ",
-            "✗ Pool spare has no server for new requests: all of them are drained or in maintenance",
+            "✗ Pool spare has no server for new requests: all of them are drained, in maintenance, or of weight 0",
             "\n Requests ",
             "\n Clients ",
             "✓ 1 of 1",

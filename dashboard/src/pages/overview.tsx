@@ -53,30 +53,47 @@ export function Overview(): JSX.Element {
 
 /** What is wrong, in the node's words. */
 function Now(): JSX.Element {
-    const { data } = usePoll<Problems>("api/problems", 2000);
-    if (!data) return <Loading lines={1} />;
-    if (data.problems.length === 0) {
-        return (
-            <p class="now now-good" role="status">
-                <Icon name="good" />
-                <strong>{data.summary}</strong>
-            </p>
-        );
-    }
+    const feed = usePoll<Problems>("api/problems", 2000);
     return (
-        <ul class="now" aria-label="What is wrong now">
-            {data.problems.map((problem) => {
-                const is = problem.severity === "critical" ? "bad" : "warn";
-                return (
-                    <li key={problem.what} class={`problem problem-${is}`}>
-                        <Icon name={is} label={is === "bad" ? "Bad" : "Warning"} />
-                        <a href={placeOf(problem)}>{problem.what}</a>
-                        <span class="muted">{problem.why}</span>
-                    </li>
-                );
-            })}
-        </ul>
+        <Shown feed={feed} lines={1}>
+            {({ summary, problems }) =>
+                problems.length === 0 ? (
+                    <p class="now now-good" role="status">
+                        <Icon name="good" />
+                        <strong>{summary}</strong>
+                    </p>
+                ) : (
+                    <ul class="now" aria-label="What is wrong now">
+                        {keyed(problems).map(([key, problem]) => (
+                            <One key={key} problem={problem} />
+                        ))}
+                    </ul>
+                )
+            }
+        </Shown>
     );
+}
+
+function One({ problem }: { problem: Problem }): JSX.Element {
+    const is = problem.severity === "critical" ? "bad" : "warn";
+    return (
+        <li class={`problem problem-${is}`}>
+            <Icon name={is} label={is === "bad" ? "Bad" : "Warning"} />
+            <a href={placeOf(problem)}>{problem.what}</a>
+            <span class="muted">{problem.why}</span>
+        </li>
+    );
+}
+
+/** What it is about stays the same while its words change; the first, second, … about the same. */
+function keyed(problems: Problem[]): [string, Problem][] {
+    const seen = new Map<string, number>();
+    return problems.map((problem) => {
+        const about = `${problem.subject}\n${problem.pool ?? ""}\n${problem.serverId ?? ""}`;
+        const nth = (seen.get(about) ?? 0) + 1;
+        seen.set(about, nth);
+        return [`${about}\n${nth}`, problem];
+    });
 }
 
 /** Of the last ten seconds. */
@@ -90,8 +107,8 @@ function placeOf({ subject, pool, serverId }: Problem): string {
         case "webhook":
             return to("webhooks");
         case "config":
-        case "certificate":
             return to("config");
+        case "certificate":
         case "node":
             return to("events");
         case "server":

@@ -47,10 +47,24 @@ const STAYS = 15_000;
 export function say(text: string, more: Omit<Said, "id" | "text"> = {}): void {
     const id = ++last;
     said.set([...said.get().slice(-2), { id, text, ...more }]);
-    setTimeout(() => hush(id), STAYS);
+    leave(id);
+}
+
+/** Whoever is at a message has it for as long as they like. */
+const leaving = new Map<number, ReturnType<typeof setTimeout>>();
+
+function stay(id: number): void {
+    clearTimeout(leaving.get(id));
+    leaving.delete(id);
+}
+
+function leave(id: number): void {
+    stay(id);
+    leaving.set(id, setTimeout(() => hush(id), STAYS));
 }
 
 function hush(id: number): void {
+    stay(id);
     said.set(said.get().filter((one) => one.id !== id));
 }
 
@@ -197,7 +211,14 @@ export function Saying(): JSX.Element {
     return (
         <div class="said" aria-live="polite">
             {all.map((one) => (
-                <div key={one.id} class={one.bad ? "message message-bad" : "message"}>
+                <div
+                    key={one.id}
+                    class={one.bad ? "message message-bad" : "message"}
+                    onMouseEnter={() => stay(one.id)}
+                    onMouseLeave={() => leave(one.id)}
+                    onFocusIn={() => stay(one.id)}
+                    onFocusOut={() => leave(one.id)}
+                >
                     <Icon name={one.bad ? "bad" : "good"} />
                     <span>{one.text}</span>
                     {one.undo && (

@@ -30,13 +30,14 @@ pub(super) struct Success<Data> {
 pub(super) struct Failure {
     #[schema(example = false)]
     success: bool,
-    error: Problem,
+    error: Reason,
 }
 
 /// What is the matter.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Problem {
+#[schema(as = FailureReason)]
+struct Reason {
     /// A word for programs; it stays the same while messages get better.
     #[schema(value_type = String, example = "invalid")]
     code: Cow<'static, str>,
@@ -125,19 +126,19 @@ pub(super) struct Denied(Box<Denial>);
 struct Denial {
     status: StatusCode,
     headers: HeaderMap,
-    problem: Problem,
+    reason: Reason,
 }
 
 impl Denied {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let problem = Problem {
+        let reason = Reason {
             code: code.into(),
             message: message.into(),
             issues: Vec::new(),
             current_version: None,
             since: None,
         };
-        Self(Box::new(Denial { status, headers: HeaderMap::new(), problem }))
+        Self(Box::new(Denial { status, headers: HeaderMap::new(), reason }))
     }
 
     pub(super) fn not_found(what: impl Into<String>) -> Self {
@@ -169,7 +170,7 @@ impl Denied {
     }
 
     pub(super) fn with_issues(mut self, issues: Vec<Issue>) -> Self {
-        self.0.problem.issues = issues;
+        self.0.reason.issues = issues;
         self
     }
 
@@ -185,14 +186,14 @@ impl Denied {
 
     #[cfg(test)]
     pub(super) fn issues(&self) -> &[Issue] {
-        &self.0.problem.issues
+        &self.0.reason.issues
     }
 }
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
-        let Denial { status, headers, problem } = *self.0;
-        (status, headers, json(&Failure { success: false, error: problem }, ROOM)).into_response()
+        let Denial { status, headers, reason } = *self.0;
+        (status, headers, json(&Failure { success: false, error: reason }, ROOM)).into_response()
     }
 }
 
@@ -237,8 +238,8 @@ impl From<Refusal> for Denied {
         match refusal {
             Refusal::Stale { current, since } => {
                 let mut denied = Self::new(StatusCode::PRECONDITION_FAILED, "stale", message);
-                denied.0.problem.current_version = Some(current);
-                denied.0.problem.since = Some(since);
+                denied.0.reason.current_version = Some(current);
+                denied.0.reason.since = Some(since);
                 denied.with_header(ETAG, tag(current))
             }
             Refusal::Wrong(issues) => Self::invalid(issues.0.into_iter().map(Issue::from).collect()),

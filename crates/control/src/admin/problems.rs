@@ -6,15 +6,12 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problems::{self, Problem, Scene};
+use crate::problems::{self, Problem, Scene, WINDOW};
 
 use super::Api;
 use super::answer::{Answer, Success, succeeded};
 use super::asked::Query;
 use super::openapi::LookDenials;
-
-/// Seconds that the share of errors is over.
-const WINDOW: u64 = 10;
 
 /// What is wrong.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,8 +23,9 @@ pub(super) struct Problems {
     problems: Vec<Problem>,
 }
 
-/// What is wrong now, in words, the worst first: pools without servers, sick servers, errors, refused and unconfirmed
-/// changes, certificates that expire, webhooks that are not delivered, recoveries that were given up.
+/// What is wrong now, in words, the worst first: pools without servers, sick servers, errors, a start or an end under
+/// way, refused and unconfirmed changes, certificates that expire, webhooks that are not delivered, recoveries that are
+/// held or were given up.
 #[utoipa::path(get, path = "/api/problems", tag = "node", responses((status = 200, body = Success<Problems>), LookDenials))]
 pub(super) async fn list(State(api): State<Api>, query: Query) -> Answer {
     query.only(&[])?;
@@ -40,7 +38,6 @@ pub(super) async fn list(State(api): State<Api>, query: Query) -> Answer {
     });
     let scene = Scene {
         snapshot: &snapshot,
-        started: api.watched.started.1,
         stage: api.watched.readiness.stage(),
         lately: api.rates.over(WINDOW),
         config: view.as_deref(),

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use std::sync::Arc;
 
-use loadweaver_config::{HealthCheck, Pool, Server};
-use loadweaver_policy::health::Observation;
+use loadweaver_config::{HealthCheck, Pool, Server, ServerState as Wanted};
+use loadweaver_policy::health::{Observation, ProbeFailure};
 
 use super::*;
 use crate::coordinator::{Origin, Refused};
@@ -10,7 +10,7 @@ use crate::fixture;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What is said of a pool a minute after the start.
+/// What is said of a pool of which some refuse connections.
 fn said(pool: Pool, is_sick: impl Fn(usize) -> bool) -> (String, Vec<Problem>) {
     said_with(pool, is_sick, (Stage::Ready, Rate::default(), None), Vec::new())
 }
@@ -26,8 +26,7 @@ fn said_with(
     for place in (0..pool.servers.len()).filter(|place| is_sick(*place)) {
         pool.observe(place, Observation::ConnectRefused);
     }
-    let (snapshot, started) = (&*watched.snapshot, watched.started.1);
-    look(Scene { snapshot, started, stage, lately, config, told }, started + MINUTE)
+    look(Scene { snapshot: &watched.snapshot, stage, lately, config, told }, SystemTime::now())
 }
 
 fn pool(servers: u16) -> Pool {
@@ -59,7 +58,7 @@ fn what_is_worst_is_said_first() {
         unsaved: Some("read-only".to_owned()),
         refused: Some(Refused {
             origin: Origin::File,
-            at: SystemTime::now(),
+            at: SystemTime::now() - MINUTE,
             reason: "it is wrong".to_owned(),
             issues: Vec::new(),
         }),
@@ -84,7 +83,7 @@ fn what_is_worst_is_said_first() {
         ]
     );
     assert_eq!(summary, "12.3 % of answers are errors, and 6 more.");
-    assert_eq!(problems[1].why, "connection refused, for 1 min");
+    assert!(problems[1].why.starts_with("connection refused, for "), "{problems:?}");
     assert_eq!(
         (problems[1].pool.as_deref(), problems[1].server.as_deref()),
         (Some("app"), Some("127.0.0.1:2"))
@@ -99,7 +98,7 @@ fn many_servers_that_are_out_for_one_reason_are_one_line() {
     let only = &problems[0];
     assert_eq!(
         (only.what.as_str(), only.why.as_str()),
-        ("20 servers of pool app are out", "connection refused")
+        ("20 servers of pool app are not well", "connection refused")
     );
     assert_eq!(only.severity, Severity::Warning);
 }
@@ -112,13 +111,14 @@ fn a_pool_without_servers_for_new_requests_is_critical() {
     let mut aside = pool(1);
     set(&mut aside, 0, Wanted::Maintenance);
     let (_, problems) = said(aside, |_| false);
-    assert_eq!(problems[0].why, "all of them are drained or in maintenance");
+    assert_eq!(problems[0].why, "all of them are drained, in maintenance, or of weight 0");
 }
 
 #[test]
 fn few_errors_are_not_worth_a_word() {
     for (requests, errors, severity) in [
-        (0.5, 0.5, None),
+        (0.1, 0.1, Some(Severity::Critical)),
+        (0.0, 0.0, None),
         (1000.0, 9.0, None),
         (1000.0, 10.0, Some(Severity::Warning)),
         (1000.0, 50.0, Some(Severity::Critical)),
@@ -126,4 +126,32 @@ fn few_errors_are_not_worth_a_word() {
         let problem = of_errors(Rate { requests, errors, ..Rate::default() });
         assert_eq!(problem.map(|problem| problem.severity), severity, "{errors} of {requests}");
     }
+}
+
+#[test]
+fn sick_servers_that_get_requests_all_the_same_are_no_good_news() {
+    let watched = fixture::watched(pool(5));
+    let pool = &watched.snapshot.pools[0];
+    let (stage, lately) = (Stage::Ready, Rate::default());
+    let said = || {
+        let scene = Scene { snapshot: &watched.snapshot, stage, lately, config: None, told: Vec::new() };
+        look(scene, SystemTime::now()).1
+    };
+    let fail = |place| {
+        for _ in 0..10 {
+            let failure = ProbeFailure::Status(500);
+            pool.observe(place, Observation::ProbeFailed { failure, latency: Duration::ZERO });
+        }
+    };
+    for place in 0..3 {
+        fail(place);
+    }
+    assert_eq!(pool.up_count(), 5, "panic");
+    let problems = said();
+    assert_eq!(problems[0].what, "Too few servers of pool app are well");
+    assert_eq!((problems[0].severity, problems.len()), (Severity::Critical, 4));
+    for place in 3..5 {
+        fail(place);
+    }
+    assert_eq!(said()[0].what, "No server of pool app is well");
 }

@@ -167,7 +167,7 @@ async fn a_command_that_fails_is_tried_again_and_given_up() {
     assert_eq!(view.last_attempts[1].output, "no such unit");
     let problems = nursing.recoveries.problems();
     assert_eq!((problems.len(), problems[0].why.as_str()), (1, "after 2 attempts in a row"));
-    assert_eq!(problems[0].what, "Recovery of 127.0.0.1:1 was given up");
+    assert_eq!(problems[0].what, "Recovery of 127.0.0.1:1 (pool app) was given up");
     // An operator knows better.
     nursing.recoveries.trigger("app", "127.0.0.1:1").unwrap();
     assert_eq!(nursing.next().await.0, "recovery_started");

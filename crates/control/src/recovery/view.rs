@@ -7,7 +7,7 @@ use loadweaver_telemetry::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problems::{Problem, Subject};
+use crate::problems::{NAMED, Problem, Subject};
 use crate::words::several;
 
 use super::case::{Attempt, Case, Outcome, Phase, Stage, Totals};
@@ -162,13 +162,18 @@ pub(super) fn problems<'a>(pool: &'a str, ward: &'a Ward) -> impl Iterator<Item 
         let what = format!("Recovery of pool {pool} is held");
         Problem::warning(Subject::Recovery, what, hold.reason.clone()).of_pool(pool)
     });
-    let given_up =
-        ward.cases.iter().filter(|(_, case)| matches!(case.phase, Phase::GivenUp)).map(move |(id, case)| {
-            let what = format!("Recovery of {id} was given up");
-            let why = format!("after {} in a row", several(case.made as usize, "attempt"));
-            Problem::warning(Subject::Recovery, what, why).of_server(pool, id)
-        });
-    held.into_iter().chain(given_up)
+    let given_up = || ward.cases.iter().filter(|(_, case)| matches!(case.phase, Phase::GivenUp));
+    let count = given_up().count();
+    let each = given_up().take(if count > NAMED { 0 } else { count }).map(move |(id, case)| {
+        let what = format!("Recovery of {id} (pool {pool}) was given up");
+        let why = format!("after {} in a row", several(case.made as usize, "attempt"));
+        Problem::warning(Subject::Recovery, what, why).of_server(pool, id)
+    });
+    let together = (count > NAMED).then(|| {
+        let what = format!("Recovery of {} of pool {pool} was given up", several(count, "server"));
+        Problem::warning(Subject::Recovery, what, String::new()).of_pool(pool)
+    });
+    held.into_iter().chain(each).chain(together)
 }
 
 /// What is done to bring a server back, in a sentence; none where nothing is.

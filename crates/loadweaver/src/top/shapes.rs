@@ -119,6 +119,11 @@ pub(super) struct Problem {
     pub(super) severity: Severity,
     pub(super) what: Text,
     pub(super) why: Text,
+    /// The pool and the server that it is about, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pool: Option<Text>,
+    #[serde(rename = "serverId", skip_serializing_if = "Option::is_none")]
+    pub(super) server: Option<Text>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]

@@ -12,6 +12,8 @@ pub(super) fn problems(known: &Known) -> Vec<Problem> {
         severity: Severity::Critical,
         what: Text::new(&what),
         why: Text::new(why),
+        pool: None,
+        server: None,
     };
     // Whatever else is said may be over by now.
     let lost = known.lost.as_ref().map(|loss| {

@@ -122,6 +122,11 @@ impl Certificate {
         self.ends.duration_since(now).ok().filter(|left| *left < SOON).map(in_words)
     }
 
+    /// How long it is not good yet, in words.
+    pub fn begins_later(&self, now: SystemTime) -> Option<String> {
+        self.begins.duration_since(now).ok().filter(|wait| !wait.is_zero()).map(in_words)
+    }
+
     /// When it expires.
     pub fn ends(&self) -> SystemTime {
         self.ends

@@ -63,3 +63,14 @@ fn every_reference_leads_somewhere() {
         assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
     }
 }
+
+/// Of two things with one name the last would be the schema of both.
+#[test]
+fn what_is_wrong_now_and_why_something_was_refused_are_two_things() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    assert!(schemas["Problem"]["properties"]["what"].is_object(), "{}", schemas["Problem"]);
+    let reason = schemas["Failure"]["properties"]["error"]["$ref"].as_str().unwrap();
+    let reason = document.pointer(reason.trim_start_matches('#')).unwrap();
+    assert!(reason["properties"]["code"].is_object(), "{reason}");
+}

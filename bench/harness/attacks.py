@@ -15,7 +15,7 @@ import urllib.request
 from statistics import median
 
 from . import cli, proxies
-from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, prepare, resident_bytes, wait_for_answer
+from .procs import LOAD_CORE, PROXY_CORE, BenchError, Child, SoftInterrupts, prepare, resident_bytes, wait_for_answer
 from .report import replace_between
 from .turn import Bench
 
@@ -97,7 +97,8 @@ def main():
             for name in names:
                 rounds = []
                 while len(rounds) < args.rounds or (len(rounds) < TRIES * args.rounds and calm(rounds) < args.rounds):
-                    rounds.append(Siege(args, bench, binary, name).run())
+                    with SoftInterrupts(2):
+                        rounds.append(Siege(args, bench, binary, name).run())
                     cli.note(summary(name, rounds[-1]))
                 results.append((name, of_rounds(calmest(rounds, args.rounds))))
         finally:
@@ -236,7 +237,7 @@ class Siege:
             "--seconds", str(seconds + self.bench.warmup + 1), "--over", str(OVER),
         ]  # fmt: skip
         log = os.path.join(self.bench.directory, "gaps.log")
-        return Child("gaps", argv, core, log, pipe=True, realtime=2)
+        return Child("gaps", argv, core, log, pipe=True, realtime=3)
 
     def _api(self, setup, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{setup.admin_port}/api/{name}", timeout=10) as answer:

@@ -37,10 +37,8 @@ SLOW = 250
 OVER = 500
 # What comes due meanwhile does not count, nor what comes due while the proxy catches up: so many times as long again.
 CATCHES_UP = 2
-# A round in which a core was away for more than this share of a spell, catching up included, is made again,
+# A round in which a core was away for more than this share of a spell, catching up included, is made again.
 CALM = 0.06
-# up to so many times as many as were asked for; the calmest count.
-TRIES = 2
 # What is told of latencies.
 MARKS = ("p50", "p90", "p99")
 ALL_MARKS = (*MARKS, "whole_p99")
@@ -68,6 +66,7 @@ def arguments():
     parser.add_argument("attacks", nargs="*", metavar="NAME", help=f"default: all of {' '.join(ATTACKS)}")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each attack, and as long without it")
     parser.add_argument("--rounds", type=int, default=1, help="of each; the median is told")
+    parser.add_argument("--tries", type=int, default=2, help="times as many rounds at the most, where the machine was elsewhere")
     parser.add_argument("--rate", type=float, default=18000.0, help="requests per second of the others")
     parser.add_argument("--connects", type=float, default=100, help="connections per second of the attacker at the most (default 100)")
     parser.add_argument("--bytes", type=float, default=0, help="bytes per second of the attacker at the most")
@@ -96,7 +95,7 @@ def main():
             results = []
             for name in names:
                 rounds = []
-                while len(rounds) < args.rounds or (len(rounds) < TRIES * args.rounds and calm(rounds) < args.rounds):
+                while len(rounds) < args.rounds or (len(rounds) < args.tries * args.rounds and calm(rounds) < args.rounds):
                     with SoftInterrupts(2):
                         rounds.append(Siege(args, bench, binary, name).run())
                     cli.note(summary(name, rounds[-1]))

@@ -134,10 +134,10 @@ pub const CONTINUATIONS: u32 = 16;
 /// Acknowledgements and resets that wait for the peer to read (CVE-2019-9512, CVE-2019-9515).
 pub const QUEUED_ACKS: u32 = 1024;
 
-/// Size of the heads that are decoded before others have their turn: some eighty usual ones, a tenth of a millisecond's
-/// work, since each connection that there is may have so many in a round. Those that are refused for their size can be a
-/// megabyte each when they are unpacked, out of a few bytes of one read.
-pub const TURN: usize = 16 * 1024;
+/// Size of the heads that are decoded before others have their turn: a page's hundred usual ones and more, and no more
+/// than that, since each connection that there is may have so many in a round. Those that are refused for their size can
+/// be a megabyte each when they are unpacked, out of a few bytes of one read.
+pub const TURN: usize = 32 * 1024;
 
 /// Bytes of the target that are kept of a request that is refused: enough to see in a log what it was about.
 pub const SHOWN_TARGET: usize = 256;

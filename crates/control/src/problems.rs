@@ -181,8 +181,10 @@ fn of_pool(pool: &PoolState, all: &mut Vec<Problem>) {
         let why = "they get requests all the same, since there is none better".to_owned();
         of_all(format!("No server of pool {name} is well"), why);
     } else if in_panic {
-        let why =
-            format!("{} of {total} are not well; they get requests all the same (panicPercent)", sick.len());
+        let why = format!(
+            "{} of {total} are not, and {lets_in} of those get requests all the same (panicPercent)",
+            sick.len()
+        );
         of_all(format!("Too few servers of pool {name} are well"), why);
     }
     tell_sick(pool, &sick, all);

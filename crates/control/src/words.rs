@@ -38,8 +38,8 @@ pub fn several(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Why a client of ours cannot be made, or has no answer, in the words of whoever found it. The library's own sentence says little, and
-/// it has the URL in it.
+/// Why a client of ours cannot be made, or has no answer, in the words of whoever found it. The library's own sentence
+/// says little, and it has the URL in it.
 pub fn cause(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause = error.source();

@@ -83,10 +83,10 @@ fn open(x: &mut Exchange<'_>, sampler: &Sampler) {
     headers.retain(|known, name| known != Name::Other || !is_ours(name));
     let random = &x.worker.random;
     let trace =
-        parent.map_or_else(|| TraceId::of([random.trace_id(), random.trace_id()]), |parent| parent.trace);
+        parent.map_or_else(|| TraceId::of([random.trace_bits(), random.trace_bits()]), |parent| parent.trace);
     let context = Parent {
         trace,
-        span: SpanId::of(random.trace_id()),
+        span: SpanId::of(random.trace_bits()),
         is_sampled: sampler.takes(trace, parent.as_ref()),
         is_random: parent.is_none_or(|parent| parent.is_random),
     };
@@ -123,7 +123,7 @@ pub(crate) fn announce(x: &mut Exchange<'_>) {
 /// An attempt begins.
 pub(crate) fn attempt(x: &mut Exchange<'_>, server: &Arc<ServerState>, begun: Nanos) {
     let Some(trace) = &mut x.story.trace else { return };
-    let span = SpanId::of(x.worker.random.trace_id());
+    let span = SpanId::of(x.worker.random.trace_bits());
     let place = trace.place.and_then(|place| x.heads.added.get_mut(place..place + SpanId::DIGITS));
     if let Some(place) = place {
         place.copy_from_slice(&span.digits());

@@ -150,6 +150,7 @@ fn sick_servers_that_get_requests_all_the_same_are_no_good_news() {
     let problems = said();
     assert_eq!(problems[0].what, "Too few servers of pool app are well");
     assert_eq!((problems[0].severity, problems.len()), (Severity::Critical, 4));
+    assert!(problems[0].why.starts_with("3 of 5 are not, and 3 of those get requests"), "{problems:?}");
     for place in 3..5 {
         fail(place);
     }

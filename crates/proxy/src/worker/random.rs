@@ -39,7 +39,7 @@ impl Random {
     }
 
     /// Random bits for an id of a trace or a span.
-    pub(crate) fn trace_id(&self) -> u64 {
+    pub(crate) fn trace_bits(&self) -> u64 {
         let [one, other] = self.traces.get();
         let next = [one.wrapping_add(0x9e37_79b9_7f4a_7c15), other.wrapping_add(0xd1b5_4a32_d192_ed03)];
         self.traces.set(next);
